@@ -1,0 +1,34 @@
+"""surveysim: weighted survey response distributions, and language models aligned to simulate them.
+
+Importing the package is light: a name's module, and what it needs (torch for the models, matplotlib for the figures), is
+loaded when the name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "errors": ["SurveySimError"],
+    "codebook": ["Codebook", "Question", "Option", "Trait"],
+    "codebook_file": ["load_codebook", "list_codebooks"],
+    "survey": ["Survey", "read_survey", "as_survey"],
+    "backgrounds": ["background_grid", "observed_backgrounds", "describe_background"],
+}
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'surveysim' has no attribute {name!r}")
+    value = getattr(import_module(f"surveysim.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,67 @@
+"""The errors that surveysim raises: one base, one subclass a stage of the work.
+
+A message says what was found, what is required, which ids are concerned (the first five and their count) and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SurveySimError(ValueError):
+    """Base of every error that surveysim raises on purpose."""
+
+
+class CodebookError(SurveySimError):
+    """A codebook is malformed, or a file does not fit it."""
+
+
+class ReadError(SurveySimError):
+    """A survey file cannot be read or written."""
+
+
+class DesignError(SurveySimError):
+    """Weights, strata, PSUs or replicate weights are unusable."""
+
+
+class TableError(SurveySimError):
+    """A table lacks columns, or holds values that break its contract."""
+
+
+class BackgroundError(SurveySimError):
+    """A background names a trait or a level that the codebook does not know."""
+
+
+class PromptError(SurveySimError):
+    """A question cannot be put to a language model."""
+
+
+class ModelError(SurveySimError):
+    """A language model, its files or its cache are unusable."""
+
+
+class TrainingError(SurveySimError):
+    """An alignment cannot start or went astray."""
+
+
+class EvaluationError(SurveySimError):
+    """Two tables cannot be compared."""
+
+
+def first_few(items: Iterable[object], limit: int = 5) -> str:
+    """Name the first `limit` items and count the rest: ``a, b, c, d, e (and 3 more; 8 in all)``."""
+    listed = [str(item) for item in items]
+    if len(listed) <= limit:
+        return ", ".join(listed)
+    return f"{', '.join(listed[:limit])} (and {len(listed) - limit} more; {len(listed)} in all)"
+
+
+def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
+    """Name the known names that resemble `name`, as a clause to end an error message with."""
+    names = list(known)
+    lowered = {candidate.lower(): candidate for candidate in names}
+    close = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=limit, cutoff=0.4)]
+    if close:
+        return f"did you mean {' or '.join(repr(match) for match in close)}?"
+    return f"known: {first_few(names)}" if names else "nothing is known"

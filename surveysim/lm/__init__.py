@@ -1,0 +1,1 @@
+"""Language models: loading, cached trunk activations, losses, alignment, saved adapters."""

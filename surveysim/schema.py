@@ -1,0 +1,123 @@
+"""The contracts: column names of every table, and checks that raise `TableError`.
+
+Every verb takes and returns tidy frames. A simulated table differs from a survey table in its `source` column alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from surveysim.errors import TableError, first_few
+
+RESPONDENT_ID, WEIGHT, STRATUM, PSU = "respondent_id", "weight", "stratum", "psu"
+BACKGROUND, QUESTION, OPTION, ORDER, SHARE, SOURCE = (
+    "background_id",
+    "question_id",
+    "option_code",
+    "option_order",
+    "share",
+    "source",
+)
+STD_ERROR, CONF_LOW, CONF_HIGH, N, N_EFF = "std_error", "conf_low", "conf_high", "n", "n_eff"
+ESTIMATE, METRIC, POPULATION_SHARE = "estimate", "metric", "population_share"
+
+CELL = [QUESTION, BACKGROUND]
+DISTRIBUTION_KEYS = [QUESTION, BACKGROUND, OPTION]
+DISTRIBUTION_COLUMNS = [
+    QUESTION,
+    BACKGROUND,
+    OPTION,
+    ORDER,
+    SHARE,
+    STD_ERROR,
+    CONF_LOW,
+    CONF_HIGH,
+    N,
+    N_EFF,
+    SOURCE,
+]
+SHIFT_COLUMNS = [QUESTION, "background_from", "background_to", OPTION, "shift", STD_ERROR]
+SCORE_COLUMNS = [QUESTION, BACKGROUND, METRIC, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH]
+ESTIMATE_COLUMNS = [QUESTION, BACKGROUND, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, "df", N, N_EFF, "deff"]
+
+SHARE_TOLERANCE = 1e-6  # a cell's shares must sum to 1 this closely; our own tables do to 1e-9
+POOLED = "all"  # background_id of the table that ignores backgrounds
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    """Raise `TableError` unless `frame` has every one of `columns`.
+
+    Raises
+    ------
+    TableError
+        If `frame` is not a DataFrame, or lacks a column.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise TableError(f"{what} must be a pandas DataFrame with columns {', '.join(columns)}; got {type(frame).__name__}")
+    absent = [column for column in columns if column not in frame.columns]
+    if absent:
+        raise TableError(f"{what} lacks column{'s' if len(absent) > 1 else ''} {first_few(absent)}; it has {first_few(frame.columns, 12)}")
+
+
+def check_distributions(frame: pd.DataFrame, what: str = "distributions") -> pd.DataFrame:
+    """Check a distributions table and return it unchanged.
+
+    A cell is a question x background. A cell without respondents keeps its rows with ``n = 0`` and missing shares; every
+    other cell's shares lie in 0-1 and sum to 1.
+
+    Raises
+    ------
+    TableError
+        If a column is absent, a row is repeated, a share lies outside 0-1, a cell mixes missing and present shares, or
+        a cell's shares do not sum to 1.
+    """
+    require_columns(frame, [*DISTRIBUTION_KEYS, ORDER, SHARE, SOURCE], what)
+    repeated = frame.duplicated([*DISTRIBUTION_KEYS, SOURCE])
+    if repeated.any():
+        rows = frame.loc[repeated, DISTRIBUTION_KEYS].astype(str).agg(" / ".join, axis=1)
+        raise TableError(
+            f"{what}: {int(repeated.sum())} rows repeat a question / background / option of the same source: {first_few(rows)}; "
+            "aggregate them or give each its own source"
+        )
+    share = frame[SHARE].to_numpy(float)
+    outside = (share < -1e-12) | (share > 1 + 1e-12)
+    if outside.any():
+        cells = frame.loc[outside, CELL].astype(str).agg(" / ".join, axis=1)
+        hint = "; are these percentages? divide by 100" if np.nanmax(share) > 1.5 else ""
+        raise TableError(f"{what}: shares must lie in 0-1, found {share[outside][0]:g} in {first_few(cells)}{hint}")
+    groups = frame.groupby([*CELL, SOURCE], sort=False, observed=True)[SHARE]
+    sums, present, size = groups.sum(), groups.count(), groups.size()
+    mixed = (present > 0) & (present < size)
+    if mixed.any():
+        raise TableError(f"{what}: some options have a share and others none in {first_few(mixed[mixed].index.map(_cell_name))}")
+    wrong = (present > 0) & ((sums - 1).abs() > SHARE_TOLERANCE)
+    if wrong.any():
+        cells = [f"{_cell_name(key)} ({sums[key]:.6g})" for key in wrong[wrong].index]
+        raise TableError(f"{what}: the shares of a cell must sum to 1; they do not in {first_few(cells)}")
+    return frame
+
+
+def check_backgrounds(frame: pd.DataFrame, traits: Sequence[str]) -> pd.DataFrame:
+    """Check a backgrounds table: a `background_id` per row, none repeated, and a column per trait.
+
+    Raises
+    ------
+    TableError
+        If a column is absent, an id is repeated, or `population_share` is negative or does not sum to 1.
+    """
+    require_columns(frame, [BACKGROUND, *traits], "backgrounds")
+    repeated = frame[BACKGROUND][frame[BACKGROUND].duplicated()]
+    if len(repeated):
+        raise TableError(f"backgrounds repeats background_id {first_few(repeated.unique())}; keep one row each")
+    if POPULATION_SHARE in frame:
+        share = frame[POPULATION_SHARE].to_numpy(float)
+        if not np.isfinite(share).all() or (share < 0).any() or abs(share.sum() - 1) > SHARE_TOLERANCE:
+            raise TableError(f"backgrounds: population_share must be >= 0 and sum to 1; it sums to {share.sum():.6g}")
+    return frame
+
+
+def _cell_name(key: object) -> str:
+    return " / ".join(str(part) for part in key[:2]) if isinstance(key, tuple) else str(key)
