@@ -16,6 +16,7 @@ _PUBLIC = {
     "codebook": ["Codebook", "Question", "Option", "Trait"],
     "codebook_file": ["load_codebook", "list_codebooks"],
     "survey": ["Survey", "read_survey", "as_survey"],
+    "datasets": ["load_example", "list_examples"],
     "backgrounds": ["background_grid", "observed_backgrounds", "describe_background"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
