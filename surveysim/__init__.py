@@ -18,6 +18,8 @@ _PUBLIC = {
     "survey": ["Survey", "read_survey", "as_survey"],
     "datasets": ["load_example", "list_examples"],
     "backgrounds": ["background_grid", "observed_backgrounds", "describe_background"],
+    "design": ["Design"],
+    "distributions": ["background_shifts", "response_distributions"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

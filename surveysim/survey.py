@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from surveysim.codebook import Code, Codebook, Question, Trait
 from surveysim.codebook_file import load_codebook
+from surveysim.design import Design
 from surveysim.errors import CodebookError, DesignError, first_few, nearest
 from surveysim.readers import read_columns
 from surveysim.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
@@ -50,6 +52,12 @@ class Survey:
     def traits(self) -> tuple[str, ...]:
         """Names of the traits that the data hold."""
         return tuple(name for name in self.codebook.traits if name in self.data)
+
+    @cached_property
+    def design(self) -> Design:
+        """The sampling design that the data describe: weight, and strata, PSUs and population sizes where there are any."""
+        strata, psu, fpc = (self.data[name].to_numpy() if name in self.data else None for name in (STRATUM, PSU, "fpc"))
+        return Design(self.data[WEIGHT].to_numpy(float), strata=strata, psu=psu, fpc=fpc)
 
     def __len__(self) -> int:
         return len(self.data)
