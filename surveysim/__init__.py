@@ -20,6 +20,11 @@ _PUBLIC = {
     "backgrounds": ["background_grid", "observed_backgrounds", "describe_background"],
     "design": ["Design"],
     "distributions": ["background_shifts", "response_distributions"],
+    "metrics": ["METRICS"],
+    "splits": ["hold_out_backgrounds", "hold_out_levels", "hold_out_questions", "hold_out_respondents"],
+    "evaluation": ["evaluate"],
+    "floor": ["noise_floor"],
+    "summaries": ["data_saved", "diagnose", "summarise_scores"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

@@ -45,6 +45,14 @@ class TrainingError(SurveySimError):
     """An alignment cannot start or went astray."""
 
 
+class SplitError(SurveySimError):
+    """Respondents, backgrounds, levels or questions cannot be held out as asked."""
+
+
+class EstimationError(SurveySimError):
+    """A classical estimate of shares cannot be made from these cells."""
+
+
 class EvaluationError(SurveySimError):
     """Two tables cannot be compared."""
 

@@ -1,0 +1,191 @@
+"""Who is kept for the truth: respondents, backgrounds, levels of a trait, questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from surveysim.backgrounds import parse_background_id
+from surveysim.codebook import Codebook
+from surveysim.errors import SplitError, first_few, nearest
+from surveysim.schema import BACKGROUND, RESPONDENT_ID, require_columns
+from surveysim.survey import Survey
+
+
+def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Survey, Survey]:
+    """Draw `n_train` respondents at random for training; all others are the truth.
+
+    A respondent is a `respondent_id`: rows of one person (a panel's waves) fall on the same side together.
+
+    Parameters
+    ----------
+    survey : Survey
+    n_train : int
+        Respondents to train on; at least 1, and fewer than there are.
+    seed : int
+        Sizes drawn with one seed are nested: the 200 are among the 400.
+
+    Returns
+    -------
+    tuple of (Survey, Survey)
+        Training, truth; rows in the survey's order. A background may have no respondent in either.
+
+    Raises
+    ------
+    SplitError
+        If `n_train` is below 1 or leaves nobody for the truth.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> train, truth = ss.hold_out_respondents(survey, n_train=400, seed=0)
+    >>> len(train), len(truth)
+    (400, 5436)
+    """
+    people = pd.unique(survey.data[RESPONDENT_ID])
+    if not 1 <= n_train < len(people):
+        raise SplitError(f"n_train must be 1 to {len(people) - 1:,}, so that someone is left for the truth; got {n_train}")
+    drawn = np.random.default_rng(seed).permutation(len(people))[:n_train]
+    trained = survey.data[RESPONDENT_ID].isin(people[drawn]).to_numpy()
+    return survey.take(trained), survey.take(~trained)
+
+
+def hold_out_backgrounds(frame: pd.DataFrame, *, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw a fraction of whole backgrounds to be held out.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any table with a `background_id`: backgrounds or distributions.
+    fraction : float
+        Share of the backgrounds to hold out, above 0 and below 1; at least one is held out and one kept.
+    seed : int
+
+    Returns
+    -------
+    tuple of (DataFrame, DataFrame)
+        Rows kept, rows held out.
+
+    Raises
+    ------
+    SplitError
+        If `fraction` is not between 0 and 1, or there are fewer than two backgrounds.
+    TableError
+        If `frame` lacks `background_id`.
+    """
+    require_columns(frame, [BACKGROUND], "frame")
+    held = _draw(list(frame[BACKGROUND].unique()), fraction, seed, "backgrounds")
+    out = frame[BACKGROUND].isin(held)
+    return frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
+
+
+def hold_out_levels(frame: pd.DataFrame, *, trait: str, levels: Sequence[str] | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold out every background with one of `levels` of `trait`, such as a whole country.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any table with a `background_id`: backgrounds or distributions.
+    trait : str
+    levels : sequence of str, or one str
+
+    Returns
+    -------
+    tuple of (DataFrame, DataFrame)
+        Rows kept, rows held out.
+
+    Raises
+    ------
+    SplitError
+        If the backgrounds have no such trait or no such level (the message names the nearest), or no level would be left.
+    TableError
+        If `frame` lacks `background_id`.
+    """
+    require_columns(frame, [BACKGROUND], "frame")
+    parsed = {identifier: parse_background_id(identifier) for identifier in frame[BACKGROUND].unique()}
+    traits = sorted({name for levels_of in parsed.values() for name in levels_of})
+    if trait not in traits:
+        raise SplitError(f"the backgrounds have no trait {trait!r}; {nearest(trait, traits)}")
+    known = list(dict.fromkeys(levels_of[trait] for levels_of in parsed.values() if trait in levels_of))
+    wanted = [levels] if isinstance(levels, str) else list(levels)
+    for level in wanted:
+        if level not in known:
+            raise SplitError(f"no background has level {level!r} of trait {trait!r}; {nearest(str(level), known)}")
+    if not wanted or set(known) <= set(wanted):
+        raise SplitError(f"levels must name some, not all, of the levels of {trait!r}: {first_few(known, 30)}")
+    out = frame[BACKGROUND].map({identifier: levels_of.get(trait) in wanted for identifier, levels_of in parsed.items()})
+    return frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
+
+
+def hold_out_questions(
+    questions: Codebook | Sequence[str],
+    *,
+    fraction: float,
+    seed: int,
+    by_topic: bool = True,
+) -> tuple[list[str], list[str]]:
+    """Draw a fraction of the questions to be held out, by whole topics so that near-duplicates do not leak.
+
+    Parameters
+    ----------
+    questions : Codebook or sequence of str
+        Topics are known from a codebook only; a question without a topic is its own.
+    fraction : float
+        Share of the questions to hold out, above 0 and below 1. By topic, topics are drawn in random order until the
+        share is reached, leaving out one that would exceed it by more than it falls short without.
+    seed : int
+    by_topic : bool
+        False draws single questions.
+
+    Returns
+    -------
+    tuple of (list of str, list of str)
+        Ids kept, ids held out, in the order given.
+
+    Raises
+    ------
+    SplitError
+        If `fraction` is not between 0 and 1, there are fewer than two questions or topics, or topics are asked for and
+        `questions` is a plain list.
+    """
+    if not by_topic:
+        return _divide(_ids(questions), set(_draw(_ids(questions), fraction, seed, "questions")))
+    if not isinstance(questions, Codebook):
+        raise SplitError("a list of questions carries no topics; give the codebook, or by_topic=False")
+    topics: dict[str, list[str]] = {}
+    for question_id, question in questions.questions.items():
+        topics.setdefault(question.topic or f"question {question_id}", []).append(question_id)
+    return _divide(_ids(questions), _draw_topics(topics, fraction, seed))
+
+
+def _draw_topics(topics: dict[str, list[str]], fraction: float, seed: int) -> set[str]:
+    order = _draw(list(topics), fraction, seed, "topics", keep_all=True)
+    total = sum(len(ids) for ids in topics.values())
+    target = fraction * total
+    held: set[str] = set()
+    for topic in order:
+        after = len(held) + len(topics[topic])
+        if after < total and abs(after - target) < abs(len(held) - target):
+            held.update(topics[topic])
+    return held or set(topics[min(topics, key=lambda topic: len(topics[topic]))])
+
+
+def _draw(items: list[str], fraction: float, seed: int, what: str, *, keep_all: bool = False) -> list[str]:
+    if not 0 < fraction < 1:
+        raise SplitError(f"fraction must be above 0 and below 1; got {fraction}")
+    if len(items) < 2:
+        raise SplitError(f"holding out {what} needs at least two of them; there is {first_few(items) or 'none'}")
+    order = np.random.default_rng(seed).permutation(len(items))
+    size = len(items) if keep_all else min(max(round(fraction * len(items)), 1), len(items) - 1)
+    return [items[place] for place in order[:size]]
+
+
+def _ids(questions: Codebook | Sequence[str]) -> list[str]:
+    return list(questions.questions) if isinstance(questions, Codebook) else list(dict.fromkeys(questions))
+
+
+def _divide(ids: list[str], held: set[str]) -> tuple[list[str], list[str]]:
+    return [each for each in ids if each not in held], [each for each in ids if each in held]
