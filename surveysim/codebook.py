@@ -4,178 +4,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from surveysim.errors import CodebookError, first_few, nearest
+from surveysim.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
 
-Code = int | float | str
-MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
-QUESTION_TYPES = ("ordinal", "nominal")
-
-
-@dataclass(frozen=True)
-class Option:
-    """One valid answer: its code in the file and its label as respondents saw it."""
-
-    code: Code
-    label: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question with its exact wording.
-
-    Attributes
-    ----------
-    question_id : str
-        The variable's name in the file.
-    text : str
-        Exact wording. ``[country]`` stands for the respondent's country.
-    options : tuple of Option
-        Valid answers in the order of the scale (``type="ordinal"``) or of the questionnaire (``"nominal"``).
-    type : {"ordinal", "nominal"}
-    missing : mapping of code to reason
-        Codes that are no answer, each with one of `MISSING_REASONS`; overrides the codebook's common codes.
-    weight : str or None
-        Weight to use with this question, where it differs from the survey's (ANES: pre- or post-election).
-    topic : str
-        Groups near-duplicates, so that held-out questions do not leak.
-    direction : str
-        What a high option means, where the scale runs against the name of the variable.
-    source : str
-        Where the wording was found.
-    verified : bool
-        False where the wording or codes could not be checked against a source.
-    translations : mapping of language to (text, labels)
-        Wording in further languages.
-    """
-
-    question_id: str
-    text: str
-    options: tuple[Option, ...]
-    type: str = "ordinal"
-    missing: Mapping[Code, str] = field(default_factory=dict)
-    weight: str | None = None
-    topic: str = ""
-    direction: str = ""
-    source: str = ""
-    verified: bool = True
-    translations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        where = f"question {self.question_id!r}"
-        if self.type not in QUESTION_TYPES:
-            raise CodebookError(f"{where}: type must be one of {', '.join(QUESTION_TYPES)}; got {self.type!r}")
-        if not self.text.strip():
-            raise CodebookError(f"{where}: text is empty; give the exact wording")
-        if len(self.options) < 2:
-            raise CodebookError(f"{where}: a question needs at least two options; it has {len(self.options)}")
-        _refuse_repeats(where, "option code", [option.code for option in self.options])
-        _refuse_repeats(where, "option label", [option.label for option in self.options])
-        both = [code for code in self.codes if code in self.missing]
-        if both:
-            raise CodebookError(f"{where}: code {first_few(both)} stands in both options and missing; keep it in one")
-        _check_reasons(where, self.missing)
-
-    @property
-    def codes(self) -> tuple[Code, ...]:
-        """Option codes, in scale order."""
-        return tuple(option.code for option in self.options)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Option labels, in scale order."""
-        return tuple(option.label for option in self.options)
-
-    def in_language(self, language: str) -> Question:
-        """Return the question worded in `language`; its codes do not change.
-
-        Raises
-        ------
-        CodebookError
-            If there is no such translation.
-        """
-        if language not in self.translations:
-            raise CodebookError(f"question {self.question_id!r} has no wording in {language!r}; {nearest(language, self.translations)}")
-        other = self.translations[language]
-        labels = other.get("options", self.labels)
-        options = tuple(Option(code, label) for code, label in zip(self.codes, labels, strict=True))
-        return Question(**{**_shallow(self), "text": other["text"], "options": options})
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of a trait: codes or a closed numeric range in the file, a name, and words for a prompt."""
-
-    name: str
-    text: str
-    codes: tuple[Code, ...] = ()
-    range: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if bool(self.codes) == (self.range is not None):
-            raise CodebookError(f"level {self.name!r}: give either codes or a range = [low, high]")
-
-
-@dataclass(frozen=True)
-class Trait:
-    """A respondent characteristic that backgrounds are made of, with its declared recode."""
-
-    name: str
-    variable: str
-    levels: tuple[Level, ...]
-    label: str = ""
-    ordered: bool = False
-    missing: Mapping[Code, str] = field(default_factory=dict)
-    source: str = ""
-    verified: bool = True
-
-    def __post_init__(self) -> None:
-        where = f"trait {self.name!r}"
-        if len(self.levels) < 2:
-            raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}")
-        _refuse_repeats(where, "level", [level.name for level in self.levels])
-        _refuse_repeats(where, "code", [code for level in self.levels for code in level.codes])
-        forbidden = [level.name for level in self.levels if "|" in level.name or "=" in level.name]
-        if forbidden:
-            raise CodebookError(f"{where}: a level's name may hold neither '|' nor '='; rename {first_few(forbidden)}")
-        _check_reasons(where, self.missing)
-
-    @property
-    def level_names(self) -> tuple[str, ...]:
-        """Names of the levels, in order."""
-        return tuple(level.name for level in self.levels)
-
-    def level(self, name: str) -> Level:
-        """Return the level called `name`.
-
-        Raises
-        ------
-        CodebookError
-            If the trait has no such level.
-        """
-        for level in self.levels:
-            if level.name == name:
-                return level
-        raise CodebookError(f"trait {self.name!r} has no level {name!r}; {nearest(str(name), self.level_names)}")
+__all__ = [
+    "MISSING_REASONS",
+    "QUESTION_TYPES",
+    "Code",
+    "Codebook",
+    "DesignVariables",
+    "Level",
+    "Option",
+    "Question",
+    "Trait",
+    "Weight",
+    "iter_questions",
+]
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A weight variable and when to use it."""
+    """A weight variable and when to use it.
+
+    Attributes
+    ----------
+    variable : str
+    use : str
+        When to use it.
+    label : str
+    product_of : tuple of str
+        Variables whose product it is, where a release lacks it.
+    without : {"refuse", "drop"}
+        Respondents without this weight are an error, or belong to no population that it stands for: then they are left
+        out, and the survey's notes count them.
+    """
 
     variable: str
     use: str = ""
     label: str = ""
     product_of: tuple[str, ...] = ()
+    without: str = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.without not in ("refuse", "drop"):
+            raise CodebookError(f"weight {self.variable!r}: without must be 'refuse' or 'drop'; got {self.without!r}")
 
 
 @dataclass(frozen=True)
 class DesignVariables:
-    """Names of the variables that describe the sampling design; empty where the release has none."""
+    """Names of the variables that describe the sampling design; empty where the release has none.
+
+    Attributes
+    ----------
+    stratum, psu, fpc : str
+        Stratum, primary sampling unit, and number of PSUs in the stratum's population.
+    nest : str
+        Variable within which strata and PSUs are numbered anew (ESS: ``cntry``).
+    replicate_weights : str
+        Names separated by spaces; ``*`` stands for any characters: ``"repwt*"``.
+    replicate_method : str
+    note : str
+        What the release lacks.
+    """
 
     stratum: str = ""
     psu: str = ""
@@ -200,6 +94,8 @@ class Codebook:
     weights : tuple of Weight
         The first is the default.
     design : DesignVariables
+    wave : mapping of variable to codes
+        Variables that hold these values throughout a file of this wave (ESS: ``essround = 9``); another value is another wave.
     missing : mapping of code to reason
         Codes that are no answer to any question, unless it is one of that question's options.
     system_missing : str
@@ -228,6 +124,7 @@ class Codebook:
     respondent_id: tuple[str, ...] = ()
     weights: tuple[Weight, ...] = ()
     design: DesignVariables = DesignVariables()
+    wave: Mapping[str, tuple[Code, ...]] = field(default_factory=dict)
     missing: Mapping[Code, str] = field(default_factory=dict)
     system_missing: str = "other"
     verified: bool = True
@@ -238,7 +135,7 @@ class Codebook:
         clash = sorted(set(self.traits) & set(self.questions))
         if clash:
             raise CodebookError(f"codebook {self.name!r}: {first_few(clash)} is both a trait and a question; rename the trait")
-        _check_reasons(f"codebook {self.name!r}", {**self.missing, "system-missing": self.system_missing})
+        check_reasons(f"codebook {self.name!r}", {**self.missing, "system-missing": self.system_missing})
 
     def question(self, question_id: str) -> Question:
         """Return one question.
@@ -280,7 +177,7 @@ class Codebook:
         if language == self.language:
             return self
         questions = {name: question.in_language(language) for name, question in self.questions.items()}
-        return Codebook(**{**_shallow(self), "questions": questions, "language": language})
+        return Codebook(**{**field_values(self), "questions": questions, "language": language})
 
     def look_for(self, words: str) -> pd.DataFrame:
         """Return the questions whose id, wording, options or topic hold every word of `words`, as in R's `labelled`."""
@@ -321,19 +218,3 @@ def iter_questions(codebook: Codebook, questions: Sequence[str] | None) -> Itera
     """Yield the questions asked for, or all of them."""
     for question_id in codebook.questions if questions is None else questions:
         yield codebook.question(question_id)
-
-
-def _refuse_repeats(where: str, what: str, values: Sequence[object]) -> None:
-    repeated = sorted({str(value) for value in values if values.count(value) > 1})
-    if repeated:
-        raise CodebookError(f"{where}: {what} {first_few(repeated)} is declared twice")
-
-
-def _check_reasons(where: str, missing: Mapping[Code, str]) -> None:
-    for code, reason in missing.items():
-        if reason not in MISSING_REASONS:
-            raise CodebookError(f"{where}: missing code {code} has reason {reason!r}; use one of {', '.join(MISSING_REASONS)}")
-
-
-def _shallow(item: Any) -> dict[str, Any]:
-    return {entry.name: getattr(item, entry.name) for entry in fields(item)}

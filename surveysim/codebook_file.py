@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -74,7 +75,7 @@ def parse_codebook(declared: Mapping[str, Any], name: str) -> Codebook:
     CodebookError
         If a table or key is unknown, or a declaration contradicts itself.
     """
-    tables = {"survey", "weights", "design", "missing", "traits", "questions"}
+    tables = {"survey", "weights", "design", "wave", "missing", "traits", "questions"}
     _refuse_unknown(f"codebook {name!r}", declared, tables)
     survey = dict(declared.get("survey", {}))
     survey["files"] = tuple(survey.get("files", ()))
@@ -87,6 +88,7 @@ def parse_codebook(declared: Mapping[str, Any], name: str) -> Codebook:
         **_known(Codebook, f"codebook {name!r}, [survey]", survey),
         weights=tuple(_weight(variable, table) for variable, table in declared.get("weights", {}).items()),
         design=DesignVariables(**_known(DesignVariables, f"codebook {name!r}, [design]", declared.get("design", {}))),
+        wave={variable: _listed(codes) for variable, codes in declared.get("wave", {}).items()},
         missing=_coded(declared.get("missing", {})),
         traits={trait: _trait(trait, table) for trait, table in declared.get("traits", {}).items()},
         questions={question: _question(question, table) for question, table in declared.get("questions", {}).items()},
@@ -131,6 +133,10 @@ def _option(where: str, declared: Any) -> Option:
     raise CodebookError(f"{where}: an option is written [code, label]; got {declared!r}")
 
 
+def _listed(codes: Any) -> tuple[Code, ...]:
+    return tuple(codes) if isinstance(codes, list) else (codes,)
+
+
 def _coded(table: Mapping[str, str]) -> dict[Code, str]:
     """TOML keys are strings: turn those that are numbers into numbers."""
     return {_number(code): reason for code, reason in table.items()}
@@ -140,6 +146,8 @@ def _number(code: str) -> Code:
     try:
         value = float(code)
     except ValueError:
+        return code
+    if not math.isfinite(value):
         return code
     return int(value) if value.is_integer() else value
 

@@ -1,0 +1,209 @@
+"""What was asked, and of whom: options and questions, levels and traits, as frozen dataclasses that check themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
+from typing import Any
+
+from surveysim.errors import CodebookError, first_few, nearest
+
+Code = int | float | str
+MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
+QUESTION_TYPES = ("ordinal", "nominal")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One valid answer: its code in the file and its label as respondents saw it."""
+
+    code: Code
+    label: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its exact wording.
+
+    Attributes
+    ----------
+    question_id : str
+        The variable's name in the file.
+    text : str
+        Exact wording. ``[country]`` stands for the respondent's country.
+    options : tuple of Option
+        Valid answers in the order of the scale (``type="ordinal"``) or of the questionnaire (``"nominal"``).
+    type : {"ordinal", "nominal"}
+    missing : mapping of code to reason
+        Codes that are no answer, each with one of `MISSING_REASONS`; overrides the codebook's common codes.
+    weight : str or None
+        Weight to use with this question, where it differs from the survey's (ANES: pre- or post-election).
+    topic : str
+        Groups near-duplicates, so that held-out questions do not leak.
+    direction : str
+        What a high option means, where the scale runs against the name of the variable.
+    source : str
+        Where the wording was found.
+    verified : bool
+        False where the wording or codes could not be checked against a source.
+    translations : mapping of language to (text, labels)
+        Wording in further languages.
+    """
+
+    question_id: str
+    text: str
+    options: tuple[Option, ...]
+    type: str = "ordinal"
+    missing: Mapping[Code, str] = field(default_factory=dict)
+    weight: str | None = None
+    topic: str = ""
+    direction: str = ""
+    source: str = ""
+    verified: bool = True
+    translations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"question {self.question_id!r}"
+        if self.type not in QUESTION_TYPES:
+            raise CodebookError(f"{where}: type must be one of {', '.join(QUESTION_TYPES)}; got {self.type!r}")
+        if not self.text.strip():
+            raise CodebookError(f"{where}: text is empty; give the exact wording")
+        if len(self.options) < 2:
+            raise CodebookError(f"{where}: a question needs at least two options; it has {len(self.options)}")
+        _refuse_repeats(where, "option code", [option.code for option in self.options])
+        _refuse_repeats(where, "option label", [option.label for option in self.options])
+        both = [code for code in self.codes if code in self.missing]
+        if both:
+            raise CodebookError(f"{where}: code {first_few(both)} stands in both options and missing; keep it in one")
+        check_reasons(where, self.missing)
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """Option codes, in scale order."""
+        return tuple(option.code for option in self.options)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Option labels, in scale order."""
+        return tuple(option.label for option in self.options)
+
+    def in_language(self, language: str) -> Question:
+        """Return the question worded in `language`; its codes do not change.
+
+        Raises
+        ------
+        CodebookError
+            If there is no such translation.
+        """
+        if language not in self.translations:
+            raise CodebookError(f"question {self.question_id!r} has no wording in {language!r}; {nearest(language, self.translations)}")
+        other = self.translations[language]
+        labels = other.get("options", self.labels)
+        options = tuple(Option(code, label) for code, label in zip(self.codes, labels, strict=True))
+        return Question(**{**field_values(self), "text": other["text"], "options": options})
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a trait: codes or a closed numeric range in the file, a name, and words for a prompt."""
+
+    name: str
+    text: str
+    codes: tuple[Code, ...] = ()
+    range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.codes) == (self.range is not None):
+            raise CodebookError(f"level {self.name!r}: give either codes or a range = [low, high]")
+        if self.range is not None and not self.range[0] <= self.range[1]:
+            raise CodebookError(f"level {self.name!r}: range [{self.range[0]:g}, {self.range[1]:g}] is empty; write [low, high]")
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A respondent characteristic that backgrounds are made of, with its declared recode.
+
+    Attributes
+    ----------
+    name : str
+    variable : str
+        The variable's name in the file.
+    levels : tuple of Level
+    label : str
+    ordered : bool
+    missing : mapping of code to reason
+        Codes that are no level; they win over a range.
+    subtract_from : int, str or None
+        Where the variable is a year of birth: the survey's year, or the variable that holds it. Ranges are then ages.
+    source : str
+    verified : bool
+    """
+
+    name: str
+    variable: str
+    levels: tuple[Level, ...]
+    label: str = ""
+    ordered: bool = False
+    missing: Mapping[Code, str] = field(default_factory=dict)
+    subtract_from: int | str | None = None
+    source: str = ""
+    verified: bool = True
+
+    def __post_init__(self) -> None:
+        where = f"trait {self.name!r}"
+        if len(self.levels) < 2:
+            raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}")
+        _refuse_repeats(where, "level", [level.name for level in self.levels])
+        _refuse_repeats(where, "code", [code for level in self.levels for code in level.codes])
+        forbidden = [level.name for level in self.levels if "|" in level.name or "=" in level.name]
+        if forbidden:
+            raise CodebookError(f"{where}: a level's name may hold neither '|' nor '='; rename {first_few(forbidden)}")
+        both = [code for level in self.levels for code in level.codes if code in self.missing]
+        if both:
+            raise CodebookError(f"{where}: code {first_few(both)} stands in both levels and missing; keep it in one")
+        _refuse_overlaps(where, self.levels)
+        check_reasons(where, self.missing)
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names of the levels, in order."""
+        return tuple(level.name for level in self.levels)
+
+    def level(self, name: str) -> Level:
+        """Return the level called `name`.
+
+        Raises
+        ------
+        CodebookError
+            If the trait has no such level.
+        """
+        for level in self.levels:
+            if level.name == name:
+                return level
+        raise CodebookError(f"trait {self.name!r} has no level {name!r}; {nearest(str(name), self.level_names)}")
+
+
+def _refuse_repeats(where: str, what: str, values: Sequence[object]) -> None:
+    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    if repeated:
+        raise CodebookError(f"{where}: {what} {first_few(repeated)} is declared twice")
+
+
+def _refuse_overlaps(where: str, levels: Sequence[Level]) -> None:
+    ranges = sorted((*level.range, level.name) for level in levels if level.range is not None)
+    for (_, high, name), (low, _, follower) in pairwise(ranges):
+        if low <= high:
+            raise CodebookError(f"{where}: the ranges of levels {name!r} and {follower!r} overlap at {low:g}; separate them")
+
+
+def check_reasons(where: str, missing: Mapping[Code, str]) -> None:
+    """Refuse a reason that is none of `MISSING_REASONS`."""
+    for code, reason in missing.items():
+        if reason not in MISSING_REASONS:
+            raise CodebookError(f"{where}: missing code {code} has reason {reason!r}; use one of {', '.join(MISSING_REASONS)}")
+
+
+def field_values(item: Any) -> dict[str, Any]:
+    """Return field -> value of a dataclass, one level deep."""
+    return {entry.name: getattr(item, entry.name) for entry in fields(item)}
