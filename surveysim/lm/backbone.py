@@ -1,0 +1,188 @@
+"""A causal language model, cut before its last layer: a frozen trunk, and the part that alignment trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from surveysim.errors import ModelError, PromptError, first_few
+from surveysim.prompts import QuestionPrompts
+
+BODY_NAMES = ("model", "transformer", "gpt_neox")
+LAYER_NAMES = ("layers", "h", "blocks")
+NORM_NAMES = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A causal language model in parts. The model itself is never changed: training works on copies.
+
+    Attributes
+    ----------
+    model, tokenizer : the transformers objects
+    name : str
+        As the user called it.
+    digest : str
+        SHA-256 of the weights, which keys caches and recipes.
+    """
+
+    model: Any
+    tokenizer: Any
+    name: str
+    digest: str
+
+    @cached_property
+    def body(self) -> nn.Module:
+        """The stack of layers, without the head."""
+        return _find(self.model, BODY_NAMES, "a body")
+
+    @cached_property
+    def layers(self) -> nn.ModuleList:
+        """All layers; the last one is the one that alignment trains."""
+        return _find(self.body, LAYER_NAMES, "a list of layers")
+
+    @cached_property
+    def norm(self) -> nn.Module:
+        """The final norm, between the last layer and the head."""
+        return _find(self.body, NORM_NAMES, "a final norm")
+
+    @cached_property
+    def head(self) -> nn.Linear:
+        """The language-model head, `(vocabulary, hidden)`."""
+        head = self.model.get_output_embeddings()
+        if head is None:
+            raise ModelError(f"model {self.name!r} has no output embeddings; surveysim needs a causal language model")
+        return head
+
+    @property
+    def device(self) -> torch.device:
+        """Where the trunk runs."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number type that the trunk computes in."""
+        return next(self.model.parameters()).dtype
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.head.weight.shape[1]
+
+
+def _find(module: nn.Module, names: Sequence[str], what: str) -> Any:
+    for name in names:
+        if hasattr(module, name):
+            return getattr(module, name)
+    children = [name for name, _ in module.named_children()]
+    raise ModelError(
+        f"{type(module).__name__} is not recognised: looked for {what} called {' or '.join(names)}, found {first_few(children)}; "
+        "use a Llama, Qwen, Mistral or Gemma style model"
+    )
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A point of an option trie where several tokens are possible: the tokens that lead to it, and the choices there."""
+
+    path: tuple[int, ...]
+    choices: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OptionTrie:
+    """The options of a question as token sequences: which branches decide among them.
+
+    The share of an option is the product, over the branches on its way, of the softmax over that branch's choices: the
+    distribution that decoding constrained to the options would produce. It sums to 1. With answer letters there is one branch.
+
+    Attributes
+    ----------
+    branches : tuple of Branch
+        The first has the empty path.
+    edges : tuple of token ids
+        Choices of all branches, one after the other.
+    edge_branch : tuple of int
+        The branch of each edge.
+    steps : tuple of tuple of int
+        For each option, the edges on its way.
+    """
+
+    branches: tuple[Branch, ...]
+    edges: tuple[int, ...]
+    edge_branch: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]
+
+
+def option_trie(answers: Sequence[Sequence[int]]) -> OptionTrie:
+    """Build the trie of the options' token sequences.
+
+    Raises
+    ------
+    PromptError
+        If two options are the same tokens, or one is the beginning of another.
+    """
+    sequences = [tuple(answer) for answer in answers]
+    children: dict[tuple[int, ...], list[int]] = {}
+    for sequence in sequences:
+        for depth, token in enumerate(sequence):
+            known = children.setdefault(sequence[:depth], [])
+            if token not in known:
+                known.append(token)
+    if len(set(sequences)) < len(sequences) or any(sequence in children for sequence in sequences):
+        raise PromptError("two options are the same tokens, or one begins with the other; they cannot be told apart")
+    paths = [path for path, tokens in children.items() if len(tokens) > 1]
+    edge_at = {(path, token): None for path in paths for token in children[path]}
+    number = {key: index for index, key in enumerate(edge_at)}
+    steps = tuple(
+        tuple(number[sequence[:depth], token] for depth, token in enumerate(sequence) if (sequence[:depth], token) in number)
+        for sequence in sequences
+    )
+    return OptionTrie(
+        branches=tuple(Branch(path, tuple(children[path])) for path in paths),
+        edges=tuple(token for _, token in number),
+        edge_branch=tuple(paths.index(path) for path, _ in number),
+        steps=steps,
+    )
+
+
+@dataclass(frozen=True)
+class TokenisedQuestion:
+    """Token ids of one question's prompts: opening once, a suffix per background, the options' trie."""
+
+    question_id: str
+    opening: tuple[int, ...]
+    suffixes: tuple[tuple[int, ...], ...]
+    trie: OptionTrie
+
+
+def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str) -> TokenisedQuestion:
+    """Turn prompts into token ids, segment by segment, so that shared segments are shared exactly.
+
+    Raises
+    ------
+    PromptError
+        If an answer letter is not a single token, or the options cannot be told apart.
+    """
+    encode = lambda text: tuple(tokenizer(text, add_special_tokens=False).input_ids)  # noqa: E731
+    answers = [encode(answer) for answer in prompts.answers]
+    if scoring == "letters":
+        long = [answer for answer, tokens in zip(prompts.answers, answers, strict=True) if len(tokens) != 1]
+        if long:
+            raise PromptError(
+                f"question {prompts.question_id!r}: answer letter {first_few(map(repr, long))} is not a single token of this model's "
+                'tokenizer; use scoring="text"'
+            )
+    try:
+        trie = option_trie(answers)
+    except PromptError as error:
+        raise PromptError(f"question {prompts.question_id!r}: {error}") from error
+    bos = getattr(tokenizer, "bos_token_id", None)
+    opening = encode(prompts.opening)
+    start = (bos,) if bos is not None and getattr(tokenizer, "add_bos_token", False) else ()
+    return TokenisedQuestion(prompts.question_id, start + opening, tuple(encode(text) for text in prompts.respondents), trie)

@@ -1,0 +1,156 @@
+"""The trainable part: copies of the last layer and the final norm, the head's rows for the answer tokens, and heads of single questions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from surveysim.errors import ModelError
+from surveysim.lm.backbone import Backbone, OptionTrie
+from surveysim.lm.trunk import QuestionStates
+
+
+class QuestionHead(nn.Module):
+    """Rows that one question adds to the shared head, on features centred over its backgrounds.
+
+    ``logits = shared rows @ features + rows @ (features - center) / scale + bias``. Centring separates the level of an answer
+    (bias) from its shifts between backgrounds (rows), which makes training quick.
+
+    Parameters
+    ----------
+    features : Tensor
+        `(branches, backgrounds, hidden)` at the start of training.
+    edges : int
+        Edges of the question's option trie.
+    """
+
+    def __init__(self, features: Tensor, edges: int) -> None:
+        super().__init__()
+        center = features.mean(1)
+        spread = (features - center[:, None]).pow(2).sum(-1).mean().sqrt().clamp_min(1e-6)
+        self.register_buffer("center", center.detach().clone())  # (branches, hidden)
+        self.register_buffer("scale", spread.detach().clone())
+        self.rows = nn.Parameter(torch.zeros(edges, features.shape[-1], device=features.device))
+        self.bias = nn.Parameter(torch.zeros(edges, device=features.device))
+
+    def forward(self, features: Tensor, edge_branch: Sequence[int]) -> Tensor:
+        """Return what the question adds to the logits, `(backgrounds, edges)`."""
+        centred = (features - self.center[:, None]) / self.scale
+        return _by_edge(centred, self.rows, edge_branch) + self.bias
+
+
+class Readout(nn.Module):
+    """Last layer, final norm and head of a backbone, in float32, ready to train; the backbone keeps its own.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    token_ids : sequence of int
+        Tokens that any question's options use; only these rows of the head are held and trained.
+    """
+
+    def __init__(self, backbone: Backbone, token_ids: Sequence[int]) -> None:
+        super().__init__()
+        self.layer = copy.deepcopy(backbone.layers[-1]).float().requires_grad_(True)
+        self.norm = copy.deepcopy(backbone.norm).float().requires_grad_(True)
+        if not hasattr(self.layer, "input_layernorm") or not hasattr(self.layer, "self_attn"):
+            raise ModelError(
+                f"the last layer of {backbone.name!r} ({type(self.layer).__name__}) is not recognised: "
+                "looked for input_layernorm and self_attn; use a Llama, Qwen, Mistral or Gemma style model"
+            )
+        self.layer.self_attn.layer_idx = 0  # its cache holds this layer alone
+        self.rotary: Any = getattr(backbone.body, "rotary_emb", None)
+        self.layer_type: str | None = (getattr(backbone.model.config, "layer_types", None) or [None])[-1]
+        self.softcap: float | None = getattr(backbone.model.config, "final_logit_softcapping", None)
+        self.token_ids = sorted(set(token_ids))
+        self.position = {token: index for index, token in enumerate(self.token_ids)}
+        self.rows = nn.Parameter(backbone.head.weight.detach()[self.token_ids].float().clone())
+        self.questions = nn.ModuleDict()  # question_id -> QuestionHead
+
+    def features(self, states: QuestionStates) -> Tensor:
+        """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
+        n_rows, n_context, hidden = states.context.shape
+        n_opening = states.opening.shape[0]
+        cache = DynamicCache()
+        at = torch.arange(n_opening + n_context, device=states.answer.device)[None]
+        self._remember(states.opening[None], at[:, :n_opening], _causal(n_opening, 0, states.answer), cache)
+        cache.batch_repeat_interleave(n_rows)
+        if n_context:
+            mask = _causal(n_context, n_opening, states.answer).expand(n_rows, -1, -1, -1)
+            self._remember(states.context, at[:, n_opening:].expand(n_rows, -1), mask, cache)
+        answer = states.answer[:, None]
+        out = self.layer(
+            answer,
+            attention_mask=_answer_mask(states),
+            position_embeddings=self._rotate(answer, (n_opening + states.context_length)[:, None]),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        normed = self.norm((out[0] if isinstance(out, tuple) else out)[:, 0])
+        return normed.view(-1, states.n_backgrounds, hidden)
+
+    def _remember(self, states: Tensor, positions: Tensor, mask: Tensor, cache: DynamicCache) -> None:
+        """Put the keys and values of positions that are not asked into the cache; their own output is not needed."""
+        self.layer.self_attn(
+            hidden_states=self.layer.input_layernorm(states),
+            attention_mask=mask,
+            position_embeddings=self._rotate(states, positions),
+            past_key_values=cache,
+            use_cache=True,
+        )
+
+    def _rotate(self, states: Tensor, positions: Tensor) -> Any:
+        try:
+            return self.rotary(states, positions)
+        except TypeError:  # a body with several rotary embeddings takes the layer's type
+            return self.rotary(states, positions, self.layer_type)
+
+    def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
+        """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
+        shared = self.rows[[self.position[token] for token in trie.edges]]  # (edges, hidden)
+        logits = _by_edge(features, shared, trie.edge_branch)
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        if question_id is not None and question_id in self.questions:
+            logits = logits + self.questions[question_id](features, trie.edge_branch)
+        return trie_log_shares(logits, trie)
+
+
+def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
+    """Log share of each option: the sum of its edges' log-softmax within their branches, `(backgrounds, options)`."""
+    if len(trie.branches) == 1:
+        return edge_logits.log_softmax(-1)
+    branch = torch.tensor(trie.edge_branch, device=edge_logits.device)
+    normalised = torch.empty_like(edge_logits)
+    for index in range(len(trie.branches)):
+        inside = (branch == index).nonzero()[:, 0]
+        normalised = normalised.index_copy(1, inside, edge_logits[:, inside].log_softmax(-1))
+    return torch.stack([normalised[:, list(steps)].sum(-1) for steps in trie.steps], dim=-1)
+
+
+def _by_edge(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tensor:
+    """Dot product of every edge's row with the features at its branch, `(backgrounds, edges)`."""
+    if features.shape[0] == 1:
+        return features[0] @ rows.T
+    return torch.einsum("ebh,eh->be", features[list(edge_branch)], rows)
+
+
+def _causal(tokens: int, past: int, like: Tensor) -> Tensor:
+    """Additive mask `(1, 1, tokens, past + tokens)`."""
+    seen = torch.zeros(tokens, past, device=like.device, dtype=like.dtype)
+    own = torch.full((tokens, tokens), float("-inf"), device=like.device, dtype=like.dtype).triu(1)
+    return torch.cat([seen, own], 1)[None, None]
+
+
+def _answer_mask(states: QuestionStates) -> Tensor:
+    """Additive mask `(rows, 1, 1, opening + context + 1)` that hides the padding of the context."""
+    n_rows, n_context, _ = states.context.shape
+    real = torch.arange(n_context, device=states.answer.device)[None] < states.context_length[:, None]
+    visible = torch.ones(n_rows, states.opening.shape[0], dtype=torch.bool, device=real.device)
+    seen = torch.cat([visible, real, visible[:, :1]], 1)
+    return torch.zeros_like(seen, dtype=states.answer.dtype).masked_fill(~seen, float("-inf"))[:, None, None]
