@@ -167,7 +167,7 @@ class Codebook:
         return {**common, **question.missing}
 
     def in_language(self, language: str) -> Codebook:
-        """Return the codebook worded in `language`: the same codes, other words.
+        """Return the codebook worded in `language`: the same codes, other words, and the way back.
 
         Raises
         ------
@@ -176,8 +176,9 @@ class Codebook:
         """
         if language == self.language:
             return self
-        questions = {name: question.in_language(language) for name, question in self.questions.items()}
-        return Codebook(**{**field_values(self), "questions": questions, "language": language})
+        questions = {name: question.in_language(language, current=self.language) for name, question in self.questions.items()}
+        traits = {name: trait.in_language(language, current=self.language) for name, trait in self.traits.items()}
+        return Codebook(**{**field_values(self), "questions": questions, "traits": traits, "language": language})
 
     def look_for(self, words: str) -> pd.DataFrame:
         """Return the questions whose id, wording, options or topic hold every word of `words`, as in R's `labelled`."""

@@ -113,10 +113,13 @@ def _level(where: str, table: Mapping[str, Any]) -> Level:
         raise CodebookError(f"{where}: a level has no name: {dict(table)}")
     bounds = known.get("range")
     return Level(
-        name=str(known["name"]),
-        text=str(known.get("text", known["name"])),
-        codes=tuple(known.get("codes", ())),
-        range=None if bounds is None else (float(bounds[0]), float(bounds[1])),
+        **{
+            **known,
+            "name": str(known["name"]),
+            "text": str(known.get("text", known["name"])),
+            "codes": tuple(known.get("codes", ())),
+            "range": None if bounds is None else (float(bounds[0]), float(bounds[1])),
+        }
     )
 
 

@@ -49,6 +49,8 @@ class Question:
         False where the wording or codes could not be checked against a source.
     translations : mapping of language to (text, labels)
         Wording in further languages.
+    label : str
+        Variable label in the release, where it is not the wording.
     """
 
     question_id: str
@@ -62,6 +64,7 @@ class Question:
     source: str = ""
     verified: bool = True
     translations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    label: str = ""
 
     def __post_init__(self) -> None:
         where = f"question {self.question_id!r}"
@@ -88,8 +91,14 @@ class Question:
         """Option labels, in scale order."""
         return tuple(option.label for option in self.options)
 
-    def in_language(self, language: str) -> Question:
+    def in_language(self, language: str, *, current: str = "") -> Question:
         """Return the question worded in `language`; its codes do not change.
+
+        Parameters
+        ----------
+        language : str
+        current : str, optional
+            Language of the present wording; named, that wording stays as a translation and leads back.
 
         Raises
         ------
@@ -101,23 +110,44 @@ class Question:
         other = self.translations[language]
         labels = other.get("options", self.labels)
         options = tuple(Option(code, label) for code, label in zip(self.codes, labels, strict=True))
-        return Question(**{**field_values(self), "text": other["text"], "options": options})
+        kept = {current: {"text": self.text, "options": list(self.labels)}} if current else {}
+        changed = {"text": other["text"], "options": options, "translations": {**self.translations, **kept}}
+        return Question(**{**field_values(self), **changed})
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a trait: codes or a closed numeric range in the file, a name, and words for a prompt."""
+    """One level of a trait: codes or a closed numeric range in the file, a name, and words for a prompt.
+
+    Attributes
+    ----------
+    name, text : str
+        ``"Netherlands"``, ``"in the Netherlands"``.
+    codes, range
+        Codes, or a closed interval.
+    place, adjective : str
+        What ``[country]`` in a question stands for: ``"the Netherlands"``, ``"Dutch"``; empty where the level is no country.
+    translations : mapping of language to text
+    """
 
     name: str
     text: str
     codes: tuple[Code, ...] = ()
     range: tuple[float, float] | None = None
+    place: str = ""
+    adjective: str = ""
+    translations: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if bool(self.codes) == (self.range is not None):
             raise CodebookError(f"level {self.name!r}: give either codes or a range = [low, high]")
         if self.range is not None and not self.range[0] <= self.range[1]:
             raise CodebookError(f"level {self.name!r}: range [{self.range[0]:g}, {self.range[1]:g}] is empty; write [low, high]")
+
+    def in_language(self, language: str, *, current: str = "") -> Level:
+        """Return the level worded in `language`, or as it is where there is no translation; see `Question.in_language`."""
+        kept = {**self.translations, **({current: self.text} if current else {})}
+        return Level(**{**field_values(self), "text": self.translations.get(language, self.text), "translations": kept})
 
 
 @dataclass(frozen=True)
@@ -182,6 +212,11 @@ class Trait:
             if level.name == name:
                 return level
         raise CodebookError(f"trait {self.name!r} has no level {name!r}; {nearest(str(name), self.level_names)}")
+
+    def in_language(self, language: str, *, current: str = "") -> Trait:
+        """Return the trait with its levels worded in `language`; their names do not change."""
+        levels = tuple(level.in_language(language, current=current) for level in self.levels)
+        return Trait(**{**field_values(self), "levels": levels})
 
 
 def _refuse_repeats(where: str, what: str, values: Sequence[object]) -> None:
