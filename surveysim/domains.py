@@ -12,7 +12,7 @@ from surveysim.backgrounds import background_id
 from surveysim.codebook import Question
 from surveysim.design import Design
 from surveysim.errors import BackgroundError, CodebookError, DesignError, first_few, nearest
-from surveysim.schema import POOLED
+from surveysim.schema import POOLED, WEIGHT
 from surveysim.survey import Survey
 
 
@@ -95,18 +95,30 @@ def question_sample(survey: Survey, question: Question, lonely_psu: str) -> tupl
     Raises
     ------
     DesignError
-        If the question's own weight was not read.
+        If the question's own weight was not read, or the survey's weight was adjusted, which that weight was not.
     """
-    if question.weight is None or question.weight == survey.weight_name:
+    name = question.weight
+    if name is None or name == survey.weight_name:
         return survey.design.with_lonely_psu(lonely_psu), np.arange(len(survey))
-    if question.weight not in survey.data:
+    if name not in survey.data:
         raise DesignError(
-            f"question {question.question_id!r} is weighted by {question.weight!r}, which the survey lacks; "
-            f"{nearest(question.weight, survey.data.columns)}"
+            f"question {question.question_id!r} is weighted by {name!r}, which the survey lacks; {nearest(name, survey.data.columns)}"
         )
-    weights = survey.data[question.weight].to_numpy(float)
+    if _is_adjusted(survey):
+        raise DesignError(
+            f"question {question.question_id!r} is weighted by {name!r}, but weight {survey.weight_name!r} is what was adjusted; "
+            f"read the survey with weight={name!r}, adjust that, and ask for these questions alone"
+        )
+    weights = survey.data[name].to_numpy(float)
     rows = np.flatnonzero(np.isfinite(weights))
     return survey.take(rows).design.with_weights(weights[rows]).with_lonely_psu(lonely_psu), rows
+
+
+def _is_adjusted(survey: Survey) -> bool:
+    if survey.calibrations or survey.replicates is not None or survey.weight_name not in survey.data:
+        return bool(survey.calibrations) or survey.replicates is not None
+    original, current = survey.data[survey.weight_name].to_numpy(float), survey.data[WEIGHT].to_numpy(float)
+    return not np.array_equal(original, current, equal_nan=True)
 
 
 def numeric_answers(survey: Survey, question: Question) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook import Code, Codebook, Question, Trait
+from surveysim.assembly import Parts, assemble, needed_columns
+from surveysim.calibration import Calibration
+from surveysim.codebook import Codebook, Question, Trait
 from surveysim.codebook_file import load_codebook
 from surveysim.design import Design
-from surveysim.errors import CodebookError, DesignError, first_few, nearest
+from surveysim.errors import CodebookError, DesignError, ReadError
+from surveysim.rawfile import RawFile
 from surveysim.readers import read_columns
-from surveysim.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
+from surveysim.release import codebook_for
+from surveysim.replication import Replicates
+from surveysim.schema import PSU, STRATUM, WEIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,13 @@ class Survey:
     weight_name : str
         Where `weight` came from.
     notes : tuple of str
-        What was done while reading: encoding used, respondents outside a trait's ranges, and the like.
+        What was done: encoding used, respondents outside a trait's ranges, weights raked or trimmed, and the like.
+    calibrations : tuple of Calibration
+        How the weight was adjusted to known totals (`rake`, `calibrate`, `poststratify_weights`): standard errors need it.
+    replicates : Replicates, optional
+        Replicate weights; they take the place of linearisation.
+    trait_reasons : DataFrame
+        As `reasons`, a column per trait: why a respondent has no level.
     """
 
     data: pd.DataFrame
@@ -42,6 +53,9 @@ class Survey:
     codebook: Codebook
     weight_name: str
     notes: tuple[str, ...] = field(default=())
+    calibrations: tuple[Calibration, ...] = field(default=())
+    replicates: Replicates | None = None
+    trait_reasons: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -57,7 +71,19 @@ class Survey:
     def design(self) -> Design:
         """The sampling design that the data describe: weight, and strata, PSUs and population sizes where there are any."""
         strata, psu, fpc = (self.data[name].to_numpy() if name in self.data else None for name in (STRATUM, PSU, "fpc"))
-        return Design(self.data[WEIGHT].to_numpy(float), strata=strata, psu=psu, fpc=fpc)
+        weights = self.data[WEIGHT].to_numpy(float)
+        return Design(weights, strata=strata, psu=psu, fpc=fpc, calibrations=self.calibrations, replicates=self.replicates)
+
+    def with_design(self, design: Design, note: str) -> Survey:
+        """Return the same respondents with the weights, calibrations and replicates of another design, and a note of it."""
+        change = f"{note}; n_eff {self.design.n_eff:.1f} -> {design.n_eff:.1f}"
+        return replace(
+            self,
+            data=self.data.assign(**{WEIGHT: design.weights}),
+            notes=(*self.notes, change),
+            calibrations=design.calibrations,
+            replicates=design.replicates,
+        )
 
     def __len__(self) -> int:
         return len(self.data)
@@ -67,10 +93,14 @@ class Survey:
 
         For a sample drawn from the respondents. A domain estimate is no subset: use ``by=`` of the verbs instead.
         """
+        kept = np.flatnonzero(rows) if rows.dtype == bool else rows
         return replace(
             self,
-            data=self.data.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows].reset_index(drop=True),
-            reasons=self.reasons.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows].reset_index(drop=True),
+            data=self.data.iloc[kept].reset_index(drop=True),
+            reasons=self.reasons.iloc[kept].reset_index(drop=True),
+            trait_reasons=self.trait_reasons.reindex(range(len(self))).iloc[kept].reset_index(drop=True),
+            calibrations=tuple(calibration.take(kept) for calibration in self.calibrations),
+            replicates=None if self.replicates is None else self.replicates.take(kept),
         )
 
     def __repr__(self) -> str:
@@ -89,10 +119,53 @@ def read_survey(
     questions: Sequence[str] | None = None,
     traits: Sequence[str] | None = None,
 ) -> Survey:
-    """Read a survey file as released; the codebook decides what is an answer. (placeholder, being written)"""
-    book = load_codebook(codebook if codebook is not None else Path(path).stem.lower())
-    raw = read_columns(path, encoding=encoding)
-    return as_survey(raw.frame, book, weight=weight, questions=questions, traits=traits)
+    """Read a survey file as released; the codebook decides what is an answer, and no code is lost.
+
+    Three sources of missing answers are merged into `Survey.reasons`, the codebook before the file: the codebook's missing
+    codes; codes, ranges and Stata's tagged values that the file declares missing; value labels that name a missing answer.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .sav, .zsav, .dta, .por, .csv, .csv.gz or .parquet file. Only the columns needed are read.
+    codebook : str, Path or Codebook, optional
+        Name of a codebook that ships, or a TOML file; default the one that lists a file of this name.
+    weight : str, optional
+        Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
+    encoding : str, optional
+        Of the file's text; default the declared one, else UTF-8, GB18030 or Latin-1, and the notes say which.
+    questions, traits : sequence of str, optional
+        Only these; default all of the codebook's.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    ReadError
+        If the file does not exist, is empty, truncated, of another format, in another encoding, or has no respondents.
+    CodebookError
+        If no codebook is known for the file, the file is of another wave, lacks a variable (the message names the
+        nearest), labels an option otherwise (an inverted scale), or holds a code in neither options nor missing.
+    DesignError
+        If there is no weight, one is missing, negative, infinite or text, or all are zero.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> from importlib.resources import files
+    >>> path = files("surveysim") / "data" / "nonvoters2020.sav"
+    >>> survey = ss.read_survey(path, questions=["Q8_8"], traits=["gender"])
+    >>> len(survey), survey.weight_name, survey.questions, survey.traits
+    (5836, 'weight', ('Q8_8',), ('gender',))
+    """
+    if weight == "":
+        raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
+    book = codebook_for(path) if codebook is None else load_codebook(codebook)
+    asked, levels = _chosen(book, questions, traits)
+    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
+    return _survey(assemble(raw, book, weight, asked, levels), book)
 
 
 def as_survey(
@@ -108,126 +181,44 @@ def as_survey(
     Parameters
     ----------
     frame : DataFrame
-        A row per respondent, original codes.
+        A row per respondent, original codes. A trait may stand under its own name, recoded to level names already, and
+        the weight under the name ``weight``: so ``as_survey(survey.data, codebook)`` gives the survey back.
     codebook : str, Path or Codebook
     weight : str, optional
-        Weight variable; default the codebook's first.
+        Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
     questions, traits : sequence of str, optional
         Only these; default all of the codebook's.
 
+    Returns
+    -------
+    Survey
+
     Raises
     ------
+    ReadError
+        If the frame is no DataFrame or has no rows.
     CodebookError
         If a variable is absent (the message names the nearest), or a code is in neither options nor missing.
     DesignError
-        If a weight is missing, negative or infinite, or all are zero.
+        If there is no weight, one is missing, negative, infinite or text, or all are zero.
     """
     book = load_codebook(codebook)
-    columns = _fold_case(frame, book)
-    weight_name, weights = _weights(columns, book, weight)
-    data: dict[str, object] = {RESPONDENT_ID: _respondent_ids(columns, book), WEIGHT: weights}
-    for name, variable in ((STRATUM, book.design.stratum), (PSU, book.design.psu)):
-        if variable and variable.lower() in columns:
-            data[name] = columns[variable.lower()].to_numpy()
-    for declared in book.weights:
-        if declared.variable.lower() in columns:
-            data.setdefault(declared.variable, columns[declared.variable.lower()].to_numpy(float))
-    notes: list[str] = []
-    for name in book.traits if traits is None else traits:
-        trait = book.trait(name)
-        data[name] = _recode(trait, _column(columns, trait.variable, book), notes)
-    reasons: dict[str, object] = {}
-    for question_id in book.questions if questions is None else questions:
-        question = book.question(question_id)
-        answers = _column(columns, question_id, book)
-        data[question_id] = answers.to_numpy()
-        reasons[question_id] = missing_reasons(question, answers, book)
-    return Survey(pd.DataFrame(data), pd.DataFrame(reasons, index=range(len(frame))), book, weight_name, tuple(notes))
+    if not isinstance(frame, pd.DataFrame):
+        raise ReadError(f"frame must be a pandas DataFrame with a row per respondent; got {type(frame).__name__}")
+    if frame.empty:
+        raise ReadError("frame holds no respondents; a survey needs at least one row and a column")
+    asked, levels = _chosen(book, questions, traits)
+    return _survey(assemble(RawFile(frame.reset_index(drop=True)), book, weight, asked, levels), book)
 
 
-def missing_reasons(question: Question, answers: pd.Series, codebook: Codebook) -> pd.Categorical:
-    """Say for every answer why it is none; missing where it is one of the options.
-
-    Raises
-    ------
-    CodebookError
-        If a code is in neither options nor missing.
-    """
-    reasons: Mapping[Code, str] = codebook.missing_codes(question)
-    empty = answers.isna()
-    valid = answers.isin(list(question.codes))
-    named = answers.map(reasons).where(~valid & ~empty)
-    unknown = ~valid & ~empty & named.isna()
-    if unknown.any():
-        counts = answers[unknown].value_counts()
-        found = first_few(
-            f"{code:g} ({n} respondents)" if isinstance(code, float) else f"{code} ({n} respondents)" for code, n in counts.items()
-        )
-        raise CodebookError(
-            f"question {question.question_id!r}: code {found} is in neither options nor missing of {codebook.name}.toml; "
-            "add it to one of them"
-        )
-    return pd.Categorical(named.mask(empty, codebook.system_missing))
+def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[str] | None) -> tuple[list[Question], list[Trait]]:
+    for argument, value in (("questions", questions), ("traits", traits)):
+        if isinstance(value, str):
+            raise CodebookError(f"{argument}={value!r} is one name; give a list: {argument}=[{value!r}]")
+    names = book.traits if traits is None else dict.fromkeys(traits)
+    asked = book.questions if questions is None else dict.fromkeys(questions)
+    return [book.question(name) for name in asked], [book.trait(name) for name in names]
 
 
-def _recode(trait: Trait, values: pd.Series, notes: list[str]) -> pd.Categorical:
-    level = pd.Series(pd.NA, index=values.index, dtype="object")
-    missing = values.isna() | values.isin(list(trait.missing))
-    for declared in trait.levels:
-        if declared.range is None:
-            level[values.isin(list(declared.codes)) & ~missing] = declared.name
-        else:
-            level[values.between(*declared.range) & ~missing] = declared.name
-    outside = level.isna() & ~missing
-    if outside.any():
-        counts = values[outside].value_counts()
-        found = first_few(f"{code} ({n} respondents)" for code, n in counts.items())
-        if all(declared.range is None for declared in trait.levels):
-            raise CodebookError(
-                f"trait {trait.name!r}: code {found} of {trait.variable!r} is in no level and not missing; add it to one of them"
-            )
-        notes.append(f"trait {trait.name!r}: {int(outside.sum())} respondents lie outside every range: {found}")
-    return pd.Categorical(level, categories=list(trait.level_names), ordered=True)
-
-
-def _weights(columns: Mapping[str, pd.Series], book: Codebook, weight: str | None) -> tuple[str, np.ndarray]:
-    name = weight or (book.weights[0].variable if book.weights else "")
-    if not name:
-        raise DesignError(f"codebook {book.name!r} declares no weight; name the variable with weight=, or declare [weights.<variable>]")
-    values = _column(columns, name, book).to_numpy(float)
-    bad = ~np.isfinite(values) | (values < 0)
-    if bad.any():
-        raise DesignError(
-            f"weight {name!r}: {int(np.isnan(values).sum())} missing, {int((values < 0).sum())} negative of {len(values)} values "
-            f"(rows {first_few(np.flatnonzero(bad))}); a weight must be finite and >= 0: drop or correct these respondents first"
-        )
-    if not values.any():
-        raise DesignError(f"weight {name!r} is zero for every respondent; choose another weight variable")
-    return name, values
-
-
-def _respondent_ids(columns: Mapping[str, pd.Series], book: Codebook) -> np.ndarray:
-    if not book.respondent_id:
-        return np.arange(len(next(iter(columns.values()))))
-    parts = [_column(columns, name, book) for name in book.respondent_id]
-    ids = parts[0] if len(parts) == 1 else pd.concat([part.astype(str) for part in parts], axis=1).agg("-".join, axis=1)
-    repeated = ids[ids.duplicated()]
-    if len(repeated):
-        raise CodebookError(f"{' + '.join(book.respondent_id)} does not identify respondents: {first_few(repeated.unique())} stand twice")
-    return ids.to_numpy()
-
-
-def _fold_case(frame: pd.DataFrame, book: Codebook) -> dict[str, pd.Series]:
-    names = pd.Series([str(column).lower() for column in frame.columns])
-    clash = names[names.duplicated()].unique()
-    if len(clash):
-        raise CodebookError(
-            f"columns {first_few(clash)} differ by case only; rename one of each, since {book.name}.toml matches names in any case"
-        )
-    return {str(column).lower(): frame[column].reset_index(drop=True) for column in frame.columns}
-
-
-def _column(columns: Mapping[str, pd.Series], name: str, book: Codebook) -> pd.Series:
-    if name.lower() not in columns:
-        raise CodebookError(f"{book.name}.toml names variable {name!r}, which the file lacks; {nearest(name, columns)}")
-    return columns[name.lower()]
+def _survey(parts: Parts, book: Codebook) -> Survey:
+    return Survey(parts.data, parts.reasons, book, parts.weight_name, parts.notes, trait_reasons=parts.trait_reasons)
