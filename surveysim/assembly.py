@@ -1,0 +1,252 @@
+"""From a file's columns to the parts of a `Survey`: which columns are needed, ids, weights, design, traits, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook import Codebook, Weight
+from surveysim.errors import CodebookError, DesignError, first_few
+from surveysim.questions import Question, Trait
+from surveysim.rawfile import RawFile, Variable, Wanted
+from surveysim.recoding import Levels, answer_column, recoded_column, trait_column
+from surveysim.release import absent_variables, check_question_labels, check_trait_labels, check_wave
+from surveysim.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
+
+NO_WEIGHT = "none"  # weight="none" says that the respondents shall count alike
+FPC = "fpc"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a `Survey` is made of; see there."""
+
+    data: pd.DataFrame
+    reasons: pd.DataFrame
+    trait_reasons: pd.DataFrame
+    weight_name: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """A file's columns by their names in lower case."""
+
+    raw: RawFile
+    book: Codebook
+    by_name: Mapping[str, pd.Series]
+
+    @classmethod
+    def of(cls, raw: RawFile, book: Codebook, wanted: Wanted) -> _Columns:
+        names = wanted.pick([str(name) for name in raw.frame.columns], raw.source)
+        return cls(raw, book, {name.lower(): raw.frame[name] for name in names})
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self.by_name
+
+    def __getitem__(self, name: str) -> pd.Series:
+        return self.by_name[name.lower()]
+
+    def variable(self, name: str) -> Variable:
+        return self.raw.variables.get(str(self[name].name), Variable())
+
+    def require(self, names: Sequence[str]) -> None:
+        absent = [name for name in dict.fromkeys(names) if name not in self]
+        if absent:
+            known = self.raw.known or tuple(str(name) for name in self.raw.frame.columns)
+            raise absent_variables(absent, known, self.raw.source, self.book)
+
+    def matching(self, patterns: str) -> list[str]:
+        """Return the names that any of the patterns, separated by spaces, matches."""
+        wanted = patterns.lower().split()
+        return [name for name in self.by_name if any(fnmatchcase(name, pattern) for pattern in wanted)]
+
+
+def needed_columns(book: Codebook, weight: str | None, questions: Sequence[Question], traits: Sequence[Trait]) -> Wanted:
+    """Return the variables that these questions and traits need, with ids, weights, design and what tells the wave.
+
+    Every weight and what may be a trait recoded already is optional here; `assemble` says which one lacks.
+    """
+    design = book.design
+    required = [question.question_id for question in questions]
+    required += [trait.variable for trait in traits]
+    required += [trait.subtract_from for trait in traits if isinstance(trait.subtract_from, str)]
+    required += [*book.respondent_id, design.stratum, design.psu, design.fpc, design.nest, *design.replicate_weights.split()]
+    chosen = weight or (book.weights[0].variable if book.weights else "")
+    required += [chosen] if chosen != NO_WEIGHT else []
+    optional = [name for item in book.weights for name in (item.variable, *item.product_of)]
+    optional += [question.weight for question in questions if question.weight]
+    optional += [*book.wave, *(trait.name for trait in traits), RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC]
+    return Wanted(tuple(dict.fromkeys(filter(None, required))), tuple(dict.fromkeys(optional)))
+
+
+def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequence[Question], traits: Sequence[Trait]) -> Parts:
+    """Make the parts of a survey of a file's columns, checked against the codebook.
+
+    Raises
+    ------
+    CodebookError
+        If the file is of another wave, lacks a variable, labels codes otherwise, or holds a code that nobody knows; if
+        respondents are not told apart.
+    DesignError
+        If there is no usable weight.
+    """
+    columns = _Columns.of(raw, book, needed_columns(book, weight, questions, traits))
+    check_wave(raw, columns.by_name, book)
+    recoded = [trait for trait in traits if trait.variable not in columns and trait.name in columns]
+    columns.require(
+        [question.question_id for question in questions]
+        + [trait.variable for trait in traits if trait not in recoded]
+        + [trait.subtract_from for trait in traits if isinstance(trait.subtract_from, str) and trait not in recoded]
+    )
+    notes = list(raw.notes)
+    data: dict[str, object] = {RESPONDENT_ID: _respondent_ids(columns)}
+    weight_name, data[WEIGHT] = _weight(columns, weight, notes)
+    data |= _design(columns, notes) | _other_weights(columns, questions)
+    reasons, trait_reasons = {}, {}
+    for trait in traits:
+        data[trait.name], trait_reasons[trait.name], said = _trait(columns, trait, recoded=trait in recoded)
+        notes += said
+    for question in questions:
+        variable = columns.variable(question.question_id)
+        check_question_labels(question, variable, raw.source, book)
+        data[question.question_id], reasons[question.question_id], said = answer_column(
+            question, columns[question.question_id], variable, book
+        )
+        notes += said
+    rows = pd.RangeIndex(len(raw.frame))
+    parts = Parts(pd.DataFrame(data), pd.DataFrame(reasons, index=rows), pd.DataFrame(trait_reasons, index=rows), weight_name, tuple(notes))
+    return _without_unweighted(parts, book)
+
+
+def _trait(columns: _Columns, trait: Trait, *, recoded: bool) -> Levels:
+    if recoded:
+        return recoded_column(trait, columns[trait.name], columns.variable(trait.name), columns.book)
+    variable = columns.variable(trait.variable)
+    check_trait_labels(trait, variable, columns.raw.source, columns.book)
+    year = trait.subtract_from
+    if isinstance(year, str):
+        year = pd.to_numeric(columns[year], errors="coerce").to_numpy(float)
+    return trait_column(trait, columns[trait.variable], variable, columns.book, year)
+
+
+def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[str, np.ndarray]:
+    """Return the weight's name and values; missing ones stay where the codebook says that those respondents are dropped."""
+    book, source = columns.book, columns.raw.source
+    if weight == NO_WEIGHT:
+        notes.append(f"weight='{NO_WEIGHT}': every respondent counts 1; shares describe these respondents, not a population")
+        return NO_WEIGHT, np.ones(len(columns.raw.frame))
+    name = weight or (book.weights[0].variable if book.weights else "")
+    if not name:
+        raise DesignError(
+            f"codebook {book.name!r} declares no weight; name the variable with weight=, declare [weights.<variable>], "
+            f"or say weight='{NO_WEIGHT}' to count every respondent alike"
+        )
+    declared = next((item for item in book.weights if item.variable.lower() == name.lower()), Weight(name))
+    if name not in columns and declared.product_of and all(part in columns for part in declared.product_of):
+        notes.append(f"weight {name!r} is not in {source}; made as {' * '.join(declared.product_of)}")
+        values = reduce(np.multiply, [_numbers(columns, part) for part in declared.product_of])
+    elif name not in columns and WEIGHT in columns:
+        values = _numbers(columns, WEIGHT)  # a respondents frame, where the weight has its standard name
+    else:
+        columns.require([name])
+        values = _numbers(columns, name)
+    _check_weights(name, values, allow_missing=declared.without == "drop")
+    return name, values
+
+
+def _numbers(columns: _Columns, name: str) -> np.ndarray:
+    values = pd.to_numeric(columns[name], errors="coerce")
+    text = columns[name][values.isna() & columns[name].notna()]
+    if len(text):
+        raise DesignError(
+            f"weight {name!r} holds text: {first_few(map(repr, text.unique()))} ({len(text)} of {len(values)} values); "
+            "a weight must be a number: mend the file, or choose another weight variable"
+        )
+    return values.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _check_weights(name: str, values: np.ndarray, *, allow_missing: bool) -> None:
+    bad = np.isinf(values) | (values < 0) | (np.isnan(values) & (not allow_missing))
+    if bad.any():
+        raise DesignError(
+            f"weight {name!r}: {int(np.isnan(values).sum())} missing, {int((values < 0).sum())} negative, {int(np.isinf(values).sum())} "
+            f"infinite of {len(values)} values (rows {first_few(np.flatnonzero(bad))}); a weight must be finite and >= 0. If those without "
+            'one belong to no population it stands for, say without = "drop" in [weights] of the codebook; else correct the file'
+        )
+    if not np.nansum(values):
+        raise DesignError(f"weight {name!r} is zero for every respondent; choose another weight variable")
+
+
+def _without_unweighted(parts: Parts, book: Codebook) -> Parts:
+    """Leave out respondents without the weight, where the codebook says so; the notes count them."""
+    kept = parts.data[WEIGHT].notna().to_numpy()
+    if kept.all():
+        return parts
+    data, reasons, trait_reasons = (frame[kept].reset_index(drop=True) for frame in (parts.data, parts.reasons, parts.trait_reasons))
+    without, everybody = int((~kept).sum()), len(kept)
+    note = f"{without:,} of {everybody:,} respondents have no weight {parts.weight_name!r} and are left out, as {book.name}.toml says"
+    return Parts(data, reasons, trait_reasons, parts.weight_name, (*parts.notes, note))
+
+
+def _other_weights(columns: _Columns, questions: Sequence[Question]) -> dict[str, object]:
+    names = [item.variable for item in columns.book.weights] + [question.weight for question in questions if question.weight]
+    return {name: _numbers(columns, name) for name in dict.fromkeys(names) if name in columns}
+
+
+def _design(columns: _Columns, notes: list[str]) -> dict[str, object]:
+    """Return stratum, psu, fpc and replicate weights, as far as the file has them; labels nested where the codebook says so."""
+    declared = columns.book.design
+    found: dict[str, object] = {}
+    for column, variable in ((STRATUM, declared.stratum), (PSU, declared.psu), (FPC, declared.fpc)):
+        name = variable if variable and variable in columns else column if column in columns else ""
+        if name:
+            found[column] = columns[name].to_numpy()
+            if declared.nest and declared.nest in columns and column != FPC:
+                found[column] = _nested(columns[declared.nest], columns[name])
+        elif variable:
+            notes.append(f"{columns.raw.source} has no {column} {variable!r}: standard errors are made without it")
+    for name in columns.matching(declared.replicate_weights):
+        found[str(columns[name].name)] = _numbers(columns, name)
+    return found
+
+
+def _nested(outer: pd.Series, inner: pd.Series) -> np.ndarray:
+    """Return labels "outer-inner"; missing where either is."""
+    outer_place, outers = pd.factorize(outer)
+    inner_place, inners = pd.factorize(inner)
+    pair_place, pairs = pd.factorize(np.where((outer_place < 0) | (inner_place < 0), -1, outer_place * len(inners) + inner_place))
+    labels = [None if pair < 0 else f"{_plain(outers[pair // len(inners)])}-{_plain(inners[pair % len(inners)])}" for pair in pairs]
+    return np.array(labels, dtype=object)[pair_place]
+
+
+def _respondent_ids(columns: _Columns) -> np.ndarray:
+    book = columns.book
+    if not book.respondent_id:
+        return np.arange(len(columns.raw.frame))
+    if RESPONDENT_ID in columns and any(name not in columns for name in book.respondent_id):
+        parts = [columns[RESPONDENT_ID]]
+    else:
+        columns.require(book.respondent_id)
+        parts = [columns[name] for name in book.respondent_id]
+    what = " + ".join(str(part.name) for part in parts)
+    absent = np.flatnonzero(np.any([part.isna() for part in parts], axis=0))
+    if len(absent):
+        raise CodebookError(f"{what} is empty for {len(absent)} respondents (rows {first_few(absent)}); every respondent needs an id")
+    ids = parts[0] if len(parts) == 1 else pd.Series(["-".join(map(_plain, row)) for row in zip(*parts, strict=True)])
+    repeated = ids[ids.duplicated()]
+    if len(repeated):
+        raise CodebookError(
+            f"{what} does not identify respondents: {first_few(map(_plain, repeated.unique()))} stand twice or more; remove the repeated "
+            "rows, or name further variables in respondent_id of the codebook"
+        )
+    return ids.to_numpy()
+
+
+def _plain(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

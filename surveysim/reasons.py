@@ -1,0 +1,145 @@
+"""Why a cell holds no valid answer: codebook, declared codes, tagged missing values and value labels merged into one state.
+
+What the codebook says comes first (an option is an option, whatever the file declares), then its missing codes, then what
+the file declares missing, then a value label that names a missing answer. A code that none of them knows is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from surveysim.delimited import EMPTY_WORDS
+from surveysim.questions import MISSING_REASONS, Code
+from surveysim.rawfile import Variable
+
+VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
+
+_PATTERNS = {
+    "refused": r"refus(al|ed|e)?( to (answer|say|respond))?|(r )?declined( to (answer|say))?|prefer(s|red)? not to (answer|say)"
+    r"|rf|a refus[ée]|refus de r[ée]pondre|ne veut pas r[ée]pondre|verweigert|antwort verweigert|rehusa|no quiere contestar|vil ikke svare"
+    r"|拒绝回答|拒答|拒绝|不愿回答|不愿意回答",
+    "dont_know": r"(do not|don'?t|does not|doesn'?t|did not|didn'?t) know( (enough|yet|exactly)( .*)?)?|dk"
+    r"|(can'?t|cannot|can not) (say|choose)|unable to (say|choose)|ne sai[st] pas|nsp|wei(ß|ss) nicht|no sabe|vet ikke|不知道|不清楚|无法选择|无法判断|无法回答|说不清楚?|不好说",
+    "no_answer": r"no answer|na|not (ascertained|stated|answered)|no response|did not answer|non[- ]response|blank|left blank"
+    r"|sans r[ée]ponse|keine angabe|no contesta|no responde|ubesvart|未回答|未填答?|无应答|没有回答|不回答|漏答",
+    "not_applicable": r"(not|non) applicable|inapplicable|inap|iap|n/a|n\.a\.?|does not apply|valid skip|legitimate skip|skipped"
+    r"|not in universe|question does not apply|sans objet|trifft nicht zu|no aplica|ikke relevant|不适用",
+    "not_asked": r"not asked( .*)?|question not asked|not (included|fielded|available) in (this )?(survey|country|wave|year|form)( .*)?"
+    r"|not in (the )?(survey|questionnaire)|未问|未提问|没有询问",
+}
+_RECOGNISE = {reason: re.compile(rf"(?:{pattern})(?:\s*[,;:/(（].*)?") for reason, pattern in _PATTERNS.items()}
+_LEAD = re.compile(r"^\s*(\[[^\]]*\])?\s*([-−]?\d+\s*[.):=\-]?)?\s*")  # "-9. Refused", "98 = Don't know", "[DO NOT READ] Don't know"
+
+
+def reason_from_label(label: str) -> str | None:
+    """Return the reason that a value label names, or None where it names none.
+
+    Examples
+    --------
+    >>> from surveysim.reasons import reason_from_label
+    >>> [reason_from_label(label) for label in ("Refusal", "-8. Don't know", "IAP", "拒绝回答", "Refuse to pay taxes")]
+    ['refused', 'dont_know', 'not_applicable', 'refused', None]
+    """
+    text = _LEAD.sub("", label.replace("’", "'").casefold()).strip(" .*[]<>'\"")
+    text = re.sub(r"\s+", " ", text)
+    for reason, pattern in _RECOGNISE.items():
+        if pattern.fullmatch(text):
+            return reason
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """The cells of one column, each with its state.
+
+    Attributes
+    ----------
+    codes : array, shape ``(distinct,)``
+        Distinct values in order of appearance, as the codebook writes them where it knows them.
+    state : int array, shape ``(distinct,)``
+        `VALID`, `UNKNOWN`, or a position in `MISSING_REASONS`.
+    positions : int array, shape ``(respondents,)``
+        Which of `codes` each cell holds; -1 where it is empty.
+    """
+
+    codes: np.ndarray
+    state: np.ndarray
+    positions: np.ndarray
+
+    @property
+    def cells(self) -> np.ndarray:
+        """State of each cell, shape ``(respondents,)``; `EMPTY` where it is empty."""
+        return np.append(self.state, EMPTY)[self.positions]
+
+    def count(self, chosen: np.ndarray) -> dict[Code, int]:
+        """Return code -> number of cells, over the chosen cells, shape ``(respondents,)``."""
+        counts = np.bincount(self.positions[chosen], minlength=len(self.codes))
+        return {self.codes[place]: int(counts[place]) for place in np.flatnonzero(counts)}
+
+
+def as_reasons(cells: np.ndarray, empty: str) -> pd.Categorical:
+    """Return each cell's reason: missing where its state is `VALID`, `empty` where it is `EMPTY`."""
+    codes = np.where(cells == EMPTY, MISSING_REASONS.index(empty), cells)
+    return pd.Categorical.from_codes(codes, categories=list(MISSING_REASONS))
+
+
+def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
+    """Say of every distinct value of a column whether it is valid, why it is missing, or that nobody knows it.
+
+    Parameters
+    ----------
+    values : Series, shape ``(respondents,)``
+    valid : iterable of codes
+    missing : mapping of code to reason
+        What the codebook says of this column; comes before what the file says.
+    variable : Variable
+        What the file says.
+    """
+    positions, codes = distinct_codes(values)
+    options = {comparable(code): code for code in valid}
+    named = {comparable(code): reason for code, reason in missing.items()}
+    labels = {comparable(code): label for code, label in variable.value_labels.items()}
+    state = np.full(len(codes), UNKNOWN)
+    for place, code in enumerate(codes):
+        key = comparable(code)
+        if key in options:
+            state[place], codes[place] = VALID, options[key]
+        elif (reason := named_reason(key, named) or _file_reason(code, labels.get(key), variable)) is not None:
+            state[place] = MISSING_REASONS.index(reason)
+    blank = [place for place in np.flatnonzero(state == UNKNOWN) if isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS]
+    return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if blank else positions)
+
+
+def distinct_codes(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each cell's value among the distinct ones (-1 where empty), and these as an object array."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.codes.to_numpy(), np.array(list(values.cat.categories), dtype=object)
+    positions, uniques = pd.factorize(values, use_na_sentinel=True)
+    return positions, np.array(list(uniques), dtype=object)
+
+
+def comparable(code: Code) -> Code:
+    """Return what two spellings of a code have in common: 1, 1.0 and "1" are one code, "01" is another."""
+    if not isinstance(code, str):
+        return code
+    text = code.strip()
+    if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", text):
+        return float(text)
+    return text
+
+
+def named_reason(key: Code, named: Mapping[Code, str]) -> str | None:
+    """Look a code up among comparable ones; a codebook writes Stata's ``.a`` as ``".a"`` or ``"a"``."""
+    if key not in named and isinstance(key, str) and re.fullmatch(r"\.[a-z]", key):
+        key = key[1]
+    return named.get(key)
+
+
+def _file_reason(code: Code, label: str | None, variable: Variable) -> str | None:
+    guessed = reason_from_label(label) if label else None
+    return guessed or ("other" if variable.declares_missing(code) else None)
