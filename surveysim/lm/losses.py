@@ -1,0 +1,81 @@
+"""Losses of the two stages, one function each: log shares `(backgrounds, options)` and a question's targets in, a scalar out.
+
+To add one: write a function of the same form and enter it in `LOSSES`; the tests check its gradient, that it is zero at its
+target, and that backgrounds of weight zero change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from surveysim.lm.targets import QuestionTargets
+
+Loss = Callable[[Tensor, QuestionTargets], Tensor]
+SMALLEST_SHARE = 1e-4  # floor inside logarithms and variances, so that empty options stay finite
+
+
+def option_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    r"""Kullback-Leibler divergence of the model from the sample's shares, cells weighted by effective respondents.
+
+    .. math:: \sum_b n_b \, KL(\hat p_b \,\|\, \pi_b) \,/\, \sum_b n_b
+
+    The loss of stage 1: alignment with the training distributions.
+    """
+    divergence = _kl(targets.share, log_shares)
+    return (targets.n_eff * divergence).sum() / targets.n_eff.sum()
+
+
+def level_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """Kullback-Leibler divergence of the model's answer over the whole population from the pooled sample's: the level, no shift."""
+    whole = (targets.population[:, None] * log_shares.exp()).sum(0)
+    return _kl(targets.level, whole.clamp_min(SMALLEST_SHARE).log())
+
+
+def pooled_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    r"""Squared difference between the model's shifts and the shifts pooled over all respondents (loss B).
+
+    For two backgrounds that differ in one trait, the target is the shift that a model of all respondents with either level
+    shows, whether or not the two backgrounds themselves were sampled. Ordered options: differences of the cumulative
+    distribution F, each scaled by its binomial variance at the pooled answer; nominal ones: differences of the shares, so scaled.
+
+    .. math:: mean_{(a,b)} \sum_k [(F_{bk} - F_{ak}) - (S_{bk} - S_{ak})]^2 / F_k (1 - F_k)
+    """
+    return _shift_error(log_shares.exp(), targets.smooth, targets, torch.ones(len(targets.pairs), device=log_shares.device))
+
+
+def pairwise_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """Squared difference between the model's shifts and those of the sample's own cells, as noisy as the cells (loss C).
+
+    A pair counts by the harmonic mean of its cells' effective respondents. Kept as the ablation of `pooled_shift`.
+    """
+    n_eff = targets.n_eff[targets.pairs].clamp_min(1e-12)
+    precision = torch.where((targets.n_eff[targets.pairs] > 0).all(-1), 2 / (1 / n_eff).sum(-1), torch.zeros(()))
+    return _shift_error(log_shares.exp(), targets.share, targets, precision)
+
+
+LOSSES: dict[str, Loss] = {
+    "option_kl": option_kl,
+    "level_kl": level_kl,
+    "pooled_shift": pooled_shift,
+    "pairwise_shift": pairwise_shift,
+}
+
+
+def _shift_error(shares: Tensor, target: Tensor, targets: QuestionTargets, weight: Tensor) -> Tensor:
+    if not len(targets.pairs) or not bool(weight.sum() > 0):
+        return shares.sum() * 0.0
+    difference = shares - target
+    level = targets.level
+    if targets.ordered:
+        difference, level = difference.cumsum(-1)[:, :-1], level.cumsum(-1)[:-1]
+    first, second = targets.pairs.unbind(-1)
+    shift = difference[second] - difference[first]  # (pairs, thresholds)
+    variance = (level * (1 - level)).clamp_min(0.02)
+    return (weight * (shift**2 / variance).mean(-1)).sum() / weight.sum()
+
+
+def _kl(target: Tensor, log_shares: Tensor) -> Tensor:
+    return (torch.special.xlogy(target, target) - target * log_shares).sum(-1)

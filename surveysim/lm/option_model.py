@@ -1,0 +1,96 @@
+"""`OptionModel`: a language model that answers survey questions with a distribution over their options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from surveysim.codebook import Codebook
+from surveysim.errors import ModelError
+from surveysim.lm.activations import stored_states
+from surveysim.lm.backbone import Backbone, TokenisedQuestion, tokenise
+from surveysim.lm.readout import Readout, question_key
+from surveysim.lm.trunk import QuestionStates
+from surveysim.prompts import PromptTemplate, question_prompts
+
+
+@dataclass(frozen=True, eq=False)
+class OptionModel:
+    """A language model with its prompt template and, once aligned, its trained last layer and head.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The base model; never changed.
+    template : PromptTemplate
+    readout : Readout or None
+        Trained copies of the last layer, the final norm and head rows; None before `align`.
+    recipe : dict
+        What made the model: base model and its hash, codebook, prompt, stages with their losses, seed, training sizes.
+    """
+
+    backbone: Backbone
+    template: PromptTemplate = field(default_factory=PromptTemplate)
+    readout: Readout | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the model was aligned with survey data."""
+        return self.readout is not None
+
+    def tokenise(self, codebook: Codebook, questions: Iterable[str], words: Mapping[str, str]) -> dict[str, TokenisedQuestion]:
+        """Return the token ids of every question's prompts; `words` maps background ids to their words."""
+        return {
+            name: tokenise(
+                question_prompts(codebook.question(name), words, codebook, template=self.template),
+                self.backbone.tokenizer,
+                scoring=self.template.scoring,
+            )
+            for name in questions
+        }
+
+    def states(self, tokenised: Mapping[str, TokenisedQuestion]) -> Iterator[tuple[str, QuestionStates]]:
+        """Yield each question's trunk states, computed once and then read from the cache."""
+        for name, question in tokenised.items():
+            yield name, stored_states(self.backbone, question)
+
+    @torch.no_grad()
+    def option_shares(self, question: TokenisedQuestion, states: QuestionStates) -> torch.Tensor:
+        """Return the share of every option, `(backgrounds, options)`, float64, rows summing to 1."""
+        readout = self.readout or Readout(self.backbone, question.trie.edges)
+        features = readout.features(states.to(readout.rows.device, torch.float32))
+        shares = readout.log_shares(features, question.trie, question.question_id).double().exp()
+        return (shares / shares.sum(-1, keepdim=True)).cpu()
+
+    def knows(self, question_id: str) -> bool:
+        """Whether the question was among those the model was aligned with."""
+        return self.readout is not None and question_key(question_id) in self.readout.questions
+
+    def save(self, folder: str | Path) -> Path:
+        """Save the trained part as a PEFT adapter with its recipe; see `surveysim.lm.adapters.save_model`."""
+        from surveysim.lm.adapters import save_model
+
+        return save_model(self, folder)
+
+    def __repr__(self) -> str:
+        trained = self.recipe.get("stages", ())
+        state = f"aligned in {len(trained)} stages with {self.recipe.get('codebook')}" if self.aligned else "not aligned"
+        return f"OptionModel({self.backbone.name!r}, {state}, answers read from {self.template.scoring})"
+
+
+def require_aligned(model: OptionModel, doing: str) -> Readout:
+    """Return the trained part.
+
+    Raises
+    ------
+    ModelError
+        If the model was never aligned.
+    """
+    if model.readout is None:
+        raise ModelError(f"{doing} needs an aligned model; call align(model, distributions, codebook) first")
+    return model.readout

@@ -1,0 +1,179 @@
+"""`simulate`: a survey and backgrounds in, response distributions for every background out, sampled or not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from surveysim.backgrounds import background_grid, parse_background_id, with_background_id
+from surveysim.baselines import BASELINES
+from surveysim.cells import Cells, to_cells, to_table
+from surveysim.codebook import Codebook
+from surveysim.distributions import response_distributions
+from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
+from surveysim.schema import BACKGROUND
+from surveysim.survey import Survey, as_survey
+
+if TYPE_CHECKING:
+    from surveysim.lm.option_model import OptionModel
+
+MODEL_METHODS = ("dsa", "stage1", "zero-shot")
+
+
+def simulate(
+    df: Survey | pd.DataFrame,
+    backgrounds: pd.DataFrame | Sequence[str],
+    *,
+    model: OptionModel | None = None,
+    codebook: str | Path | Codebook | None = None,
+    questions: Sequence[str] | None = None,
+    method: str = "dsa",
+    weight: str | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Simulate the response distribution of every background to every question.
+
+    Parameters
+    ----------
+    df : Survey or DataFrame
+        The respondents to learn from: a `Survey`, or a frame of respondents with the codebook's variables as columns.
+    backgrounds : DataFrame or sequence of str
+        A row per background with a column per trait (any combination of levels, observed or not; `population_share` may
+        stand beside them), or a list of trait names: then every combination of their levels.
+    model : OptionModel, optional
+        An aligned model only simulates. A base model is aligned first, with `df`. Default: the default model.
+    codebook : str, Path or Codebook, optional
+        Required with a plain frame.
+    questions : sequence of str, optional
+        Default: all questions of the survey.
+    method : str
+        ``"dsa"`` (both stages), ``"stage1"`` (conventional fine-tuning), ``"zero-shot"`` (the base model as it is), or a
+        classical baseline by name, such as ``"mrp"`` or ``"raw"``, which needs no language model.
+    weight : str, optional
+        Weight variable of a plain frame; default the codebook's first.
+    seed : int
+        The same seed, data and model give the same shares.
+    progress : bool
+        Progress bars and a line that says what is done; False is quiet.
+
+    Returns
+    -------
+    DataFrame
+        A distributions table, `source` = the method. `n` and `n_eff` are the respondents whom the method learnt this very cell
+        from: 0 for a background never sampled. ``attrs`` holds ``simulated``, weight, denominator, model, prompt and seed.
+
+    Raises
+    ------
+    SurveySimError
+        If the method is unknown, or a plain frame comes without a codebook.
+    BackgroundError
+        If a trait or level is unknown, or an aligned model never saw these traits.
+    TrainingError
+        If nobody answered a question, or fewer respondents than it has options.
+
+    References
+    ----------
+    Huang, Li, Shao (2026), arXiv:2510.21977.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> shares = ss.simulate(survey, ["gender", "age3"], questions=["Q8_8"], method="ridge")
+    >>> shares.groupby("background_id").share.sum().round(9).unique()
+    array([1.])
+    """
+    if method not in (*MODEL_METHODS, *BASELINES):
+        raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
+    survey = _as_survey(df, codebook, weight)
+    grid = _grid(backgrounds, survey.codebook)
+    traits = [name for name in survey.codebook.traits if name in grid]
+    asked = tuple(survey.questions if questions is None else questions)
+    sample = response_distributions(survey, by=traits, questions=asked)
+    if method in BASELINES and model is None:
+        table = BASELINES[method](sample, grid).assign(source=method)
+        about: dict[str, object] = {"model": None, "method": method}
+    else:
+        table, about = _simulate_with_model(model, sample, grid, survey, method, seed, progress)
+    table.attrs.clear()
+    table.attrs.update(
+        simulated=True, survey=survey.codebook.name, weight=survey.weight_name, denominator="valid answers", seed=seed, **about
+    )
+    return table
+
+
+def _simulate_with_model(
+    model: OptionModel | None, sample: pd.DataFrame, grid: pd.DataFrame, survey: Survey, method: str, seed: int, progress: bool
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    from surveysim.lm.loading import load_model
+    from surveysim.lm.prediction import predict
+    from surveysim.lm.training import DSA, align
+
+    book = survey.codebook
+    chosen = model if model is not None else load_model()
+    if chosen.aligned:
+        _check_known_traits(chosen, grid, book)
+        method = "dsa" if len(chosen.recipe.get("stages", ())) > 1 else "stage1"
+    elif method != "zero-shot":
+        if progress:
+            print(
+                f"surveysim: aligning {chosen.backbone.name} with {len(survey):,} respondents of {book.name} (weight "
+                f"{survey.weight_name}), then simulating {len(grid)} backgrounds",
+                file=sys.stderr,
+            )
+        stages = DSA if method == "dsa" else DSA[:1]
+        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=progress)
+    shares = predict(chosen, book, tuple(sample["question_id"].unique()), grid, progress=progress)
+    cells = to_cells(sample, backgrounds=tuple(grid[BACKGROUND]))
+    about = {
+        "model": chosen.backbone.name,
+        "method": method,
+        "prompt": chosen.template.to_dict(),
+        "stages": chosen.recipe.get("stages", []),
+    }
+    return to_table(cells, _padded(shares, cells), source=method), about
+
+
+def _padded(shares: dict[str, np.ndarray], cells: Cells) -> np.ndarray:
+    out = np.zeros_like(cells.shares)
+    for row, question_id in enumerate(cells.questions):
+        out[row, :, : shares[question_id].shape[1]] = shares[question_id]
+    return out
+
+
+def _as_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
+    if isinstance(df, Survey):
+        if codebook is not None or weight is not None:
+            raise SurveySimError("a Survey brings its own codebook and weight; leave codebook= and weight= out")
+        return df
+    if codebook is None:
+        raise SurveySimError("a plain frame needs codebook=: the name of a shipped codebook or the path of a .toml file")
+    return as_survey(df, codebook, weight=weight)
+
+
+def _grid(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+    if isinstance(backgrounds, pd.DataFrame):
+        return with_background_id(backgrounds.drop(columns=BACKGROUND, errors="ignore"), codebook)
+    names = [backgrounds] if isinstance(backgrounds, str) else list(backgrounds)
+    if not names:
+        raise BackgroundError(f"backgrounds is an empty list; name traits: {first_few(codebook.traits)}")
+    for name in names:
+        if name not in codebook.traits:
+            raise BackgroundError(f"backgrounds: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
+    return background_grid(codebook, by=names)
+
+
+def _check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:
+    seen = {trait for identifier in model.recipe.get("backgrounds", ()) for trait in parse_background_id(identifier)}
+    asked = {name for name in codebook.traits if name in grid}
+    if seen and asked != seen:
+        raise BackgroundError(
+            f"backgrounds has traits {first_few(sorted(asked))}, but the model was aligned with {first_few(sorted(seen))}; "
+            f"{first_few(sorted(asked ^ seen))} stands in one of them alone: align a model with these traits"
+        )
