@@ -107,6 +107,12 @@ def test_anes_post_questions_have_their_weight(anes: ss.Survey, shared_data: Pat
     assert int(anes.data["wt.post"].isna().sum()) == 827
 
 
+def test_anes_with_the_post_weight_is_the_respondents_of_both_interviews(anes_file: pd.DataFrame) -> None:
+    both = ss.as_survey(anes_file, "anes2020", weight="wt.post", questions=["tax.rich"], traits=["gender"])
+    assert len(both) == 7453
+    assert any("827" in note for note in both.notes)
+
+
 @pytest.mark.parametrize(("question_id", "codes", "weight", "low", "high"), [
     ("approve.pres.job", ("1. Approve strongly", "2. Approve not strongly"), "weight", 0.38, 0.46),
     ("trust.dc", ("1. Always", "2. Most of the time"), "weight", 0.12, 0.20),
