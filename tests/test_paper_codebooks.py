@@ -1,0 +1,167 @@
+"""The codebooks of the surveys that the method was published with: ESS 9 and 11, WVS 7, CGSS, CFPS."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyreadstat
+import pytest
+
+import surveysim as ss
+from surveysim.codebook import MISSING_REASONS
+
+# Attitude questions that each codebook must hold at least.
+QUESTIONS = {
+    "ess9": 25,
+    "ess11": 25,
+}
+TRAITS = {"gender", "age3", "age6", "education3"}
+SETTLEMENT = {"settlement", "hukou"}
+PLACE = {"country", "province"}
+
+
+@pytest.fixture(params=sorted(QUESTIONS))
+def codebook(request: pytest.FixtureRequest) -> ss.Codebook:
+    return ss.load_codebook(request.param)
+
+
+def test_codebook_holds_enough_questions_each_with_a_source(codebook: ss.Codebook) -> None:
+    assert len(codebook.questions) >= QUESTIONS[codebook.name]
+    assert [question.question_id for question in codebook.questions.values() if not question.source] == []
+
+
+def test_codebook_holds_the_traits_of_a_background(codebook: ss.Codebook) -> None:
+    assert set(codebook.traits) >= TRAITS
+    assert set(codebook.traits) & SETTLEMENT
+    assert set(codebook.traits) & PLACE
+    assert any(name.startswith("income") for name in codebook.traits)
+    assert all(trait.source for trait in codebook.traits.values())
+
+
+def test_age_groups_nest(codebook: ss.Codebook) -> None:
+    three, six = codebook.trait("age3"), codebook.trait("age6")
+    assert (three.variable, three.missing, three.subtract_from) == (six.variable, six.missing, six.subtract_from)
+    edges = [level.range[0] for level in six.levels if level.range]
+    assert {level.range[0] for level in three.levels if level.range} <= set(edges)
+
+
+def test_no_missing_code_is_a_level_of_the_scale(codebook: ss.Codebook) -> None:
+    for question in codebook.questions.values():
+        codes = codebook.missing_codes(question)
+        assert not set(codes) & set(question.codes), question.question_id
+        assert codes, f"{question.question_id}: no missing code is declared"
+        assert set(codes.values()) <= set(MISSING_REASONS)
+
+
+def test_background_reads_as_a_sentence(codebook: ss.Codebook) -> None:
+    levels = {name: trait.levels[-1].name for name, trait in codebook.traits.items() if name != "age6"}
+    words = ss.describe_background(levels, codebook)
+    assert re.match(r"a (man|woman) aged [\w ]+ (in|living in|from) (the )?[A-Z]", words), words
+
+
+# --- European Social Survey ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def norway(shared_data: Path) -> tuple[pd.DataFrame, Any]:
+    return pyreadstat.read_sav(str(shared_data / "ess9_norway" / "ESS9NO.sav"), user_missing=True)
+
+
+def test_ess9_options_are_the_value_labels_of_the_real_file(norway: tuple[pd.DataFrame, Any]) -> None:
+    _, metadata = norway
+    codebook = ss.load_codebook("ess9")
+    for question in codebook.questions.values():
+        labels = metadata.variable_value_labels[question.question_id]
+        declared = {option.code: option.label for option in question.options}
+        assert {code: label for code, label in labels.items() if code in declared} == declared, question.question_id
+        reasons = {code: reason for code, reason in codebook.missing_codes(question).items() if not isinstance(code, str)}
+        words = {"Not applicable": "not_applicable", "Refusal": "refused", "Don't know": "dont_know", "No answer": "no_answer"}
+        assert {code: words[label] for code, label in labels.items() if code not in declared} == reasons, question.question_id
+        assert metadata.column_names_to_labels[question.question_id] == question.label
+
+
+def test_ess9_missing_codes_are_the_declared_ranges_of_the_real_file(norway: tuple[pd.DataFrame, Any]) -> None:
+    _, metadata = norway
+    codebook = ss.load_codebook("ess9")
+    for question in codebook.questions.values():
+        ranges = metadata.missing_ranges[question.question_id]
+
+        def declared_missing(code: float, ranges: list[dict[str, float]] = ranges) -> bool:
+            return any(between["lo"] <= code <= between["hi"] for between in ranges)
+
+        assert all(declared_missing(code) for code in question.missing if not isinstance(code, str)), question.question_id
+        assert not any(declared_missing(float(code)) for code in question.codes), question.question_id
+
+
+def test_ess9_traits_account_for_every_label_of_the_real_file(norway: tuple[pd.DataFrame, Any]) -> None:
+    frame, metadata = norway
+    for trait in ss.load_codebook("ess9").traits.values():
+        assert trait.variable in frame
+        coded = {code for level in trait.levels for code in level.codes} | set(trait.missing)
+        if not any(level.range for level in trait.levels):
+            assert set(metadata.variable_value_labels[trait.variable]) <= coded, trait.name
+
+
+@pytest.mark.parametrize("file", ["ESS9NO.sav", "ESS9NO.dta"])
+def test_ess9_reads_the_real_file_with_no_code_unaccounted_for(shared_data: Path, file: str) -> None:
+    survey = ss.read_survey(shared_data / "ess9_norway" / file, "ess9")
+    assert len(survey) == 1406
+    assert set(survey.questions) == set(survey.codebook.questions)
+    assert survey.weight_name == "anweight"
+    assert not [note for note in survey.notes if "outside" in note]
+    valid = survey.reasons["trstprl"].isna()
+    counts = survey.data.loc[valid, "trstprl"].astype(int).value_counts().sort_index()
+    assert counts.to_list() == [20, 11, 35, 54, 70, 157, 188, 284, 311, 155, 115]
+    assert survey.reasons["trstprl"].dropna().astype(str).value_counts().to_dict() == {"refused": 1, "dont_know": 5}
+
+
+def test_ess9_weights_differ_by_a_constant_within_a_country(shared_data: Path) -> None:
+    survey = ss.read_survey(shared_data / "ess9_norway" / "ESS9NO.sav", "ess9")
+    ratio = survey.data["anweight"] / survey.data["pspwght"]
+    assert ratio.max() / ratio.min() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def extract(shared_data: Path) -> pd.DataFrame:
+    text = gzip.decompress((shared_data / "ess11_extract" / "ESS11.csv.gz").read_bytes()).decode("utf-8")
+    return pd.read_csv(io.StringIO(text.replace('"', "")), sep=";").drop(columns="Unnamed: 0")
+
+
+def test_ess11_reads_the_extract(extract: pd.DataFrame) -> None:
+    items = ["trstprl", "trstlgl", "trstplc", "trstplt", "trstprt"]
+    survey = ss.as_survey(extract.assign(unweighted=1.0), "ess11", weight="unweighted", questions=items)
+    assert len(survey) == 46_162
+    assert set(survey.traits) == {"gender", "age3", "age6", "country", "education3", "settlement", "income3"}
+    for item in items:
+        assert int(survey.reasons[item].isna().sum()) == int(extract[item].notna().sum())
+    countries = survey.data["country"].astype(str).value_counts()
+    assert (len(countries), countries["Italy"], countries["Cyprus"]) == (28, 2865, 685)
+    assert int(survey.data["age3"].isna().sum()) == int(extract["agea"].isna().sum())
+
+
+def test_ess_rounds_word_their_common_items_alike() -> None:
+    nine, eleven = ss.load_codebook("ess9"), ss.load_codebook("ess11")
+    common = set(nine.questions) & set(eleven.questions)
+    assert len(common) == 44
+    for name in common:
+        assert nine.question(name).text == eleven.question(name).text
+        assert nine.question(name).options == eleven.question(name).options
+
+
+def test_ess_says_which_way_a_scale_runs() -> None:
+    for round_ in ("ess9", "ess11"):
+        codebook = ss.load_codebook(round_)
+        for name in ("gincdif", "freehms", "polintr", "health", "impcntr"):
+            assert codebook.question(name).direction, (round_, name)
+
+
+def test_ess_places_every_country_of_the_trait() -> None:
+    for round_, number in (("ess9", 29), ("ess11", 30)):
+        levels = ss.load_codebook(round_).trait("country").levels
+        assert len(levels) == number
+        assert all(level.place and level.adjective and level.text == f"in {level.place}" for level in levels)
