@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test clean
+.PHONY: install demo test r-reference clean
 
 install: .venv/installed
 
@@ -19,6 +19,11 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav> for those on the ESS.
+r-reference:
+	cd tests/r && Rscript make_reference.R
+	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 
 clean:
 	rm -rf .venv build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

@@ -124,7 +124,8 @@ def calibrated_weights(
     """
     factor = _factor(method, bounds)
     norms = np.sqrt(weights @ np.square(margins))
-    scaled, target = margins / np.where(norms > 0, norms, 1), totals / np.where(norms > 0, norms, 1)
+    norms = np.where(norms > 0, norms, 1)
+    scaled, target = margins / norms, totals / norms
     tolerance = TOLERANCE * max(1.0, float(np.abs(target).max()))
     solution = np.zeros(margins.shape[1])
     g, slope = factor(scaled @ solution)
@@ -145,7 +146,7 @@ def calibrated_weights(
     if np.abs(miss).max() < tolerance:
         return weights * g
     labels = names or [f"margin {place}" for place in range(len(totals))]
-    off = [f"{name} (off by {gap:.3g})" for name, gap in zip(labels, miss * norms, strict=True) if abs(gap) > tolerance]
+    off = [f"{name} (off by {gap * unit:.3g})" for name, gap, unit in zip(labels, miss, norms, strict=True) if abs(gap) >= tolerance]
     raise DesignError(
         f"calibration ({method}) did not converge: no weights of this form meet {first_few(off)}; "
         "widen bounds=, join levels, or drop a margin"
