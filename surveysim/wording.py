@@ -1,4 +1,4 @@
-"""Wording: the country that a question's ``[country]`` stands for, filled in per background. Pure strings."""
+"""Wording: the country that a question's ``[country]`` or ``[nationality]`` stands for, filled in per background. Pure strings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ _AS_ADJECTIVE = re.compile(
 )
 _NOUN_PHRASE = re.compile(r"\b(the|most) \[country\](?:['’]s)?(?= (?:government|people|citizens)\b)", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"\[country\]['’]s\b", re.IGNORECASE)
-_ANY = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
+_COUNTRY = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
+_NATIONALITY = re.compile(r"\[nationality\]", re.IGNORECASE)
+_ANY = re.compile(r"\[(?:country|nationality)\]", re.IGNORECASE)
 
 
 def names_country(question: Question) -> bool:
-    """Say whether a question's text or options hold ``[country]``."""
+    """Say whether a question's text or options hold ``[country]`` or ``[nationality]``."""
     return any(_ANY.search(words) for words in (question.text, *question.labels))
 
 
 def fill_country(text: str, levels: Mapping[str, str], codebook: Codebook) -> str:
-    """Put the country of a background in the place of ``[country]``.
+    """Put the country of a background in the place of ``[country]``, its adjective in the place of ``[nationality]``.
 
     The country is the background's level of the trait whose levels name a place; in a survey of one country it is that
     country; a background that leaves the country open has "your country".
@@ -34,7 +36,7 @@ def fill_country(text: str, levels: Mapping[str, str], codebook: Codebook) -> st
     Parameters
     ----------
     text : str
-        Wording, with or without ``[country]``.
+        Wording, with or without ``[country]`` or ``[nationality]``.
     levels : mapping of trait to level
         The background: ``{"country": "Netherlands", "gender": "female"}``.
     codebook : Codebook
@@ -60,16 +62,17 @@ def fill_country(text: str, levels: Mapping[str, str], codebook: Codebook) -> st
     if not _ANY.search(text):
         return text
     place, adjective = _country(levels, codebook)
+    text = _NATIONALITY.sub(adjective or f"of the nationality of {place}", text)
     if place == UNKNOWN_PLACE:
         text = _NOUN_PHRASE.sub(lambda found: f"{'most of ' if found[1].lower() == 'most' else ''}{place}'s", text)
     elif adjective:
         text = _AS_ADJECTIVE.sub(adjective, text)
     text = _POSSESSIVE.sub(f"{place}'" if place.endswith("s") else f"{place}'s", text)
-    return _ANY.sub(place, text)
+    return _COUNTRY.sub(place, text)
 
 
 def fill_question(question: Question, levels: Mapping[str, str], codebook: Codebook) -> Question:
-    """Return the question with ``[country]`` filled in its text and its options; see `fill_country`.
+    """Return the question with the country filled in its text and its options; see `fill_country`.
 
     Raises
     ------

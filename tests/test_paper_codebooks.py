@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import pytest
 
 import surveysim as ss
 from surveysim.codebook import MISSING_REASONS
+from surveysim.wording import fill_question
 
 # Attitude questions that each codebook must hold at least.
 QUESTIONS = {
     "ess9": 25,
     "ess11": 25,
+    "wvs7": 25,
 }
 TRAITS = {"gender", "age3", "age6", "education3"}
 SETTLEMENT = {"settlement", "hukou"}
@@ -165,3 +168,58 @@ def test_ess_places_every_country_of_the_trait() -> None:
         levels = ss.load_codebook(round_).trait("country").levels
         assert len(levels) == number
         assert all(level.place and level.adjective and level.text == f"in {level.place}" for level in levels)
+
+
+# --- World Values Survey ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def transcribed() -> dict[str, dict[str, Any]]:
+    path = Path(__file__).parents[1].parent / "shared" / "wording" / "wvs7.json"
+    if not path.is_file():
+        pytest.skip("shared/wording/wvs7.json is absent; it holds the transcribed codebook to compare with")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def spaced(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def test_wvs7_labels_and_options_are_the_transcribed_ones(transcribed: dict[str, dict[str, Any]]) -> None:
+    codebook = ss.load_codebook("wvs7")
+    for name, question in codebook.questions.items():
+        other = transcribed[name]
+        assert question.label == spaced(other["question"]), name
+        valid = {int(code): spaced(label) for code, label in other["choices"].items() if not code.startswith("-")}
+        assert {option.code: option.label for option in question.options} == valid, name
+
+
+def test_wvs7_accounts_for_every_transcribed_missing_code(transcribed: dict[str, dict[str, Any]]) -> None:
+    codebook = ss.load_codebook("wvs7")
+    words = {"Don": "dont_know", "No answer": "no_answer", "Not asked": "not_asked", "INAP": "not_applicable", "Missing": "other"}
+    words["No answer; Missing"] = "other"
+    for name in [*codebook.questions, *{trait.variable for trait in codebook.traits.values()} - {"B_COUNTRY"}]:
+        for code, label in transcribed[name]["choices"].items():
+            if code.startswith("-"):
+                start = max((word for word in words if label.startswith(word)), key=len)
+                assert codebook.missing[int(code)] == words[start], (name, code, label)
+
+
+def test_wvs7_traits_account_for_every_transcribed_code(transcribed: dict[str, dict[str, Any]]) -> None:
+    for trait in ss.load_codebook("wvs7").traits.values():
+        codes = {code for level in trait.levels for code in level.codes}
+        if codes and trait.variable != "B_COUNTRY":
+            assert codes == {int(code) for code in transcribed[trait.variable]["choices"] if not code.startswith("-")}, trait.name
+
+
+def test_wvs7_fills_the_nationality_in() -> None:
+    codebook = ss.load_codebook("wvs7")
+    filled = fill_question(codebook.question("Q254"), {"country": "Kenya"}, codebook)
+    assert filled.text == "How proud are you to be Kenyan?"
+    assert filled.labels[-1] == "I am not Kenyan"
+
+
+def test_wvs7_gives_every_country_one_vote() -> None:
+    weights = {weight.variable: weight for weight in ss.load_codebook("wvs7").weights}
+    assert list(weights) == ["W_WEIGHT", "W_WEIGHT_S018"]
+    assert weights["W_WEIGHT_S018"].product_of == ("W_WEIGHT", "S018")

@@ -42,6 +42,7 @@ def book(**tables: object) -> ss.Codebook:
         ("the [country] government", "the Dutch government", "the Norwegian government", "your country's government"),
         ("from most [country] people?", "from most Dutch people?", "from most Norwegian people?", "from most of your country's people?"),
         ("as most [country]'s people", "as most Dutch people", "as most Norwegian people", "as most of your country's people"),
+        ("proud to be [Nationality]?", "proud to be Dutch?", "proud to be Norwegian?", "proud to be of the nationality of your country?"),
         ("no placeholder", "no placeholder", "no placeholder", "no placeholder"),
     ],
 )
