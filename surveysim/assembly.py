@@ -14,6 +14,7 @@ from surveysim.codebook import Codebook, Weight
 from surveysim.errors import CodebookError, DesignError, first_few
 from surveysim.questions import Question, Trait
 from surveysim.rawfile import RawFile, Variable, Wanted
+from surveysim.reasons import distinct_codes, is_tag
 from surveysim.recoding import Levels, answer_column, recoded_column, trait_column
 from surveysim.release import absent_variables, check_question_labels, check_trait_labels, check_wave
 from surveysim.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
@@ -131,7 +132,7 @@ def _trait(columns: _Columns, trait: Trait, *, recoded: bool) -> Levels:
     check_trait_labels(trait, variable, columns.raw.source, columns.book)
     year = trait.subtract_from
     if isinstance(year, str):
-        year = pd.to_numeric(columns[year], errors="coerce").to_numpy(float)
+        year = pd.to_numeric(columns[year].astype(object), errors="coerce").to_numpy(float)
     return trait_column(trait, columns[trait.variable], variable, columns.book, year)
 
 
@@ -161,14 +162,19 @@ def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[st
 
 
 def _numbers(columns: _Columns, name: str) -> np.ndarray:
-    values = pd.to_numeric(columns[name], errors="coerce")
-    text = columns[name][values.isna() & columns[name].notna()]
-    if len(text):
+    """Return a weight's values; Stata's tagged missing values are missing."""
+    values = columns[name]
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.to_numpy(dtype=float, na_value=np.nan)
+    positions, codes = distinct_codes(values)
+    numbers = pd.to_numeric(pd.Series(codes, dtype=object), errors="coerce").to_numpy(float)
+    text = [code for code, number in zip(codes, numbers, strict=True) if np.isnan(number) and not is_tag(code)]
+    if text:
         raise DesignError(
-            f"weight {name!r} holds text: {first_few(map(repr, text.unique()))} ({len(text)} of {len(values)} values); "
-            "a weight must be a number: mend the file, or choose another weight variable"
+            f"weight {name!r} holds text: {first_few(map(repr, text))}; a weight must be a number: mend the file, "
+            "or choose another weight variable"
         )
-    return values.to_numpy(dtype=float, na_value=np.nan)
+    return np.append(numbers, np.nan)[positions]
 
 
 def _check_weights(name: str, values: np.ndarray, *, allow_missing: bool) -> None:
@@ -218,8 +224,8 @@ def _design(columns: _Columns, notes: list[str]) -> dict[str, object]:
 
 def _nested(outer: pd.Series, inner: pd.Series) -> np.ndarray:
     """Return labels "outer-inner"; missing where either is."""
-    outer_place, outers = pd.factorize(outer)
-    inner_place, inners = pd.factorize(inner)
+    outer_place, outers = distinct_codes(outer)
+    inner_place, inners = distinct_codes(inner)
     pair_place, pairs = pd.factorize(np.where((outer_place < 0) | (inner_place < 0), -1, outer_place * len(inners) + inner_place))
     labels = [None if pair < 0 else f"{_plain(outers[pair // len(inners)])}-{_plain(inners[pair % len(inners)])}" for pair in pairs]
     return np.array(labels, dtype=object)[pair_place]
@@ -238,7 +244,7 @@ def _respondent_ids(columns: _Columns) -> np.ndarray:
     absent = np.flatnonzero(np.any([part.isna() for part in parts], axis=0))
     if len(absent):
         raise CodebookError(f"{what} is empty for {len(absent)} respondents (rows {first_few(absent)}); every respondent needs an id")
-    ids = parts[0] if len(parts) == 1 else pd.Series(["-".join(map(_plain, row)) for row in zip(*parts, strict=True)])
+    ids = parts[0] if len(parts) == 1 else pd.Series(["-".join(row) for row in zip(*map(_texts, parts), strict=True)])
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise CodebookError(
@@ -246,6 +252,11 @@ def _respondent_ids(columns: _Columns) -> np.ndarray:
             "rows, or name further variables in respondent_id of the codebook"
         )
     return ids.to_numpy()
+
+
+def _texts(values: pd.Series) -> list[str]:
+    whole = pd.api.types.is_float_dtype(values.dtype) and bool((values % 1 == 0).all())
+    return [str(value) for value in (values.astype("int64") if whole else values).tolist()]
 
 
 def _plain(value: object) -> str:

@@ -56,6 +56,17 @@ def guess_encoding(texts: Iterable[bytes]) -> str:
     return "gb18030" if looks_like_gb(b" ".join(texts)) else BYTEWISE
 
 
+def western_encoding(declared: str | None) -> str | None:
+    """Return the Western one-byte encoding that a file declares; Windows-1252 where it declares none, as ReadStat has it."""
+    if declared is None:
+        return "cp1252"
+    try:
+        name = codecs.lookup(declared).name
+    except LookupError:
+        return None
+    return name if name in ("cp1252", "iso8859-1") else None
+
+
 def decode(text: bytes, encoding: str) -> str:
     """Decode bytes; a last character cut short by the length limit of a label is left off.
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.encodings import BYTEWISE, check_encoding, decode, guess_encoding
+from surveysim.encodings import BYTEWISE, check_encoding, decode, guess_encoding, western_encoding
 from surveysim.errors import ReadError
 from surveysim.questions import Code
 from surveysim.rawfile import RawFile, Variable, Wanted, refuse_case_twins
 
 Table = tuple[pd.DataFrame, Any]  # a frame, and pyreadstat's metadata
-_UNDECLARED = "cp1252"  # what ReadStat takes the text of Stata files before version 118 to be in
+Decoded = tuple[pd.DataFrame, Any, list[str]]  # the same, and notes
 
 
 def read_spss(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -30,7 +30,12 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     """Read a .dta file; tagged missing values become the codes ``".a"`` to ``".z"``."""
     import pyreadstat
 
-    return _read(path, wanted, encoding, lambda **options: pyreadstat.read_dta(str(path), user_missing=True, **options))
+    def reader(**options: Any) -> Table:
+        frame, meta = pyreadstat.read_dta(str(path), user_missing=True, **options)
+        tagged = {name: _tagged(frame[name]) for name, letters in meta.missing_user_values.items() if letters}
+        return frame.assign(**tagged), meta
+
+    return _read(path, wanted, encoding, reader)
 
 
 def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -81,8 +86,6 @@ def _read(
         raise ReadError(
             f"{path.name} announces {meta.number_rows:,} respondents and holds {len(frame):,}; it is truncated: download it again"
         )
-    for name, letters in meta.missing_user_values.items():
-        frame[name] = _dot_letters(frame[name], set(letters))
     ranges = {name: tuple((item["lo"], item["hi"]) for item in items) for name, items in meta.missing_ranges.items()}
     variables = {name: _variable(name, meta, {**ranges, **(declared or {})}) for name in frame.columns}
     return RawFile(frame, variables, path.name, (*notes, *_lost_labels(path.name, meta)), known)
@@ -93,9 +96,7 @@ def _look_up(wanted: Wanted, reader: Callable[..., Table], encoding: str | None,
     return tuple(meta.column_names), wanted.pick(meta.column_names, source)
 
 
-def _decoded(
-    source: str, reader: Callable[..., Table], encoding: str | None, columns: list[str] | None
-) -> tuple[pd.DataFrame, Any, list[str]]:
+def _decoded(source: str, reader: Callable[..., Table], encoding: str | None, columns: list[str] | None) -> Decoded:
     """Read; where text is not in the encoding declared (or asked for), read it byte by byte and decode it here."""
     import pyreadstat
 
@@ -106,22 +107,23 @@ def _decoded(
             if "encoding" not in str(error) and "character set" not in str(error):
                 raise
             continue
-        if attempt is None and meta.file_encoding is None:
-            return frame, meta, _mend_undeclared(frame, meta, source)
-        return frame, meta, [] if attempt == encoding else [_other_encoding(source, "utf-8")]
+        if attempt != encoding:
+            return frame, meta, [_other_encoding(source, "utf-8")]
+        return frame, meta, [] if encoding else _mend(frame, meta, source)
     frame, meta = reader(encoding=BYTEWISE, usecols=columns, disable_datetime_conversion=True)
     target = encoding or guess_encoding(_texts(frame, meta, BYTEWISE))
     _redecode(frame, meta, BYTEWISE, target, source)
     return frame, meta, [] if encoding else [_other_encoding(source, target)]
 
 
-def _mend_undeclared(frame: pd.DataFrame, meta: Any, source: str) -> list[str]:
-    """Old Stata files declare no encoding and are read as Windows-1252, where UTF-8 and Chinese text turn into nonsense."""
-    texts = _texts(frame, meta, _UNDECLARED)
-    target = guess_encoding(texts) if texts else BYTEWISE
-    if target == BYTEWISE:
+def _mend(frame: pd.DataFrame, meta: Any, source: str) -> list[str]:
+    """Put UTF-8 and Chinese text right that was read one byte a letter, as old Stata files imply and some files declare."""
+    declared = western_encoding(meta.file_encoding)
+    texts = _texts(frame, meta, declared) if declared else []
+    target = guess_encoding(texts)
+    if declared is None or target == BYTEWISE:
         return []
-    _redecode(frame, meta, _UNDECLARED, target, source)
+    _redecode(frame, meta, declared, target, source)
     return [_other_encoding(source, target)]
 
 
@@ -158,14 +160,14 @@ def _redecode(frame: pd.DataFrame, meta: Any, wrong: str, right: str, source: st
 
 
 def _text_columns(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    return [name for name in frame.columns if pd.api.types.is_string_dtype(frame[name].dtype)]
 
 
-def _dot_letters(values: pd.Series, letters: set[str]) -> np.ndarray:
-    """Write the letters of tagged missing values as Stata does: ``.a``."""
-    positions, uniques = pd.factorize(values, use_na_sentinel=False)
-    named = [f".{value}" if isinstance(value, str) and value in letters else value for value in uniques]
-    return np.array(named, dtype=object)[positions]
+def _tagged(values: pd.Series) -> pd.Categorical:
+    """Return a column that mixes numbers and the letters of tagged missing values as categories: numbers and ``".a"``."""
+    positions, uniques = pd.factorize(values.to_numpy(), use_na_sentinel=True)
+    codes = [f".{value}" if isinstance(value, str) else value for value in uniques]
+    return pd.Categorical.from_codes(positions, categories=pd.Index(codes, dtype=object))
 
 
 def _variable(name: str, meta: Any, missing: Mapping[str, tuple[tuple[Code, Code], ...]]) -> Variable:

@@ -24,7 +24,8 @@ _PATTERNS = {
     r"|rf|a refus[ée]|refus de r[ée]pondre|ne veut pas r[ée]pondre|verweigert|antwort verweigert|rehusa|no quiere contestar|vil ikke svare"
     r"|拒绝回答|拒答|拒绝|不愿回答|不愿意回答",
     "dont_know": r"(do not|don'?t|does not|doesn'?t|did not|didn'?t) know( (enough|yet|exactly)( .*)?)?|dk"
-    r"|(can'?t|cannot|can not) (say|choose)|unable to (say|choose)|ne sai[st] pas|nsp|wei(ß|ss) nicht|no sabe|vet ikke|不知道|不清楚|无法选择|无法判断|无法回答|说不清楚?|不好说",
+    r"|(can'?t|cannot|can not) (say|choose)|unable to (say|choose)|ne sai[st] pas|nsp|wei(ß|ss) nicht|no sabe|vet ikke"
+    r"|不知道|不清楚|无法选择|无法判断|无法回答|说不清楚?|不好说",
     "no_answer": r"no answer|na|not (ascertained|stated|answered)|no response|did not answer|non[- ]response|blank|left blank"
     r"|sans r[ée]ponse|keine angabe|no contesta|no responde|ubesvart|未回答|未填答?|无应答|没有回答|不回答|漏答",
     "not_applicable": r"(not|non) applicable|inapplicable|inap|iap|n/a|n\.a\.?|does not apply|valid skip|legitimate skip|skipped"
@@ -135,9 +136,12 @@ def comparable(code: Code) -> Code:
 
 def named_reason(key: Code, named: Mapping[Code, str]) -> str | None:
     """Look a code up among comparable ones; a codebook writes Stata's ``.a`` as ``".a"`` or ``"a"``."""
-    if key not in named and isinstance(key, str) and re.fullmatch(r"\.[a-z]", key):
-        key = key[1]
-    return named.get(key)
+    return named.get(str(key)[1]) if is_tag(key) and key not in named else named.get(key)
+
+
+def is_tag(code: object) -> bool:
+    """Whether a code is one of Stata's tagged missing values, ``".a"`` to ``".z"``."""
+    return isinstance(code, str) and re.fullmatch(r"\.[a-z]", code) is not None
 
 
 def _file_reason(code: Code, label: str | None, variable: Variable) -> str | None:
