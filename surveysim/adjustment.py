@@ -197,6 +197,34 @@ def given_replicates(
     return replace(design, replicates=made)
 
 
+def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> Design:
+    """Take the replicate weights that a codebook declares, with their method.
+
+    Parameters
+    ----------
+    design : Design
+    weights : array, shape ``(respondents, replicates)``
+    declared : str
+        ``replicate_method`` of the codebook: ``"JK1"``, ``"BRR"``, ``"bootstrap"``, or Fay's method with its factor: ``"Fay 0.5"``.
+
+    Raises
+    ------
+    DesignError
+        If the method is unknown, or does not tell its scales (Fay without a factor, JKn).
+    """
+    method, _, factor = declared.partition(" ")
+    if method == "JKn" or (method == "Fay" and not factor):
+        raise DesignError(
+            f"the codebook's replicate_method={declared!r} does not tell its scales: write 'Fay 0.5' for Fay's factor; for JKn leave "
+            "replicate_weights out of the codebook and use with_replicates(survey, weights, method='JKn', rscales=...)"
+        )
+    try:
+        fay = float(factor or 0)
+    except ValueError as error:
+        raise DesignError(f"the codebook's replicate_method={declared!r} is not a method and a number, such as 'Fay 0.5'") from error
+    return given_replicates(design, weights, method=method, fay=fay)
+
+
 def _adjusted(design: Design, margins: np.ndarray, solve: Callable[[np.ndarray], np.ndarray]) -> Design:
     weights = solve(design.weights)
     calibration = Calibration(margins, design.weights, weights)

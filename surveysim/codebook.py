@@ -67,6 +67,7 @@ class DesignVariables:
     replicate_weights : str
         Names separated by spaces; ``*`` stands for any characters: ``"repwt*"``.
     replicate_method : str
+        ``JK1``, ``BRR``, ``bootstrap``, or Fay's with its factor: ``Fay 0.5``.
     note : str
         What the release lacks.
     """

@@ -106,7 +106,8 @@ def question_sample(survey: Survey, question: Question, lonely_psu: str) -> tupl
         )
     if _is_adjusted(survey):
         raise DesignError(
-            f"question {question.question_id!r} is weighted by {name!r}, but weight {survey.weight_name!r} is what was adjusted; "
+            f"question {question.question_id!r} is weighted by {name!r}, but weight {survey.weight_name!r} is what was adjusted or has "
+            "replicates; "
             f"read the survey with weight={name!r}, adjust that, and ask for these questions alone"
         )
     weights = survey.data[name].to_numpy(float)
@@ -115,8 +116,10 @@ def question_sample(survey: Survey, question: Question, lonely_psu: str) -> tupl
 
 
 def _is_adjusted(survey: Survey) -> bool:
-    if survey.calibrations or survey.replicates is not None or survey.weight_name not in survey.data:
-        return bool(survey.calibrations) or survey.replicates is not None
+    if survey.design.calibrations or survey.design.replicates is not None:
+        return True
+    if survey.weight_name not in survey.data:
+        return False
     original, current = survey.data[survey.weight_name].to_numpy(float), survey.data[WEIGHT].to_numpy(float)
     return not np.array_equal(original, current, equal_nan=True)
 

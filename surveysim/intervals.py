@@ -58,4 +58,4 @@ def share_intervals(share: np.ndarray, std_error: np.ndarray, df: np.ndarray, n_
 
 
 def _logistic(value: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-value))
+    return 1 / (1 + np.exp(-np.clip(value, -700, 700)))

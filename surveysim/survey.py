@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from surveysim.adjustment import declared_replicates
 from surveysim.assembly import Parts, assemble, needed_columns
 from surveysim.calibration import Calibration
 from surveysim.codebook import Codebook, Question, Trait
@@ -72,7 +74,12 @@ class Survey:
         """The sampling design that the data describe: weight, and strata, PSUs and population sizes where there are any."""
         strata, psu, fpc = (self.data[name].to_numpy() if name in self.data else None for name in (STRATUM, PSU, "fpc"))
         weights = self.data[WEIGHT].to_numpy(float)
-        return Design(weights, strata=strata, psu=psu, fpc=fpc, calibrations=self.calibrations, replicates=self.replicates)
+        design = Design(weights, strata=strata, psu=psu, fpc=fpc, calibrations=self.calibrations, replicates=self.replicates)
+        declared = self.codebook.design
+        columns = [name for name in self.data if any(fnmatchcase(name.lower(), one) for one in declared.replicate_weights.lower().split())]
+        if design.replicates is not None or not columns:
+            return design
+        return declared_replicates(design, self.data[columns].to_numpy(float), declared.replicate_method)
 
     def with_design(self, design: Design, note: str) -> Survey:
         """Return the same respondents with the weights, calibrations and replicates of another design, and a note of it."""

@@ -24,7 +24,7 @@ def small_codebook(*, design: bool = False, weight_of_q2: str | None = None) -> 
         name: Trait(name, name, tuple(Level(level, level, (place,)) for place, level in enumerate(levels)))
         for name, levels in LEVELS.items()
     }
-    variables = DesignVariables(stratum="stratum", psu="psu") if design else DesignVariables()
+    variables = DesignVariables(stratum="layer", psu="cluster") if design else DesignVariables()
     return ss.Codebook("small", "A small survey", traits, questions, weights=(Weight("w"), Weight("w2")), design=variables)
 
 
@@ -33,9 +33,9 @@ def small_frame(seed: int = 0, n: int = 400) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     frame = pd.DataFrame({name: generator.integers(0, len(levels), n) for name, levels in LEVELS.items()})
     frame["w"], frame["w2"] = generator.gamma(3, 0.4, n) + 0.2, generator.gamma(3, 0.4, n) + 0.2
-    frame["stratum"] = np.arange(n) % 4
-    frame["psu"] = np.where(np.arange(n) < 20, np.arange(n) // 4, generator.integers(0, 5, n))
-    slope = 0.4 * frame["age"] + 0.2 * frame["gender"] - 0.1 * frame["psu"]
+    frame["layer"] = np.arange(n) % 4
+    frame["cluster"] = np.where(np.arange(n) < 20, np.arange(n) // 4, generator.integers(0, 5, n))
+    slope = 0.4 * frame["age"] + 0.2 * frame["gender"] - 0.1 * frame["cluster"]
     frame["q1"] = np.clip(np.round(1.2 + slope + generator.normal(0, 1, n)), 0, 3)
     frame.loc[generator.random(n) < 0.1, "q1"] = 8
     frame.loc[generator.random(n) < 0.05, "q1"] = 7

@@ -303,7 +303,7 @@ def test_unusable_margins_say_what_is_wrong(broken: Callable[[], object], error:
 
 
 def test_a_replicate_that_cannot_be_raked_is_named() -> None:
-    frame = small_frame(n=40).assign(gender=lambda f: (f.index < 4).astype(int), stratum=0, psu=np.arange(40) // 4)
+    frame = small_frame(n=40).assign(gender=lambda f: (f.index < 4).astype(int), layer=0, cluster=np.arange(40) // 4)
     survey = ss.as_replicates(ss.as_survey(frame, small_codebook(design=True)), method="JK1")
     with pytest.raises(DesignError, match=r"replicate 1 of 10: raking did not converge"):
         ss.rake(survey, BOTH)
