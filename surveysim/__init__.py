@@ -27,6 +27,7 @@ _PUBLIC = {
     "poststratification": ["poststratify"],
     "metrics": ["METRICS"],
     "splits": ["hold_out_backgrounds", "hold_out_levels", "hold_out_questions", "hold_out_respondents"],
+    "baselines": ["BASELINES", "estimate_baseline"],
     "evaluation": ["evaluate"],
     "floor": ["noise_floor"],
     "summaries": ["data_saved", "diagnose", "summarise_scores"],
