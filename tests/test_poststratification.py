@@ -1,0 +1,174 @@
+"""Post-stratified distributions: population-weighted means of cells, and refusals where cells and population do not meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_surveys import LEVELS, small_codebook, small_frame, small_survey
+
+import surveysim as ss
+from surveysim.errors import TableError
+from surveysim.intervals import share_intervals
+from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
+
+TRAITS = ["age", "gender", "region"]
+
+
+def _answered(survey: ss.Survey, question: str) -> ss.Survey:
+    return survey.take(survey.reasons[question].isna().to_numpy())
+
+
+@given(st.integers(0, 100), st.sampled_from(["q1", "q2"]))
+@settings(max_examples=25, deadline=None)
+def test_a_survey_post_stratified_to_its_own_respondents_gives_its_own_shares(seed: int, question: str) -> None:
+    """Exact for the population of those who answered the question; with everyone's population it corrects for nonresponse."""
+    survey = small_survey(seed, n=1000)
+    cells = ss.response_distributions(survey, by=TRAITS, questions=[question])
+    own = ss.observed_backgrounds(_answered(survey, question), by=TRAITS)
+    for by in ((), ("gender",), ("region", "age")):
+        ours = ss.poststratify(cells, own, by=by).set_index(["background_id", "option_code"])
+        direct = ss.response_distributions(survey, by=by, questions=[question]).set_index(["background_id", "option_code"])
+        assert set(ours.index) == set(direct.index)
+        aligned = ours.loc[direct.index]
+        np.testing.assert_allclose(aligned["share"], direct["share"], rtol=1e-9)
+        assert (aligned["n"] == direct["n"]).all()
+
+
+def test_all_cells_and_no_nonresponse_agree_exactly() -> None:
+    frame = small_frame(n=1000)
+    frame["q1"] = frame["q1"].where(frame["q1"] < 7, 0)
+    survey = ss.as_survey(frame, small_codebook())
+    ours = ss.poststratify(ss.response_distributions(survey, by=TRAITS, questions=["q1"]), ss.observed_backgrounds(survey, by=TRAITS))
+    direct = ss.response_distributions(survey, questions=["q1"])
+    np.testing.assert_allclose(ours["share"], direct["share"], rtol=1e-12)
+
+
+def test_nonresponse_that_differs_between_cells_is_corrected() -> None:
+    """Everyone's answer is known here, then men are made to answer less: the post-stratified share stays nearer to the truth."""
+    frame = small_frame(n=4000).assign(q1=lambda f: 3 * f["gender"])
+    truth = ss.response_distributions(ss.as_survey(frame, small_codebook()), questions=["q1"])["share"]
+    silent = frame.index[(frame["gender"] == 1) & (frame.index % 2 == 0)]
+    survey = ss.as_survey(frame.assign(q1=frame["q1"].where(~frame.index.isin(silent), 8)), small_codebook())
+    direct = ss.response_distributions(survey, questions=["q1"])["share"]
+    cells = ss.response_distributions(survey, by=["gender"], questions=["q1"])
+    ours = ss.poststratify(cells, ss.observed_backgrounds(survey, by=["gender"]))["share"]
+    assert abs(direct - truth).max() > 0.1
+    np.testing.assert_allclose(ours, truth, rtol=1e-12)
+
+
+def test_the_numbers_by_hand() -> None:
+    cells = pd.DataFrame(
+        {
+            "question_id": "q",
+            "background_id": ["age=young", "age=young", "age=old", "age=old"],
+            "option_code": [1, 2, 1, 2],
+            "option_order": [0, 1, 0, 1],
+            "share": [0.2, 0.8, 0.6, 0.4],
+            "std_error": [0.04, 0.04, 0.03, 0.03],
+            "conf_low": 0.0,
+            "conf_high": 1.0,
+            "n": [100, 100, 300, 300],
+            "n_eff": [80.0, 80.0, 200.0, 200.0],
+            "source": "model",
+        }
+    )
+    ours = ss.poststratify(cells, pd.DataFrame({"age": ["young", "old"], "count": [250, 750]}))
+    assert list(ours) == DISTRIBUTION_COLUMNS
+    assert ours["background_id"].tolist() == ["all", "all"]
+    assert ours["option_order"].tolist() == [0, 1]
+    np.testing.assert_allclose(ours["share"], [0.25 * 0.2 + 0.75 * 0.6, 0.25 * 0.8 + 0.75 * 0.4])
+    np.testing.assert_allclose(ours["std_error"], np.hypot(0.25 * 0.04, 0.75 * 0.03))
+    np.testing.assert_allclose(ours["n_eff"], 1 / (0.25**2 / 80 + 0.75**2 / 200))
+    assert (ours["n"] == 400).all()
+    assert (ours["source"] == "model").all()
+    low, high = share_intervals(ours[["share"]].to_numpy(), ours[["std_error"]].to_numpy(), np.full(2, np.inf), np.ones(2))
+    np.testing.assert_allclose(ours[["conf_low", "conf_high"]], np.hstack([low, high]))
+    check_distributions(ours)
+
+
+def test_a_finer_population_is_summed_over_and_a_background_id_serves_as_well() -> None:
+    survey = small_survey()
+    cells = ss.response_distributions(survey, by=["age"])
+    fine, coarse = ss.observed_backgrounds(survey, by=TRAITS), ss.observed_backgrounds(survey, by=["age"])
+    ours = ss.poststratify(cells, coarse)
+    pd.testing.assert_frame_equal(ss.poststratify(cells, fine), ours, rtol=1e-12)
+    pd.testing.assert_frame_equal(ss.poststratify(cells, coarse[["background_id", "population_share"]]), ours)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=12, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_shares_sum_to_one_for_any_population(people: list[float]) -> None:
+    survey = small_survey(n=1000)
+    grid = ss.background_grid(survey.codebook, by=TRAITS).assign(count=people)
+    ours = ss.poststratify(ss.response_distributions(survey, by=TRAITS), grid, by=["region"])
+    np.testing.assert_allclose(ours.groupby(["question_id", "background_id"])["share"].sum(), 1, rtol=0, atol=1e-9)
+    assert ours["background_id"].nunique() == len(LEVELS["region"])
+
+
+def test_every_source_is_post_stratified_on_its_own() -> None:
+    cells = ss.response_distributions(small_survey(), by=["age"], questions=["q1"])
+    both = pd.concat([cells, cells.assign(source="model")])
+    ours = ss.poststratify(both, ss.observed_backgrounds(small_survey(), by=["age"]))
+    assert ours["source"].tolist() == ["survey"] * 4 + ["model"] * 4
+
+
+def test_unknown_errors_stay_unknown() -> None:
+    cells = ss.response_distributions(small_survey(), by=["age"], questions=["q1"])
+    simulated = cells.assign(std_error=np.nan, conf_low=np.nan, conf_high=np.nan, n=0, n_eff=0.0, source="model")
+    ours = ss.poststratify(simulated, ss.observed_backgrounds(small_survey(), by=["age"]))
+    assert ours[["std_error", "conf_low", "conf_high"]].isna().all(axis=None)
+    assert (ours["n_eff"] == 0).all()
+    assert ours["share"].notna().all()
+
+
+def test_cells_without_people_may_be_simulated_for_nobody() -> None:
+    cells = ss.response_distributions(small_survey(), by=["age"], questions=["q1"]).assign(n=0, source="model")
+    ours = ss.poststratify(cells, pd.DataFrame({"age": ["young", "old"], "count": [0, 5]}))
+    np.testing.assert_array_equal(ours["share"], cells.loc[cells["background_id"] == "age=old", "share"])
+
+
+SURVEY = small_survey()
+CELLS = ss.response_distributions(SURVEY, by=["age", "gender"], questions=["q1"])
+PEOPLE = ss.observed_backgrounds(SURVEY, by=["age", "gender"])[["background_id", "age", "gender", "population_share"]]
+EMPTY = CELLS.assign(share=CELLS["share"].where(CELLS["background_id"] != "age=old|gender=male"))
+BROKEN: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: ss.poststratify(CELLS[CELLS["background_id"] != "age=old|gender=male"], PEOPLE),
+        r"question 'q1': population has people in age=old\|gender=male, for which there is no distribution; simulate",
+    ),
+    (lambda: ss.poststratify(EMPTY, PEOPLE), r"people in age=old\|gender=male, for which there is no distribution"),
+    (
+        lambda: ss.poststratify(CELLS, PEOPLE.iloc[:3].assign(population_share=[0.5, 0.3, 0.2])),
+        r"nobody in age=old\|gender=male, where the distributions have respondents",
+    ),
+    (
+        lambda: ss.poststratify(CELLS, PEOPLE.assign(population_share=[0.5, 0.3, 0.2, 0.0])),
+        r"nobody in age=old\|gender=male, where the distributions have respondents",
+    ),
+    (
+        lambda: ss.poststratify(CELLS.assign(n=0), PEOPLE.iloc[:3].assign(population_share=[0.5, 0.3, 0.2])),
+        r"population lacks age=old\|gender=male; give each a count, 0 where there is nobody",
+    ),
+    (lambda: ss.poststratify(CELLS, PEOPLE.assign(population_share=0.2)), "population_share sums to 0.8; shares must sum to 1"),
+    (lambda: ss.poststratify(CELLS, PEOPLE.assign(population_share=[-0.2, 0.4, 0.4, 0.4])), "missing or negative in rows 0"),
+    (lambda: ss.poststratify(CELLS, PEOPLE.assign(population_share=[np.nan, 0.4, 0.4, 0.2])), "missing or negative in rows 0"),
+    (lambda: ss.poststratify(CELLS, PEOPLE.drop(columns="population_share")), "needs one of the columns 'count' and 'population_share'"),
+    (lambda: ss.poststratify(CELLS, PEOPLE.assign(count=1)), "needs one of the columns 'count' and 'population_share'"),
+    (lambda: ss.poststratify(CELLS, pd.DataFrame({"count": [0], "age": ["old"], "gender": ["male"]})), "sums to 0"),
+    (lambda: ss.poststratify(CELLS, PEOPLE.drop(columns=["gender", "background_id"])), "population lacks trait gender"),
+    (lambda: ss.poststratify(CELLS, PEOPLE, by=["gendr"]), "no trait gendr; did you mean 'gender'"),
+    (lambda: ss.poststratify(pd.concat([CELLS, ss.response_distributions(SURVEY)]), PEOPLE), "all have other traits than 'age=young"),
+    (lambda: ss.poststratify(CELLS.assign(share=2 * CELLS["share"]), PEOPLE), "shares must lie in 0-1"),
+    (lambda: ss.poststratify(CELLS.iloc[1:], PEOPLE), "the shares of a cell must sum to 1"),
+]
+
+
+@pytest.mark.parametrize(("broken", "says"), BROKEN, ids=[says[:40] for _, says in BROKEN])
+def test_cells_and_population_that_do_not_meet_say_so(broken: Callable[[], object], says: str) -> None:
+    with pytest.raises(TableError, match=says):
+        broken()
