@@ -12,6 +12,8 @@ from surveysim.errors import BackgroundError, first_few, nearest
 from surveysim.schema import BACKGROUND, N_EFF, POOLED, POPULATION_SHARE, WEIGHT, N
 from surveysim.survey import Survey
 
+CHINESE_COMMA = "\uff0c"
+
 
 def background_id(levels: Mapping[str, object]) -> str:
     """Return the id of one background: ``age=18-34|gender=female``, traits in alphabetical order.
@@ -112,9 +114,11 @@ def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order:
     """Put a background into words for a prompt: ``a woman aged 35 to 54 with a college degree``.
 
     Level texts are joined in the codebook's order of traits (or `order`). A text that begins with an article is the noun
-    that the others describe; without one it is "a person".
+    that the others describe; without one it is "a person". In Chinese the texts are a list.
     """
     names = [name for name in (order or codebook.traits) if name in levels]
     words = [codebook.trait(name).level(levels[name]).text for name in names]
+    if codebook.language.startswith("zh"):
+        return CHINESE_COMMA.join(words)
     nouns = [text for text in words if text.startswith(("a ", "an "))]
     return " ".join([nouns[0] if nouns else "a person", *[text for text in words if text not in nouns[:1]]])

@@ -22,10 +22,16 @@ QUESTIONS = {
     "ess9": 25,
     "ess11": 25,
     "wvs7": 25,
+    "cgss2017": 25,
+    "cgss2018": 25,
+    "cgss2021": 25,
 }
 TRAITS = {"gender", "age3", "age6", "education3"}
 SETTLEMENT = {"settlement", "hukou"}
 PLACE = {"country", "province"}
+
+
+CHINESE = [name for name in QUESTIONS if name.startswith(("cgss", "cfps"))]
 
 
 @pytest.fixture(params=sorted(QUESTIONS))
@@ -223,3 +229,74 @@ def test_wvs7_gives_every_country_one_vote() -> None:
     weights = {weight.variable: weight for weight in ss.load_codebook("wvs7").weights}
     assert list(weights) == ["W_WEIGHT", "W_WEIGHT_S018"]
     assert weights["W_WEIGHT_S018"].product_of == ("W_WEIGHT", "S018")
+
+
+# --- Chinese surveys -------------------------------------------------------------------------------------------------------
+
+
+def is_chinese(text: str) -> bool:
+    return any("\u4e00" <= character <= "\u9fff" for character in text)
+
+
+@pytest.fixture(params=CHINESE)
+def chinese(request: pytest.FixtureRequest) -> ss.Codebook:
+    return ss.load_codebook(request.param)
+
+
+def test_every_question_has_chinese_wording_with_an_option_for_every_code(chinese: ss.Codebook) -> None:
+    for question in chinese.questions.values():
+        wording = question.translations["zh"]
+        assert is_chinese(wording["text"]), question.question_id
+        assert not is_chinese(question.text), question.question_id
+        assert len(wording["options"]) == len(set(wording["options"])) == len(question.options), question.question_id
+
+
+def test_chinese_wording_survives_gb18030(chinese: ss.Codebook) -> None:
+    texts = [question.translations["zh"]["text"] for question in chinese.questions.values()]
+    texts += [label for question in chinese.questions.values() for label in question.translations["zh"]["options"]]
+    texts += [level.translations["zh"] for trait in chinese.traits.values() for level in trait.levels]
+    assert [text.encode("gb18030").decode("gb18030") for text in texts] == texts
+
+
+def test_language_changes_both_ways_with_equal_codes(chinese: ss.Codebook) -> None:
+    there = chinese.in_language("zh")
+    back = there.in_language("en")
+    assert (chinese.language, there.language, back.language) == ("en", "zh", "en")
+    for name, question in chinese.questions.items():
+        assert there.question(name).codes == question.codes
+        assert there.question(name).text == question.translations["zh"]["text"]
+        assert there.question(name).missing == question.missing
+        assert (back.question(name).text, back.question(name).options) == (question.text, question.options)
+    for name, trait in chinese.traits.items():
+        assert [level.name for level in there.trait(name).levels] == [level.name for level in trait.levels]
+        assert [level.text for level in back.trait(name).levels] == [level.text for level in trait.levels]
+
+
+def test_chinese_background_is_a_list_of_chinese_words(chinese: ss.Codebook) -> None:
+    levels = {name: trait.levels[0].name for name, trait in chinese.traits.items() if name != "age6"}
+    words = ss.describe_background(levels, chinese.in_language("zh")).split("\uff0c")
+    assert len(words) == len(levels)
+    assert all(is_chinese(word) for word in words)
+
+
+def test_cgss_words_its_core_questions_alike_in_every_wave() -> None:
+    waves = {year: ss.load_codebook(f"cgss{year}") for year in (2017, 2018, 2021)}
+    trust = {2017: "v458", 2018: "v505", 2021: "A33"}
+    core = [trust, *({2017: name, 2018: name, 2021: name.upper()} for name in ("a34", "a35", "a36", "a38", "a46", "a47", "a48", "a64"))]
+    core += [{2017: f"a42{item}", 2018: f"a42{item}", 2021: f"A42_{item}"} for item in range(1, 6)]
+    for names in core:
+        asked = [waves[year].question(name) for year, name in names.items()]
+        assert len({question.text for question in asked}) == 1, names
+        assert len({question.options for question in asked}) == 1, names
+        assert len({question.translations["zh"]["text"] for question in asked}) == 1, names
+
+
+def test_cgss_decides_missing_codes_by_variable() -> None:
+    codebook = ss.load_codebook("cgss2017")
+    assert 8 in codebook.question("c21").missing
+    assert 8 in codebook.question("c121").codes
+    assert dict(codebook.trait("education3").missing) == {14: "other"}
+    assert 9 in next(level for level in codebook.trait("education3").levels if level.name == "tertiary").codes
+    income = codebook.trait("income3")
+    assert income.levels[-1].range == (80_000, 9_999_996)
+    assert set(income.missing) == {9_999_997, 9_999_998, 9_999_999}
