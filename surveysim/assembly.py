@@ -99,7 +99,7 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
     """
     columns = _Columns.of(raw, book, needed_columns(book, weight, questions, traits))
     check_wave(raw, columns.by_name, book)
-    recoded = [trait for trait in traits if trait.variable not in columns and trait.name in columns]
+    recoded = [trait for trait in traits if _is_recoded(columns, trait)]
     columns.require(
         [question.question_id for question in questions]
         + [trait.variable for trait in traits if trait not in recoded]
@@ -123,6 +123,18 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
     rows = pd.RangeIndex(len(raw.frame))
     parts = Parts(pd.DataFrame(data), pd.DataFrame(reasons, index=rows), pd.DataFrame(trait_reasons, index=rows), weight_name, tuple(notes))
     return _without_unweighted(parts, book)
+
+
+def _is_recoded(columns: _Columns, trait: Trait) -> bool:
+    """Whether a column named as the trait holds its levels, as `write_survey` leaves it, rather than the survey's codes."""
+    if trait.name not in columns:
+        return False
+    values = columns[trait.name]
+    if isinstance(values.dtype, pd.CategoricalDtype) and set(values.cat.categories) == set(trait.level_names):
+        return True
+    labelled = set(trait.level_names) <= set(columns.variable(trait.name).value_labels.values())
+    has_range = any(level.range is not None for level in trait.levels)
+    return trait.variable not in columns or (labelled and (has_range or trait.variable.lower() != trait.name.lower()))
 
 
 def _trait(columns: _Columns, trait: Trait, *, recoded: bool) -> Levels:

@@ -16,11 +16,12 @@ from surveysim.assembly import Parts, assemble, needed_columns
 from surveysim.calibration import Calibration
 from surveysim.codebook import Codebook, Question, Trait
 from surveysim.codebook_file import load_codebook
-from surveysim.design import Design
-from surveysim.errors import CodebookError, DesignError, ReadError
+from surveysim.design import Design, kish_n_eff
+from surveysim.errors import CodebookError, DesignError, ReadError, first_few
 from surveysim.rawfile import RawFile
 from surveysim.readers import read_columns
 from surveysim.release import codebook_for
+from surveysim.rendering import facts_table
 from surveysim.replication import Replicates
 from surveysim.schema import PSU, STRATUM, WEIGHT
 
@@ -115,6 +116,23 @@ class Survey:
             f"Survey({self.codebook.name!r}: {len(self):,} respondents, {len(self.questions)} questions, "
             f"weight {self.weight_name!r}, traits {', '.join(self.traits)})"
         )
+
+    def _repr_html_(self) -> str:
+        weights = self.data[WEIGHT].to_numpy(float)
+        weighted = f"{self.weight_name!r}, from {weights.min():.3g} to {weights.max():.3g}; Kish n_eff {kish_n_eff(weights):,.0f}"
+        design = {name: self.data[name].nunique() for name in (STRATUM, PSU) if name in self.data}
+        valid = self.reasons.isna().to_numpy().mean() if self.questions else 0.0
+        levels = {name: ", ".join(self.codebook.trait(name).level_names) for name in self.traits}
+        facts = {
+            "respondents": f"{len(self):,}",
+            "weight": weighted,
+            "design": "; ".join(f"{n:,} {name} labels" for name, n in design.items()) or "no strata or PSUs: a weighted sample",
+            "questions": f"{len(self.questions)}: {first_few(self.questions)}" if self.questions else "none",
+            "valid answers": f"{valid:.1%}; na_table(survey) counts the others by reason",
+            **{f"trait {name}": found for name, found in levels.items()},
+            "notes": "; ".join(self.notes),
+        }
+        return facts_table(f"{self.codebook.title} ({self.codebook.name})", facts)
 
 
 def read_survey(
