@@ -59,7 +59,8 @@ class Design:
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds: an error, nothing, its squared total, the mean of the other strata, nothing.
     calibrations : tuple of Calibration
-        Adjustments that made the weights, in the order they were made.
+        Adjustments that made the weights, in the order they were made. Errors take the latest out first (what varies after it
+        is its residual); R's `survey` takes the earliest out first, so that errors after two adjustments differ from R's.
     replicates : Replicates, optional
         Replicate weights; they take the place of linearisation.
 
@@ -115,6 +116,21 @@ class Design:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    @property
+    def description(self) -> str:
+        """Strata, PSUs, adjustments and how errors are made, in words."""
+        first = self.stages[0]
+        clusters = "every respondent a PSU" if self.psu is None else f"{len(first.stratum):,} PSUs"
+        parts = ["no strata" if self.strata is None else f"{len(first.sampled):,} strata", clusters]
+        parts += ["finite population"] if self.fpc is not None else []
+        parts += [f"{len(self.calibrations)} calibration{'s' if len(self.calibrations) > 1 else ''}"] if self.calibrations else []
+        replicates = self.replicates
+        parts += ["Taylor linearisation" if replicates is None else f"{replicates.weights.shape[1]} {replicates.method} replicates"]
+        return ", ".join([*parts, *([f"lonely PSUs: {self.lonely_psu}"] if first.lonely else [])])
+
+    def __repr__(self) -> str:
+        return f"Design({len(self):,} respondents, n_eff {self.n_eff:,.1f}: {self.description})"
 
     @property
     def n_eff(self) -> float:

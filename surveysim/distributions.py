@@ -73,7 +73,8 @@ def response_distributions(
     DataFrame
         A distributions table, ``source="survey"``: `question_id background_id option_code option_order share std_error
         conf_low conf_high n n_eff source`. `n`: respondents of positive weight in the denominator; `n_eff`: Kish's. A
-        background where nobody gave a valid answer stays, with ``n = 0`` and missing shares.
+        background where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the
+        denominator and the design in words.
 
     Raises
     ------
@@ -102,7 +103,10 @@ def response_distributions(
         raise TableError(f"missing must be 'drop' or 'as_option'; got {missing!r}, {nearest(str(missing), MISSING_RULES)}")
     domains = observed_domains(survey, by)
     tables = [_question_table(survey, question, domains, missing, lonely_psu) for question in asked_questions(survey, questions)]
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    denominator = "valid answers" if missing == "drop" else "all respondents"
+    table.attrs |= {"weight": survey.weight_name, "denominator": denominator, "design": survey.design.description}
+    return table
 
 
 def _question_table(survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def survey_mean(survey: Survey, *, questions: Sequence[str], by: Sequence[str] =
         estimate, variance = weighted_ratios(members, values[kept, None])
         deff = _design_effect(variance, simple_random_variances(members, values[kept, None]))
         tables.append(_rows(question.question_id, domains, members, estimate, variance, deff))
-    return pd.concat(tables, ignore_index=True)
+    return _described(tables, survey)
 
 
 def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
@@ -119,7 +119,7 @@ def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] 
         size = members.sums(np.ones((len(kept), 1)))
         deff = _design_effect(variance, size**2 * simple_random_variances(members, values[kept, None]))
         tables.append(_rows(question.question_id, domains, members, estimate, variance, deff))
-    return pd.concat(tables, ignore_index=True)
+    return _described(tables, survey)
 
 
 def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
@@ -166,7 +166,7 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
     above, below = numeric_answers(survey, over), numeric_answers(survey, under)
     members, kept = _members(survey, over, domains, above + below, lonely_psu)
     estimate, variance = weighted_ratios(members, above[kept, None], below[kept, None])
-    return _rows(f"{numerator}/{denominator}", domains, members, estimate, variance, np.full(estimate.shape, np.nan))
+    return _described([_rows(f"{numerator}/{denominator}", domains, members, estimate, variance, np.full(estimate.shape, np.nan))], survey)
 
 
 def survey_quantile(
@@ -233,7 +233,7 @@ def survey_quantile(
             table = _quantile_rows(question.question_id, domains, members, values[kept], float(quantile), rule)
             table.insert(2, QUANTILE, float(quantile))
             tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    return _described(tables, survey)
 
 
 def _quantile_rows(name: str, domains: Domains, members: Members, values: np.ndarray, quantile: float, rule: str) -> pd.DataFrame:
@@ -257,6 +257,13 @@ def _rows(name: str, domains: Domains, members: Members, estimate: np.ndarray, v
     low, high = mean_intervals(estimate[:, 0], std_error, df)
     columns = (name, list(domains.ids), estimate[:, 0], std_error, low, high, df, n, n_eff, deff[:, 0])
     return pd.DataFrame(dict(zip(ESTIMATE_COLUMNS, columns, strict=True)))
+
+
+def _described(tables: list[pd.DataFrame], survey: Survey) -> pd.DataFrame:
+    """Put tables together, with the weight, denominator and design in words as `attrs`."""
+    table = pd.concat(tables, ignore_index=True)
+    table.attrs |= {"weight": survey.weight_name, "denominator": "valid answers", "design": survey.design.description}
+    return table
 
 
 def _design_effect(variance: np.ndarray, simple: np.ndarray) -> np.ndarray:

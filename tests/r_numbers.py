@@ -13,12 +13,14 @@ from r_random import bootstrap_factors
 
 from surveysim.adjustment import calibrate_design, given_replicates, rake_design, replicate_design, trim_design
 from surveysim.design import Design
-from surveysim.estimators import Members, everyone, weighted_ratios, weighted_totals
+from surveysim.estimators import Members, weighted_ratios, weighted_totals
 from surveysim.intervals import mean_intervals
 
 FOLDER = Path(__file__).parent / "r"
+DOMAINS = json.loads((FOLDER / "r_domains.json").read_text())
 REFERENCE = json.loads((FOLDER / "r_reference.json").read_text())
 RTOL = 1e-6
+TYPES = ["E", "H", "M"]
 ROUNDING_OF_ZERO = 1e-7  # what R's arithmetic leaves of a standard error that is zero
 
 
@@ -154,6 +156,43 @@ def replicated(name: str) -> tuple[pd.DataFrame, Design]:
     return made[name]()
 
 
+@cache
+def with_domains(name: str) -> tuple[pd.DataFrame, Design]:
+    """Return the data and design that `make_domains.R` calls by this name."""
+    (clus1, finite), free = design("apiclus1_fpc"), design("apiclus1_nofpc")[1]
+    strat, stratified = design("apistrat_fpc")
+    known = REFERENCE["calibration_targets"]
+    by_grade = np.array([known["N"], known["api99_total"]], dtype=float)
+    raked = rake_design(finite, *_margins(clus1, "stype", "sch.wide"))
+
+    def graded(sample: Design, frame: pd.DataFrame) -> Design:
+        return calibrate_design(sample, np.hstack([np.ones((len(frame), 1)), numbers(frame, ["api99"])]), by_grade)
+
+    made = {
+        "postStratify_wide": lambda: (clus1, rake_design(finite, *_margins(clus1, "sch.wide"))),
+        "rake": lambda: (clus1, raked),
+        "calibrate_linear": lambda: (clus1, calibrated("calibrate_linear_stype_api99")),
+        "calibrate_logit": lambda: (clus1, calibrated("calibrate_logit_bounds_stype_api99")),
+        "calibrate_strat": lambda: (strat, graded(stratified, strat)),
+        "JKn_strat": lambda: (strat, replicate_design(stratified, "JKn")),
+        "JK1_raked": lambda: (clus1, rake_design(replicate_design(free, "JK1"), *_margins(clus1, "stype", "sch.wide"))),
+        "rake_then_calibrate": lambda: (clus1, graded(raked, clus1)),
+        "calibrate_then_postStratify": lambda: (clus1, rake_design(graded(finite, clus1), *_margins(clus1, "sch.wide"))),
+    }
+    return made[name]()
+
+
+def by_type(frame: pd.DataFrame, sample: Design, values: np.ndarray, names: list[str]) -> dict[str, dict[str, float]]:
+    """Return R's ``svyby(..., ~stype, design, svymean)``."""
+    domain = np.array([TYPES.index(level) for level in frame["stype"]])
+    estimate, variance = weighted_ratios(Members(sample, np.arange(len(frame)), domain, len(TYPES)), values)
+    labels = [f"{level}{name}" for name in names for level in TYPES]
+    return {
+        "estimate": dict(zip(labels, estimate.T.ravel(), strict=True)),
+        "se": dict(zip(labels, np.sqrt(variance).T.ravel(), strict=True)),
+    }
+
+
 def _bootstrapped(sample: Design, call: int) -> Design:
     clus1, strat = table("apiclus1"), table("apistrat")
     calls = [(clus1["dnum"].tolist(), [0] * len(clus1)), (list(range(len(strat))), strat["stype"].tolist())]
@@ -172,6 +211,3 @@ def one_domain(sample: Design, mask: np.ndarray) -> Members:
     """Return some respondents as a domain."""
     rows = np.flatnonzero(mask)
     return Members(sample, rows, np.zeros(len(rows), dtype=int), 1)
-
-
-__all__ = ["REFERENCE", "assert_equals_r", "calibrated", "complete", "design", "everyone", "means", "replicated", "table", "totals"]

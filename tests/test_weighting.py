@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from r_numbers import REFERENCE, assert_equals_r, calibrated, design, dummies, everyone, means, numbers, table, totals
+from r_numbers import REFERENCE, assert_equals_r, calibrated, design, dummies, means, numbers, table, totals
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
 from surveysim.calibration import calibrated_weights, raked_weights
 from surveysim.errors import BackgroundError, DesignError, SurveySimError, TableError
+from surveysim.estimators import everyone
 
 TYPES = ["E", "H", "M"]
 
