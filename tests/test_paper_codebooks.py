@@ -25,6 +25,9 @@ QUESTIONS = {
     "cgss2017": 25,
     "cgss2018": 25,
     "cgss2021": 25,
+    "cfps2018": 12,
+    "cfps2020": 12,
+    "cfps2022": 12,
 }
 TRAITS = {"gender", "age3", "age6", "education3"}
 SETTLEMENT = {"settlement", "hukou"}
@@ -300,3 +303,31 @@ def test_cgss_decides_missing_codes_by_variable() -> None:
     income = codebook.trait("income3")
     assert income.levels[-1].range == (80_000, 9_999_996)
     assert set(income.missing) == {9_999_997, 9_999_998, 9_999_999}
+
+
+def test_cfps_puts_the_neutral_answer_in_the_middle_though_its_code_is_5() -> None:
+    for year in (2018, 2020, 2022):
+        question = ss.load_codebook(f"cfps{year}").question("wv101")
+        assert question.codes == (1, 2, 5, 3, 4)
+        assert question.missing[6] == "dont_know"
+
+
+def test_cfps_knows_the_positive_code_for_not_applicable() -> None:
+    for year in (2018, 2020, 2022):
+        codebook = ss.load_codebook(f"cfps{year}")
+        assert codebook.question("qn8011").missing[79] == "not_applicable"
+        assert codebook.missing_codes(codebook.question("qn10021"))[-8] == "not_applicable"
+        assert 79 not in codebook.missing_codes(codebook.question("qn10021"))
+
+
+def test_cfps_verifies_only_the_wave_whose_questionnaire_was_read() -> None:
+    assert all(question.verified for question in ss.load_codebook("cfps2018").questions.values())
+    for year in (2020, 2022):
+        assert not any(question.verified for question in ss.load_codebook(f"cfps{year}").questions.values())
+
+
+def test_cfps_leaves_persons_without_the_weight_out() -> None:
+    for year in (2018, 2020, 2022):
+        codebook = ss.load_codebook(f"cfps{year}")
+        assert [weight.variable for weight in codebook.weights] == [f"rswt_natcs{year - 2000}n", f"rswt_natpn10{year - 2000}n"]
+        assert {weight.without for weight in codebook.weights} == {"drop"}
