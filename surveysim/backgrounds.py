@@ -13,6 +13,8 @@ from surveysim.schema import BACKGROUND, N_EFF, POOLED, POPULATION_SHARE, WEIGHT
 from surveysim.survey import Survey
 
 CHINESE_COMMA = "\uff0c"
+_ARTICLES = ("a ", "an ")
+_JOINED = frozenset({"with", "who"})  # words that two neighbouring texts may both begin with
 
 
 def background_id(levels: Mapping[str, object]) -> str:
@@ -88,37 +90,109 @@ def background_grid(codebook: Codebook, *, by: Sequence[str]) -> pd.DataFrame:
     return with_background_id(pd.DataFrame(list(product(*levels)), columns=names), codebook)
 
 
-def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1) -> pd.DataFrame:
+def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, min_n_eff: float = 0.0) -> pd.DataFrame:
     """Return the backgrounds that respondents have, with `n`, Kish `n_eff` and weighted `population_share`.
 
-    Respondents without one of the traits count in none. Backgrounds with fewer than `min_n` respondents stay in the
-    table, flagged in `enough`; `population_share` is over all backgrounds listed.
+    Respondents without one of the traits count in none (``na_table(survey, of="traits")`` says how many, and why).
+    Backgrounds with too few respondents stay in the table, flagged in `enough`; `population_share` (0-1) is over all
+    backgrounds listed.
+
+    Parameters
+    ----------
+    survey : Survey
+    by : sequence of str
+        Traits, at least one.
+    min_n : int
+        Fewest respondents.
+    min_n_eff : float
+        Fewest effective respondents.
+
+    Returns
+    -------
+    DataFrame
+        Columns `background_id`, the traits, `n`, `n_eff`, `population_share`, `enough`.
 
     Raises
     ------
     CodebookError
         If a trait is unknown.
+    BackgroundError
+        If `by` is no list of traits, the survey was read without one of them, or no respondent has them all; if a minimum is
+        negative.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> cells = ss.observed_backgrounds(survey, by=["gender", "age3"], min_n=30, min_n_eff=20)
+    >>> len(cells), bool(cells.enough.all())
+    (6, True)
     """
+    names = _trait_names(survey, by)
+    if min_n < 0 or min_n_eff < 0:
+        raise BackgroundError(f"min_n={min_n} and min_n_eff={min_n_eff}: a minimum is at least 0")
+    weight = survey.data[WEIGHT]
+    groups = survey.data.assign(_square=weight**2).groupby(names, observed=True)
+    table = groups.agg(n=(WEIGHT, "size"), _sum=(WEIGHT, "sum"), _squares=("_square", "sum")).reset_index()
+    if table.empty:
+        raise BackgroundError(f"no respondent has a level of every one of {first_few(names)}; na_table(survey, of='traits') says why")
+    table[N_EFF] = (table["_sum"] ** 2 / table["_squares"]).where(table["_squares"] > 0, 0.0)
+    table[POPULATION_SHARE] = table["_sum"] / table["_sum"].sum()
+    out = with_background_id(table[[*names, N, N_EFF, POPULATION_SHARE]].astype(dict.fromkeys(names, str)), survey.codebook)
+    return out.assign(enough=(out[N] >= min_n) & (out[N_EFF] >= min_n_eff))
+
+
+def _trait_names(survey: Survey, by: Sequence[str]) -> list[str]:
+    if isinstance(by, str) or not len(by):
+        raise BackgroundError(f"by={by!r}: give a list of traits, at least one; {nearest(str(by), survey.traits)}")
     for name in by:
         survey.codebook.trait(name)
-    weight = survey.data[WEIGHT]
-    groups = survey.data.assign(_square=weight**2).groupby(list(by), observed=True)
-    table = groups.agg(n=(WEIGHT, "size"), _sum=(WEIGHT, "sum"), _squares=("_square", "sum")).reset_index()
-    table[N_EFF] = table["_sum"] ** 2 / table["_squares"]
-    table[POPULATION_SHARE] = table["_sum"] / table["_sum"].sum()
-    out = with_background_id(table[[*by, N, N_EFF, POPULATION_SHARE]].astype(dict.fromkeys(by, str)), survey.codebook)
-    return out.assign(enough=out[N] >= min_n)
+        if name not in survey.data:
+            raise BackgroundError(f"by: the survey was read without trait {name!r}; {nearest(name, survey.traits)}")
+    return list(dict.fromkeys(by))
 
 
 def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order: Sequence[str] | None = None) -> str:
     """Put a background into words for a prompt: ``a woman aged 35 to 54 with a college degree``.
 
-    Level texts are joined in the codebook's order of traits (or `order`). A text that begins with an article is the noun
-    that the others describe; without one it is "a person". In Chinese the texts are a list.
+    Level texts are joined in the codebook's order of traits. A text that begins with an article is the noun that the others
+    describe; without one it is "a person", and a second one follows as "who is a ...". Neighbours that begin alike ("with",
+    "who") are joined by "and". In Chinese the texts are a list.
+
+    Parameters
+    ----------
+    levels : mapping of trait to level
+        Empty for anybody.
+    codebook : Codebook
+    order : sequence of str, optional
+        Traits to name first.
+
+    Raises
+    ------
+    BackgroundError
+        If there is no such trait.
+    CodebookError
+        If a trait has no such level.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> ss.describe_background({"gender": "female", "age3": "35-54", "education": "college"}, ss.load_codebook("nonvoters2020"))
+    'a woman aged 35 to 54 with a college degree'
     """
-    names = [name for name in (order or codebook.traits) if name in levels]
-    words = [codebook.trait(name).level(levels[name]).text for name in names]
+    for name in (*levels, *(order or ())):
+        if name not in codebook.traits:
+            raise BackgroundError(f"background: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
+    names = [name for name in dict.fromkeys((*(order or ()), *codebook.traits)) if name in levels]
+    words = list(dict.fromkeys(codebook.trait(name).level(levels[name]).text for name in names))
     if codebook.language.startswith("zh"):
         return CHINESE_COMMA.join(words)
-    nouns = [text for text in words if text.startswith(("a ", "an "))]
-    return " ".join([nouns[0] if nouns else "a person", *[text for text in words if text not in nouns[:1]]])
+    nouns = [text for text in words if text.startswith(_ARTICLES)]
+    sentence = nouns[0] if nouns else "a person"
+    last = ""
+    for text in [text for text in words if text not in nouns[:1]]:
+        clause = f"who is {text}" if text.startswith(_ARTICLES) else text
+        lead = clause.split(" ", 1)[0]
+        sentence += f" and {clause}" if lead == last and lead in _JOINED else f" {clause}"
+        last = lead
+    return sentence
