@@ -20,6 +20,7 @@ import numpy as np
 
 from surveysim.errors import DesignError, first_few, nearest
 
+Factor = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # u -> g(u) and its derivative
 METHODS = ("linear", "raking", "logit")
 TOLERANCE = 1e-10  # largest miss of a total, relative to the largest total
 RAKING_TOLERANCE = 1e-11  # the same, relative to the population
@@ -125,24 +126,9 @@ def calibrated_weights(
     factor = _factor(method, bounds)
     norms = np.sqrt(weights @ np.square(margins))
     norms = np.where(norms > 0, norms, 1)
-    scaled, target = margins / norms, totals / norms
+    target = totals / norms
     tolerance = TOLERANCE * max(1.0, float(np.abs(target).max()))
-    solution = np.zeros(margins.shape[1])
-    g, slope = factor(scaled @ solution)
-    miss = target - scaled.T @ (weights * g)
-    for _ in range(100):
-        if np.abs(miss).max() < tolerance:
-            return weights * g
-        step = np.linalg.pinv(scaled.T @ ((weights * slope)[:, None] * scaled), rcond=1e-11, hermitian=True) @ miss
-        for halving in range(30):  # Newton's full step may overshoot: take the longest one that comes nearer
-            trial = solution + step / 2**halving
-            g, slope = factor(scaled @ trial)
-            missed = target - scaled.T @ (weights * g)
-            if np.isfinite(missed).all() and np.abs(missed).max() < np.abs(miss).max():
-                break
-        else:
-            break
-        solution, miss = trial, missed
+    g, miss = _newton(weights, margins / norms, target, factor, tolerance)
     if np.abs(miss).max() < tolerance:
         return weights * g
     labels = names or [f"margin {place}" for place in range(len(totals))]
@@ -153,7 +139,30 @@ def calibrated_weights(
     )
 
 
-def _factor(method: str, bounds: tuple[float, float] | None) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _newton(
+    weights: np.ndarray, margins: np.ndarray, target: np.ndarray, factor: Factor, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return g and what is still missed of the target, by as many steps as bring it nearer."""
+    solution = np.zeros(margins.shape[1])
+    g, slope = factor(margins @ solution)
+    miss = target - margins.T @ (weights * g)
+    for _ in range(100):
+        if np.abs(miss).max() < tolerance:
+            break
+        step = np.linalg.pinv(margins.T @ ((weights * slope)[:, None] * margins), rcond=1e-11, hermitian=True) @ miss
+        for halving in range(30):  # Newton's full step may overshoot: take the longest one that comes nearer
+            trial = solution + step / 2**halving
+            tried = factor(margins @ trial)
+            missed = target - margins.T @ (weights * tried[0])
+            if np.isfinite(missed).all() and np.abs(missed).max() < np.abs(miss).max():
+                break
+        else:
+            break
+        solution, miss, (g, slope) = trial, missed, tried
+    return g, miss
+
+
+def _factor(method: str, bounds: tuple[float, float] | None) -> Factor:
     """Return the function u -> (g, derivative of g)."""
     if method not in METHODS:
         raise DesignError(f"method must be one of {', '.join(METHODS)}; {nearest(method, METHODS)}")
