@@ -8,19 +8,22 @@ import numpy as np
 
 from surveysim.cells import Array
 from surveysim.errors import EstimationError
-from surveysim.regressions import FOLDS, log_likelihood
+from surveysim.regressions import BORROWED, log_likelihood
 
-ROUNDS = 60  # at most; how many are kept is cross-validated
-LEARNING_RATE = 0.1
+ROUNDS = 30  # at most; how many are kept is cross-validated
+LEARNING_RATE = 0.2
 DEPTH = 2  # pairs of traits may interact
+SMALLEST_LEAF = 0.1  # of the respondents
 SMALLEST_SHARE = 1e-4
+TREE_FOLDS = 3
 
 
 def boosted_shares(counts: Array, columns: Array, mask: np.ndarray, pooled: Array, seed: int) -> Array:
     """Return shares of gradient-boosted classification trees, one model a question.
 
     Cells are rows with their effective counts as weights. Each question keeps the number of rounds that best predicts
-    training cells left out in turn, none (the pooled shares) included.
+    training cells left out in turn, none (the pooled shares) included; the mean loss over all questions is added to
+    its own, which is noisy.
 
     Parameters
     ----------
@@ -41,18 +44,18 @@ def boosted_shares(counts: Array, columns: Array, mask: np.ndarray, pooled: Arra
         raise EstimationError("the boosting baseline needs scikit-learn; install it: python -m pip install scikit-learn") from problem
     sampled = np.flatnonzero(counts.sum((0, 2)) > 0)
     fold = np.full(counts.shape[1], -1)
-    fold[sampled] = np.random.default_rng(seed).permutation(len(sampled)) % FOLDS
+    fold[sampled] = np.random.default_rng(seed).permutation(len(sampled)) % TREE_FOLDS
+    losses = [_losses(GradientBoostingClassifier, counts[q], columns, pooled[q], fold, seed) for q in range(len(counts))]
+    chosen = np.argmin(np.array(losses) + BORROWED * np.mean(losses, axis=0), axis=1)
     shares = np.empty_like(counts)
-    for q in range(len(counts)):
-        path = _losses(GradientBoostingClassifier, counts[q], columns, pooled[q], fold, seed)
-        rounds = int(np.argmin(path))
+    for q, rounds in enumerate(map(int, chosen)):
         shares[q] = _rounds(GradientBoostingClassifier, counts[q], columns, pooled[q], seed, rounds)[rounds]
     return np.where(mask[:, None], shares, 0.0)
 
 
 def _losses(model: Any, counts: Array, columns: Array, pooled: Array, fold: np.ndarray, seed: int) -> Array:
     loss = np.zeros(ROUNDS + 1)
-    for left_out in range(FOLDS):
+    for left_out in range(TREE_FOLDS):
         kept = counts * (fold != left_out)[:, None]
         held = counts * (fold == left_out)[:, None]
         if kept.sum() > 0 and held.sum() > 0:
@@ -68,7 +71,7 @@ def _rounds(model: Any, counts: Array, columns: Array, pooled: Array, seed: int,
     classes = np.unique(option)
     if rounds == 0 or len(classes) < 2:
         return path
-    trees = model(n_estimators=rounds, learning_rate=LEARNING_RATE, max_depth=DEPTH, random_state=seed)
+    trees = model(n_estimators=rounds, learning_rate=LEARNING_RATE, max_depth=DEPTH, min_weight_fraction_leaf=SMALLEST_LEAF, random_state=seed)
     trees.fit(columns[row], option, sample_weight=counts[row, option])
     for number, shares in enumerate(trees.staged_predict_proba(columns), start=1):
         path[number] = SMALLEST_SHARE * pooled

@@ -10,7 +10,7 @@ from surveysim.cells import Array
 
 PENALTIES = np.exp(np.linspace(-1.0, 4.0, 7))  # prior precision of an effect, in logits
 FOLDS = 5
-BORROWED = 0.1  # part of all questions' summed validation loss that is added to each question's own
+BORROWED = 1.0  # weight of the mean validation loss over questions, beside each question's own
 INTERCEPT_PRECISION = 1e-3  # the intercept is all but free; it starts at the pooled shares
 STEPS, FOLD_STEPS, HALVINGS = 40, 6, 12
 TOLERANCE = 1e-6  # gain in log-likelihood, in nats over all respondents, at which a fit has converged
@@ -128,8 +128,8 @@ def cumulative_ridge(counts: Array, columns: Array, penalty: Array, mask: np.nda
 def choose_penalty(fit: Fit, counts: Array, columns: Array, mask: np.ndarray, pooled: Array, seed: int) -> Array:
     """Return the penalty of every question that best predicts training cells left out in turn, shape (questions,).
 
-    Cells are dealt into `FOLDS` folds at random. A question's own validation loss is noisy, so a tenth of the loss
-    summed over all questions is added to it.
+    Cells are dealt into `FOLDS` folds at random. A question's own validation loss is noisy, so the mean
+    over all questions is added to it.
     """
     sampled = np.flatnonzero(counts.sum((0, 2)) > 0)
     fold = np.full(counts.shape[1], -1)
@@ -141,7 +141,7 @@ def choose_penalty(fit: Fit, counts: Array, columns: Array, mask: np.ndarray, po
             shares = fit(kept, columns, np.full(len(counts), penalty), mask, pooled, FOLD_STEPS)
             held = counts * (fold == left_out)[None, :, None]
             loss[row] -= log_likelihood(held, np.maximum(shares, 1e-9))
-    return PENALTIES[(loss + BORROWED * loss.sum(1, keepdims=True)).argmin(0)]
+    return PENALTIES[(loss + BORROWED * loss.mean(1, keepdims=True)).argmin(0)]
 
 
 def _newton_direction(counts: Array, shares: Array, design: Array, precision: Array, gradient: Array) -> Array:
