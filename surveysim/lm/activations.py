@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import tempfile
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -16,11 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.model_files import cache_folder
-from surveysim.lm.trunk import QuestionStates, question_states
+from surveysim.lm.trunk import QuestionStates, question_states, question_trees
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raised whenever the stored layout changes
+FORMAT = 2  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
 
 
@@ -39,7 +38,7 @@ def stored_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionSt
     path = cache_folder() / "activations" / f"{states_key(backbone, question)}.safetensors"
     if path.is_file():
         try:
-            return _from_tensors(load_file(path), len(question.suffixes))
+            return _from_tensors(load_file(path), question)
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("cached states %s cannot be read (%s); they are computed again", path.name, error)
     states = question_states(backbone, question)
@@ -52,7 +51,8 @@ def stored_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionSt
 
 def _keep(states: QuestionStates, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {item.name: getattr(states, item.name).contiguous().cpu() for item in fields(states) if item.name != "n_backgrounds"}
+    tensors = {"opening": states.opening, **{f"tree{number}": nodes for number, nodes in enumerate(states.nodes)}}
+    tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     handle, partial = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
     os.close(handle)
     try:
@@ -74,11 +74,7 @@ def make_room(limit: int = LARGEST_CACHE) -> int:
     return gone
 
 
-def _from_tensors(tensors: dict[str, torch.Tensor], n_backgrounds: int) -> QuestionStates:
-    return QuestionStates(
-        opening=tensors["opening"],
-        context=tensors["context"],
-        context_length=tensors["context_length"],
-        answer=tensors["answer"],
-        n_backgrounds=n_backgrounds,
-    )
+def _from_tensors(tensors: dict[str, torch.Tensor], question: TokenisedQuestion) -> QuestionStates:
+    trees = question_trees(question)
+    nodes = tuple(tensors[f"tree{number}"] for number in range(len(trees)))
+    return QuestionStates(tensors["opening"], nodes, tuple(trees), len(question.trie.branches))

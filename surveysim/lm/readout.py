@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from surveysim.errors import ModelError
 from surveysim.lm.backbone import Backbone, OptionTrie
-from surveysim.lm.trunk import QuestionStates
+from surveysim.lm.trunk import QuestionStates, TokenTree, additive, tree_mask
 
 
 class QuestionHead(nn.Module):
@@ -78,35 +78,38 @@ class Readout(nn.Module):
 
     def features(self, states: QuestionStates) -> Tensor:
         """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
-        n_rows, n_context, hidden = states.context.shape
-        n_opening = states.opening.shape[0]
-        cache = DynamicCache()
-        at = torch.arange(n_opening + n_context, device=states.answer.device)[None]
-        self._remember(states.opening[None], at[:, :n_opening], _causal(n_opening, 0, states.answer), cache)
-        cache.batch_repeat_interleave(n_rows)
-        if n_context:
-            mask = _causal(n_context, n_opening, states.answer).expand(n_rows, -1, -1, -1)
-            self._remember(states.context, at[:, n_opening:].expand(n_rows, -1), mask, cache)
-        answer = states.answer[:, None]
-        out = self.layer(
-            answer,
-            attention_mask=_answer_mask(states),
-            position_embeddings=self._rotate(answer, (n_opening + states.context_length)[:, None]),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        normed = self.norm((out[0] if isinstance(out, tuple) else out)[:, 0])
-        return normed.view(-1, states.n_backgrounds, hidden)
+        return torch.cat([self._tree_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)], dim=1)
 
-    def _remember(self, states: Tensor, positions: Tensor, mask: Tensor, cache: DynamicCache) -> None:
-        """Put the keys and values of positions that are not asked into the cache; their own output is not needed."""
+    def _tree_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
+        """Keys and values of all tokens, each once; the rest of the layer at the answer positions alone."""
+        n_opening, device = states.opening.shape[0], nodes.device
+        everything = torch.cat([states.opening, nodes])[None]
+        positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(device)
+        cache = DynamicCache()
         self.layer.self_attn(
-            hidden_states=self.layer.input_layernorm(states),
-            attention_mask=mask,
-            position_embeddings=self._rotate(states, positions),
+            hidden_states=self.layer.input_layernorm(everything),
+            attention_mask=self._mask(torch.ones(len(positions), len(positions), dtype=torch.bool), nodes),
+            position_embeddings=self._rotate(everything, positions[None]),
             past_key_values=cache,
             use_cache=True,
         )
+        answers = torch.from_numpy(tree.answers).to(device)
+        before = torch.from_numpy(tree.ancestors[tree.answers])
+        before[torch.arange(len(answers)), answers.cpu()] = False  # the answer position brings its own key
+        seen = torch.cat([tree_mask(before, n_opening), torch.eye(len(answers), dtype=torch.bool)], 1)
+        asked = nodes[answers][None]
+        out = self.layer(
+            asked,
+            attention_mask=self._mask(seen, nodes),
+            position_embeddings=self._rotate(asked, positions[n_opening + answers][None]),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
+        return normed.view(states.n_branches, -1, normed.shape[-1])
+
+    def _mask(self, allowed: Tensor, like: Tensor) -> Tensor:
+        return additive(allowed, like.dtype).to(like.device)
 
     def _rotate(self, states: Tensor, positions: Tensor) -> Any:
         try:
@@ -157,19 +160,3 @@ def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tens
     if features.shape[0] == 1:
         return features[0] @ rows.T
     return torch.einsum("ebh,eh->be", features[list(edge_branch)], rows)
-
-
-def _causal(tokens: int, past: int, like: Tensor) -> Tensor:
-    """Additive mask `(1, 1, tokens, past + tokens)`."""
-    seen = torch.zeros(tokens, past, device=like.device, dtype=like.dtype)
-    own = torch.full((tokens, tokens), float("-inf"), device=like.device, dtype=like.dtype).triu(1)
-    return torch.cat([seen, own], 1)[None, None]
-
-
-def _answer_mask(states: QuestionStates) -> Tensor:
-    """Additive mask `(rows, 1, 1, opening + context + 1)` that hides the padding of the context."""
-    n_rows, n_context, _ = states.context.shape
-    real = torch.arange(n_context, device=states.answer.device)[None] < states.context_length[:, None]
-    visible = torch.ones(n_rows, states.opening.shape[0], dtype=torch.bool, device=real.device)
-    seen = torch.cat([visible, real, visible[:, :1]], 1)
-    return torch.zeros_like(seen, dtype=states.answer.dtype).masked_fill(~seen, float("-inf"))[:, None, None]
