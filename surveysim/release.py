@@ -17,27 +17,37 @@ from surveysim.rawfile import RawFile, Variable
 from surveysim.reasons import comparable
 
 
-def codebook_for(path: str | Path) -> Codebook:
-    """Return the codebook that ships for a release, found by the file's name in any case (and any extension).
+def codebook_for(path: str | Path) -> tuple[Codebook, tuple[str, ...]]:
+    """Return the codebook that ships for a release, found by the file's name in any case, and a note where the match is loose.
+
+    The whole name counts first, then the name with another extension, then that of another edition (``ESS9e03_2`` and
+    ``ESS9e03_3``).
 
     Raises
     ------
     CodebookError
         If no codebook, or more than one, lists such a file; the message names the candidates.
     """
-    name = Path(path).name.lower()
+    name = Path(path).name
     books = [load_codebook(known) for known in list_codebooks()]
-    for same in (str, _stem):
-        found = [book for book in books if any(fnmatchcase(same(name), same(file.lower())) for file in (*book.files, f"{book.name}.sav"))]
+    found: list[Codebook] = []
+    for alike in (str, _stem, _without_edition):
+        found = [book for book in books if any(fnmatchcase(alike(name.lower()), alike(file.lower())) for file in _files(book))]
         if len(found) == 1:
-            return found[0]
+            loose = f"codebook {found[0].name} was chosen by the file's name, {name}, which is another edition than it lists"
+            return found[0], (loose,) if alike is _without_edition else ()
         if found:
             break
-    listed = first_few((f"{book.name} ({first_few(book.files, 2)})" for book in found or books), 20)
+    candidates = ", ".join(book.name for book in found or books)
+    files = [file for book in books for file in _files(book)]
     raise CodebookError(
-        f"{'several codebooks are' if found else 'no codebook is'} known for a file called {Path(path).name!r}; name one with codebook=: "
-        f"{listed}; or give the path of your own .toml file (draft_codebook writes a first one)"
+        f"{'several codebooks are' if found else 'no codebook is'} known for a file called {name!r} ({nearest(name, files)}); name one "
+        f"with codebook=: {candidates}; or give the path of your own .toml file, which draft_codebook(path) begins"
     )
+
+
+def _files(book: Codebook) -> tuple[str, ...]:
+    return (*book.files, f"{book.name}.sav")
 
 
 def check_wave(raw: RawFile, columns: Mapping[str, pd.Series], codebook: Codebook) -> None:
@@ -117,6 +127,11 @@ def _plain(label: str) -> str:
 
 def _stem(name: str) -> str:
     return name.removesuffix(".gz").rsplit(".", 1)[0]
+
+
+def _without_edition(name: str) -> str:
+    """Leave off what changes between editions of one release: ``e03_2``, ``_v6_0``, ``_202012``, ``F00010733-``, ``-subset``."""
+    return re.sub(r"^f\d{8}-|e\d\d_\d(?=$|-)|_v\d+_\d+$|_\d{6}$|-subset$", "", _stem(name).removesuffix("-subset"))
 
 
 def absent_variables(names: Sequence[str], known: Sequence[str], source: str, codebook: Codebook) -> CodebookError:

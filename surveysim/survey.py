@@ -187,10 +187,10 @@ def read_survey(
     """
     if weight == "":
         raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
-    book = codebook_for(path) if codebook is None else load_codebook(codebook)
+    book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     asked, levels = _chosen(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
-    return _survey(assemble(raw, book, weight, asked, levels), book)
+    return _survey(assemble(raw, book, weight, asked, levels), book, said)
 
 
 def as_survey(
@@ -245,5 +245,5 @@ def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[st
     return [book.question(name) for name in asked], [book.trait(name) for name in names]
 
 
-def _survey(parts: Parts, book: Codebook) -> Survey:
-    return Survey(parts.data, parts.reasons, book, parts.weight_name, parts.notes, trait_reasons=parts.trait_reasons)
+def _survey(parts: Parts, book: Codebook, notes: tuple[str, ...] = ()) -> Survey:
+    return Survey(parts.data, parts.reasons, book, parts.weight_name, (*notes, *parts.notes), trait_reasons=parts.trait_reasons)
