@@ -21,7 +21,7 @@ from surveysim.variance_components import Kernel, kernel_sum, variance_component
 INTERCEPT_VARIANCE = 1.0  # of a contrast's mean over backgrounds, whose scale is that of one respondent's answer
 STEPS, HALVINGS, FIRST_STEP = 200, 12, 0.8
 LEARNING_STEPS = 15
-TOLERANCE = 1e-6  # gain in log posterior, in nats over all respondents of a question, at which the mode is found
+TOLERANCE = 1e-9  # gain in log posterior, in nats over all respondents of a question, at which the mode is found
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
     """Return covariances between backgrounds that lean towards the pattern all rows share.
 
     The pattern is a common covariance S, scaled to each row's variance: the mode under an inverse-Wishart prior centred
-    on the mean of the rows' own covariances and worth as many rows as there are backgrounds, found by
+    on the mean of the rows' own covariances and worth as many rows as there are sampled backgrounds, found by
     expectation-maximisation. A few strong patterns (its leading eigenvectors) make it a soft form of a low-rank
     regression across questions. Rows answered by the same respondents err together, so they count as the number of rows
     that would carry as much information independently, estimated from the correlation of their residuals.
@@ -164,7 +164,8 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
     -------
     array, shape (rows, backgrounds, backgrounds)
     """
-    scale = np.maximum(np.trace(prior, axis1=1, axis2=2) / prior.shape[1], 1e-12)
+    sampled = (sizes > 0).any(0)
+    scale = np.maximum(np.einsum("raa->ra", prior)[:, sampled].mean(1), 1e-12)
     centre = (prior / scale[:, None, None]).mean(0)
     pattern, worth = centre, None
     for _ in range(LEARNING_STEPS):
@@ -176,7 +177,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
         if worth is None:
             worth = _independent_rows(scores - mean, sizes) / len(scores)
         total = worth * (spread / scale[:, None, None]).sum(0)
-        pattern = (len(centre) * centre + total) / (len(centre) + worth * len(scores))
+        pattern = (sampled.sum() * centre + total) / (sampled.sum() + worth * len(scores))
     return scale[:, None, None] * pattern
 
 
