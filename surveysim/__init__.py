@@ -34,6 +34,13 @@ _PUBLIC = {
     "evaluation": ["evaluate"],
     "floor": ["noise_floor"],
     "summaries": ["data_saved", "diagnose", "summarise_scores"],
+    "simulation": ["simulate"],
+    "prompts": ["PromptTemplate"],
+    "lm.loading": ["load_model"],
+    "lm.model_files": ["fetch_model"],
+    "lm.option_model": ["OptionModel"],
+    "lm.training": ["DSA", "StageConfig", "align"],
+    "lm.losses": ["LOSSES"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])
