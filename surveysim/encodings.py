@@ -10,7 +10,7 @@ from surveysim.errors import ReadError
 
 BYTEWISE = "latin1"  # maps each byte to one character and back, so text read so can be decoded again
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
-_GB_RUN = re.compile(rb"(?:[\xa1-\xfe][\xa1-\xfe])+")  # GB2312, the part of GB18030 that surveys are written in
+_GB_PAIRS = re.compile(rb"(?:[\xa1-\xf7][\xa1-\xfe])+")  # GB2312, the part of GB18030 that surveys are written in
 _LEAST_HIGH_BYTES = 6  # fewer say too little
 
 
@@ -27,12 +27,12 @@ def check_encoding(encoding: str | None) -> None:
 def looks_like_gb(text: bytes) -> bool:
     """Whether bytes are Chinese text in GB2312, GBK or GB18030 rather than Western text in one byte a letter.
 
-    Chinese characters are pairs of high bytes, so that high bytes come in runs of even length; in Western text they
-    mostly stand alone.
+    Chinese characters are pairs of high bytes, so that a run of high bytes is pairs but for a last one cut short; in
+    Western text high bytes mostly stand alone.
     """
     runs = _HIGH_RUN.findall(text)
     high = sum(map(len, runs))
-    paired = sum(len(run) for run in runs if _GB_RUN.fullmatch(run))
+    paired = sum(len(match.group()) for run in runs if (match := _GB_PAIRS.match(run)))
     return high >= _LEAST_HIGH_BYTES and paired >= 0.9 * high
 
 
