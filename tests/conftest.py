@@ -27,3 +27,18 @@ def shared_data() -> Path:
 def shared_reference() -> Path:
     """Folder of numbers made with R beside the project."""
     return _shared("r_reference")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny random Llama with its tokenizer."""
+    from tests.tiny import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of models and activations."""
+    monkeypatch.setenv("SURVEYSIM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
