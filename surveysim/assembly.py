@@ -108,7 +108,7 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
     notes = list(raw.notes)
     data: dict[str, object] = {RESPONDENT_ID: _respondent_ids(columns)}
     weight_name, data[WEIGHT] = _weight(columns, weight, notes)
-    data |= _design(columns, notes) | _other_weights(columns, questions)
+    data = _other_weights(columns, questions) | data | _design(columns, notes)
     reasons, trait_reasons = {}, {}
     for trait in traits:
         data[trait.name], trait_reasons[trait.name], said = _trait(columns, trait, recoded=trait in recoded)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from surveysim.codebook import Code, Codebook, DesignVariables, Level, Option, Question, Trait, Weight
-from surveysim.errors import CodebookError, nearest
+from surveysim.errors import CodebookError, first_few, nearest
+
+_PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "str | None": str, "bool": bool, "int | str | None": (int, str)}
 
 
 def list_codebooks() -> list[str]:
@@ -75,74 +77,78 @@ def parse_codebook(declared: Mapping[str, Any], name: str) -> Codebook:
     CodebookError
         If a table or key is unknown, or a declaration contradicts itself.
     """
-    tables = {"survey", "weights", "design", "wave", "missing", "traits", "questions"}
-    _refuse_unknown(f"codebook {name!r}", declared, tables)
-    survey = dict(declared.get("survey", {}))
-    survey["files"] = tuple(survey.get("files", ()))
-    identifier = survey.get("respondent_id", ())
-    survey["respondent_id"] = (identifier,) if isinstance(identifier, str) else tuple(identifier)
+    where = f"codebook {name!r}"
+    tables = ("survey", "weights", "design", "wave", "missing", "traits", "questions")
+    _refuse_unknown(where, declared, tables)
+    parts = {table: _table(f"{where}, [{table}]", declared.get(table, {})) for table in tables}
+    survey = {"name": name, "title": name, **parts["survey"]}
+    for key in ("files", "respondent_id"):
+        survey[key] = _strings(f"{where}, [survey] {key}", survey.get(key, ()))
     survey["year"] = str(survey.get("year", ""))
-    survey.setdefault("name", name)
-    survey.setdefault("title", name)
     return Codebook(
-        **_known(Codebook, f"codebook {name!r}, [survey]", survey),
-        weights=tuple(_weight(variable, table) for variable, table in declared.get("weights", {}).items()),
-        design=DesignVariables(**_known(DesignVariables, f"codebook {name!r}, [design]", declared.get("design", {}))),
-        wave={variable: _listed(codes) for variable, codes in declared.get("wave", {}).items()},
-        missing=_coded(declared.get("missing", {})),
-        traits={trait: _trait(trait, table) for trait, table in declared.get("traits", {}).items()},
-        questions={question: _question(question, table) for question, table in declared.get("questions", {}).items()},
+        **_known(Codebook, f"{where}, [survey]", survey, but=tables[1:]),
+        weights=tuple(_weight(variable, table) for variable, table in parts["weights"].items()),
+        design=DesignVariables(**_known(DesignVariables, f"{where}, [design]", parts["design"])),
+        wave={variable: _codes(f"{where}, [wave] {variable}", codes) for variable, codes in parts["wave"].items()},
+        missing=_coded(f"{where}, [missing]", parts["missing"]),
+        traits={trait: _trait(trait, table) for trait, table in parts["traits"].items()},
+        questions={question: _question(question, table) for question, table in parts["questions"].items()},
     )
 
 
-def _weight(variable: str, table: Mapping[str, Any]) -> Weight:
-    known = _known(Weight, f"weight {variable!r}", {**table, "variable": variable})
-    return Weight(**{**known, "product_of": tuple(known.get("product_of", ()))})
+def _weight(variable: str, table: Any) -> Weight:
+    where = f"weight {variable!r}"
+    known = _known(Weight, where, _table(where, table), but=("variable",))
+    return Weight(**{**known, "variable": variable, "product_of": _strings(f"{where}, product_of", known.get("product_of", ()))})
 
 
-def _trait(name: str, table: Mapping[str, Any]) -> Trait:
+def _trait(name: str, table: Any) -> Trait:
     where = f"trait {name!r}"
-    levels = tuple(_level(where, level) for level in table.get("levels", ()))
-    known = _known(Trait, where, {**table, "name": name, "levels": levels, "missing": _coded(table.get("missing", {}))})
-    return Trait(**{"variable": name, **known})
+    known = _known(Trait, where, _table(where, table), but=("name",))
+    levels = tuple(_level(where, level) for level in _list(f"{where}, levels", known.get("levels", [])))
+    missing = _coded(where, known.get("missing", {}))
+    return Trait(**{"variable": name, **known, "name": name, "levels": levels, "missing": missing})
 
 
-def _level(where: str, table: Mapping[str, Any]) -> Level:
-    known = _known(Level, f"{where}, level {table.get('name')!r}", table)
-    if "name" not in known:
+def _level(where: str, table: Any) -> Level:
+    table = _table(f"{where}, a level", table)
+    if "name" not in table:
         raise CodebookError(f"{where}: a level has no name: {dict(table)}")
+    where = f"{where}, level {table['name']!r}"
+    named = {"name": str(table["name"]), "text": str(table.get("text", table["name"]))}
+    known = _known(Level, where, {**table, **named})
     bounds = known.get("range")
-    return Level(
-        **{
-            **known,
-            "name": str(known["name"]),
-            "text": str(known.get("text", known["name"])),
-            "codes": tuple(known.get("codes", ())),
-            "range": None if bounds is None else (float(bounds[0]), float(bounds[1])),
-        }
-    )
+    if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(bound) for bound in bounds)):
+        raise CodebookError(f"{where}: range is two numbers, [low, high]; got {bounds!r}")
+    codes = _codes(f"{where}, codes", _list(f"{where}, codes", known.get("codes", [])))
+    return Level(**{**known, "codes": codes, "range": None if bounds is None else (float(bounds[0]), float(bounds[1]))})
 
 
-def _question(question_id: str, table: Mapping[str, Any]) -> Question:
+def _question(question_id: str, table: Any) -> Question:
     where = f"question {question_id!r}"
-    options = tuple(_option(where, option) for option in table.get("options", ()))
-    known = _known(Question, where, {**table, "question_id": question_id, "options": options, "missing": _coded(table.get("missing", {}))})
-    return Question(**{"text": "", **known})
+    known = _known(Question, where, _table(where, table), but=("question_id",))
+    options = tuple(_option(where, option) for option in _list(f"{where}, options", known.get("options", [])))
+    missing = _coded(where, known.get("missing", {}))
+    return Question(**{"text": "", **known, "question_id": question_id, "options": options, "missing": missing})
 
 
 def _option(where: str, declared: Any) -> Option:
-    if isinstance(declared, Sequence) and not isinstance(declared, str) and len(declared) == 2:
-        return Option(declared[0], str(declared[1]))
+    if isinstance(declared, list) and len(declared) == 2:
+        return Option(_codes(where, declared[:1])[0], str(declared[1]))
     raise CodebookError(f"{where}: an option is written [code, label]; got {declared!r}")
 
 
-def _listed(codes: Any) -> tuple[Code, ...]:
-    return tuple(codes) if isinstance(codes, list) else (codes,)
+def _codes(where: str, declared: Any) -> tuple[Code, ...]:
+    codes = declared if isinstance(declared, list) else [declared]
+    bad = [code for code in codes if not isinstance(code, str) and not _is_number(code)]
+    if bad:
+        raise CodebookError(f"{where}: a code is a number or a text; got {first_few(map(repr, bad))}")
+    return tuple(codes)
 
 
-def _coded(table: Mapping[str, str]) -> dict[Code, str]:
+def _coded(where: str, table: Any) -> dict[Code, str]:
     """TOML keys are strings: turn those that are numbers into numbers."""
-    return {_number(code): reason for code, reason in table.items()}
+    return {_number(code): reason for code, reason in _table(f"{where}, missing", table).items()}
 
 
 def _number(code: str) -> Code:
@@ -155,12 +161,40 @@ def _number(code: str) -> Code:
     return int(value) if value.is_integer() else value
 
 
-def _known(cls: type, where: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    _refuse_unknown(where, table, {item.name for item in fields(cls)})
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _table(where: str, declared: Any) -> Mapping[str, Any]:
+    if not isinstance(declared, Mapping):
+        raise CodebookError(f"{where} must be a table, key = value; got {declared!r}")
+    return declared
+
+
+def _list(where: str, declared: Any) -> list[Any]:
+    if not isinstance(declared, list):
+        raise CodebookError(f"{where} must be a list, [ ... ]; got {declared!r}")
+    return declared
+
+
+def _strings(where: str, declared: Any) -> tuple[str, ...]:
+    items = (declared,) if isinstance(declared, str) else tuple(declared) if isinstance(declared, list | tuple) else (declared,)
+    if not all(isinstance(item, str) for item in items):
+        raise CodebookError(f"{where} must be a name or a list of names; got {declared!r}")
+    return items
+
+
+def _known(cls: type, where: str, table: Mapping[str, Any], but: Sequence[str] = ()) -> dict[str, Any]:
+    """Check a table's keys and plain values against the fields of a dataclass, those in `but` left out."""
+    types = {item.name: str(item.type) for item in fields(cls) if item.name not in but}
+    _refuse_unknown(where, table, list(types))
+    for key, value in table.items():
+        if types[key] in _PLAIN and not isinstance(value, _PLAIN[types[key]]):
+            raise CodebookError(f"{where}: {key} must be {types[key].replace(' | None', '')}; got {value!r}")
     return dict(table)
 
 
-def _refuse_unknown(where: str, table: Mapping[str, Any], known: set[str]) -> None:
+def _refuse_unknown(where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
     for key in table:
         if key not in known:
             raise CodebookError(f"{where}: unknown key {key!r}; {nearest(key, sorted(known))}")

@@ -80,6 +80,12 @@ class Question:
         if both:
             raise CodebookError(f"{where}: code {first_few(both)} stands in both options and missing; keep it in one")
         check_reasons(where, self.missing)
+        for language, other in self.translations.items():
+            if not isinstance(other, Mapping) or not str(other.get("text", "")).strip():
+                raise CodebookError(f"{where}: translation {language!r} has no text; give the exact wording in that language")
+            labels = other.get("options", self.labels)
+            if len(labels) != len(self.options):
+                raise CodebookError(f"{where}: translation {language!r} has {len(labels)} option labels for {len(self.options)} options")
 
     @property
     def codes(self) -> tuple[Code, ...]:
@@ -184,6 +190,8 @@ class Trait:
         where = f"trait {self.name!r}"
         if len(self.levels) < 2:
             raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}")
+        if "|" in self.name or "=" in self.name:
+            raise CodebookError(f"{where}: a trait's name may hold neither '|' nor '='; rename it")
         _refuse_repeats(where, "level", [level.name for level in self.levels])
         _refuse_repeats(where, "code", [code for level in self.levels for code in level.codes])
         forbidden = [level.name for level in self.levels if "|" in level.name or "=" in level.name]
