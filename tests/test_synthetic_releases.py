@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyreadstat
 import pytest
+from synthetic_releases import FILE_LABEL, Release, make_release, planted_reasons, write_spss, write_stata
 
 import surveysim as ss
 from surveysim.errors import CodebookError
-from synthetic_releases import FILE_LABEL, Release, make_release, planted_reasons, write_spss, write_stata
 
 Writer = Callable[[Release, Path], Path]
 
