@@ -331,3 +331,18 @@ def test_cfps_leaves_persons_without_the_weight_out() -> None:
         codebook = ss.load_codebook(f"cfps{year}")
         assert [weight.variable for weight in codebook.weights] == [f"rswt_natcs{year - 2000}n", f"rswt_natpn10{year - 2000}n"]
         assert {weight.without for weight in codebook.weights} == {"drop"}
+
+
+# --- the page about codebooks ----------------------------------------------------------------------------------------------
+
+
+def test_page_says_what_the_codebooks_hold() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "codebooks.md").read_text(encoding="utf-8")
+    for name in ss.list_codebooks():
+        codebook = ss.load_codebook(name)
+        unverified = sum(not question.verified for question in codebook.questions.values())
+        row = f"| `{name}` | {codebook.title} | {len(codebook.questions)} | {unverified} | {', '.join(codebook.traits)} |"
+        assert row in page, f"docs/codebooks.md lacks {row}"
+        for weight in codebook.weights:
+            assert f"| `{name}` | `{weight.variable}` | {weight.use} |" in page, (name, weight.variable)
+        assert f"| `{name}` | {codebook.licence} | {codebook.redistribution} |" in page, name
