@@ -71,7 +71,9 @@ def _rounds(model: Any, counts: Array, columns: Array, pooled: Array, seed: int,
     classes = np.unique(option)
     if rounds == 0 or len(classes) < 2:
         return path
-    trees = model(n_estimators=rounds, learning_rate=LEARNING_RATE, max_depth=DEPTH, min_weight_fraction_leaf=SMALLEST_LEAF, random_state=seed)
+    trees = model(
+        n_estimators=rounds, learning_rate=LEARNING_RATE, max_depth=DEPTH, min_weight_fraction_leaf=SMALLEST_LEAF, random_state=seed
+    )
     trees.fit(columns[row], option, sample_weight=counts[row, option])
     for number, shares in enumerate(trees.staged_predict_proba(columns), start=1):
         path[number] = SMALLEST_SHARE * pooled
