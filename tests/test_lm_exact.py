@@ -10,7 +10,7 @@ import torch
 from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
 from surveysim.lm.readout import Readout
 from surveysim.lm.trunk import distinct_tokens, question_states, question_trees
-from tests.tiny import CONFIGS, tiny_model
+from tests.tiny import CONFIGS, WINDOWED, tiny_model
 
 OPENING = tuple(range(40, 52))
 SUFFIXES = ((5, 6, 7, 8), (5, 6, 9), (5, 6, 7, 10, 11), (12,), (12, 13, 14))
@@ -31,12 +31,12 @@ def _plain_log_share(model: torch.nn.Module, prompt: tuple[int, ...], option: tu
     return total
 
 
-def _plain(model: torch.nn.Module, options: list = OPTIONS, suffixes: tuple = SUFFIXES) -> torch.Tensor:
-    rows = [[_plain_log_share(model, OPENING + suffix, option, options) for option in options] for suffix in suffixes]
+def _plain(model: torch.nn.Module, options: list = OPTIONS, suffixes: tuple = SUFFIXES, opening: tuple = OPENING) -> torch.Tensor:
+    rows = [[_plain_log_share(model, opening + suffix, option, options) for option in options] for suffix in suffixes]
     return torch.stack([torch.stack(row) for row in rows])
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize("architecture", [*CONFIGS, *WINDOWED])
 def test_shares_loss_and_gradients_equal_the_plain_model(architecture: str) -> None:
     model = tiny_model(architecture)
     backbone = Backbone(model, None, architecture, "digest")
@@ -64,6 +64,17 @@ def test_shares_loss_and_gradients_equal_the_plain_model(architecture: str) -> N
             torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-4, atol=1e-4 * scale, msg=f"{part}.{name}")
     if not model.config.tie_word_embeddings:  # tied: the embedding's gradient holds the input side too
         torch.testing.assert_close(readout.rows.grad, backbone.head.weight.grad[readout.token_ids], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["gemma3", *WINDOWED])
+def test_an_opening_longer_than_the_attention_window(architecture: str) -> None:
+    model = tiny_model(architecture)
+    backbone = Backbone(model, None, architecture, "digest")
+    opening = tuple(30 + place % 19 for place in range(41))
+    question = TokenisedQuestion("q", opening, SUFFIXES, option_trie(OPTIONS))
+    readout = Readout(backbone, question.trie.edges)
+    ours = readout.log_shares(readout.features(question_states(backbone, question)), question.trie)
+    torch.testing.assert_close(ours, _plain(model, opening=opening), rtol=1e-4, atol=1e-5)
 
 
 def test_order_and_company_of_backgrounds_do_not_matter() -> None:

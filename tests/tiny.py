@@ -34,12 +34,19 @@ CONFIGS = {
         **SIZE, head_dim=16, sliding_window=16, layer_types=["sliding_attention", "sliding_attention", "full_attention"]
     ),
 }
+# a window narrower than the prompt, in every layer, or in the last layer too
+WINDOWED = {
+    "mistral, window": MistralConfig(**SIZE, sliding_window=7, tie_word_embeddings=False),
+    "gemma3, window last": Gemma3TextConfig(
+        **SIZE, head_dim=16, sliding_window=7, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
+    ),
+}
 
 
 def tiny_model(architecture: str = "llama", seed: int = 0) -> torch.nn.Module:
     """Return a random float32 model, with weights large enough that prompts differ visibly."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[architecture]).float().eval()
+    model = AutoModelForCausalLM.from_config({**CONFIGS, **WINDOWED}[architecture]).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from surveysim.errors import ModelError
 from surveysim.lm.backbone import Backbone, OptionTrie
-from surveysim.lm.trunk import QuestionStates, TokenTree, additive, tree_mask
+from surveysim.lm.trunk import QuestionStates, TokenTree, additive, attention_windows, tree_mask, within_window
 
 
 class QuestionHead(nn.Module):
@@ -69,7 +69,8 @@ class Readout(nn.Module):
             )
         layer.self_attn.layer_idx = 0  # its cache holds this layer alone
         self.rotary: Any = getattr(backbone.body, "rotary_emb", None)
-        self.layer_type: str | None = (getattr(backbone.model.config, "layer_types", None) or [None])[-1]
+        self.layer_type: str = (getattr(backbone.model.config, "layer_types", None) or ["full_attention"])[-1]
+        self.window: int | None = attention_windows(backbone.model.config)[self.layer_type]
         self.softcap: float | None = getattr(backbone.model.config, "final_logit_softcapping", None)
         self.token_ids = sorted(set(token_ids))
         self.position = {token: index for index, token in enumerate(self.token_ids)}
@@ -97,11 +98,13 @@ class Readout(nn.Module):
         before = torch.from_numpy(tree.ancestors[tree.answers])
         before[torch.arange(len(answers)), answers.cpu()] = False  # the answer position brings its own key
         seen = torch.cat([tree_mask(before, n_opening), torch.eye(len(answers), dtype=torch.bool)], 1)
-        asked = nodes[answers][None]
+        asked, places = nodes[answers][None], positions[n_opening + answers]
+        if self.window is not None:
+            seen &= within_window(places, torch.cat([positions, places]), self.window).cpu()
         out = self.layer(
             asked,
             attention_mask=self._mask(seen, nodes),
-            position_embeddings=self._rotate(asked, positions[n_opening + answers][None]),
+            position_embeddings=self._rotate(asked, places[None]),
             past_key_values=cache,
             use_cache=True,
         )

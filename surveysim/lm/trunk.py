@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 
@@ -110,7 +111,7 @@ def question_states(backbone: Backbone, question: TokenisedQuestion) -> Question
     trees = question_trees(question)
     with _entering_last_layer(backbone) as entering:
         opening = torch.tensor([question.opening], device=backbone.device)
-        shared = backbone.body(opening, use_cache=True).past_key_values
+        shared = backbone.body(opening, past_key_values=DynamicCache(), use_cache=True).past_key_values  # keeps all; masks cut windows
         for number, tree in enumerate(trees, start=1):
             cache = shared if number == len(trees) else copy.deepcopy(shared)
             _run_tree(backbone, tree, len(question.opening), cache)
@@ -141,15 +142,27 @@ def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _masks(backbone: Backbone, allowed: Tensor, positions: Tensor) -> Any:
     """One mask, or one for each kind of layer where some see only a window of recent positions."""
-    full = additive(allowed, backbone.dtype)
-    kinds = set(getattr(backbone.model.config, "layer_types", None) or [])
-    window = getattr(backbone.model.config, "sliding_window", None)
-    if "sliding_attention" not in kinds or window is None:
-        return full
-    n_opening = allowed.shape[1] - len(positions)
-    keys = torch.cat([torch.arange(n_opening, device=positions.device), positions])
-    near = positions[:, None] - keys[None] < window
-    return {"full_attention": full, "sliding_attention": additive(allowed & near, backbone.dtype)}
+    windows = attention_windows(backbone.model.config)
+    keys = torch.cat([torch.arange(allowed.shape[1] - len(positions), device=positions.device), positions])
+    masks = {
+        kind: additive(allowed if window is None else allowed & within_window(positions, keys, window), backbone.dtype)
+        for kind, window in windows.items()
+    }
+    return masks if len(masks) > 1 else next(iter(masks.values()))
+
+
+def attention_windows(config: Any) -> dict[str, int | None]:
+    """Return kind of layer -> how many recent positions it sees (None: all)."""
+    window = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:  # all layers are of one kind
+        return {"full_attention": window}
+    return {kind: window if kind == "sliding_attention" else None for kind in dict.fromkeys(kinds)}
+
+
+def within_window(positions: Tensor, keys: Tensor, window: int) -> Tensor:
+    """Mark the keys that lie less than `window` positions back, `(rows, keys)`."""
+    return positions[:, None] - keys[None] < window
 
 
 @contextmanager
