@@ -11,6 +11,7 @@ from surveysim.errors import EvaluationError, TableError
 from surveysim.schema import SCORE_COLUMNS, check_distributions
 
 ORDINAL = ("scale",)
+CELL = ["question_id", "background_id"]
 
 
 def make_table(shares: dict[tuple[str, str], list[float]], *, n: float = 100, source: str = "survey") -> pd.DataFrame:
@@ -26,8 +27,19 @@ def make_table(shares: dict[tuple[str, str], list[float]], *, n: float = 100, so
 
 def draw_table(truth: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
     """A human sample of n respondents in each cell of `truth`."""
-    cells = [(key, rng.multinomial(n, group.share) / n) for key, group in truth.groupby(["question_id", "background_id"], sort=False)]
+    cells = [(key, rng.multinomial(n, group.share) / n) for key, group in truth.groupby(CELL, sort=False)]
     return make_table({key: list(shares) for key, shares in cells}, n=n)
+
+
+def repeat(table: pd.DataFrame, times: int) -> pd.DataFrame:
+    """Every background `times` over, told apart by a further trait, so that one call scores many draws."""
+    copies = [table.assign(background_id=table.background_id + f"|draw={number}") for number in range(times)]
+    return pd.concat(copies, ignore_index=True)
+
+
+def over_draws(scores: pd.DataFrame) -> pd.api.typing.DataFrameGroupBy:
+    """Scores of repeated backgrounds, grouped by metric, question and the background that was repeated."""
+    return scores.assign(background_id=scores.background_id.str.split("|").str[0]).groupby(["metric", *CELL])
 
 
 @pytest.fixture
@@ -149,23 +161,23 @@ def test_cells_are_weighted_by_population_share(estimate: pd.DataFrame, referenc
 def test_standard_errors_are_the_spread_over_references(reference: pd.DataFrame, estimate: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
     metrics = ("wasserstein", "total_variation", "squared_error")
-    drawn = [ss.evaluate(estimate, draw_table(reference, 400, rng), metrics=metrics, ordinal=ORDINAL) for _ in range(300)]
-    stacked = pd.concat(drawn).groupby(["question_id", "background_id", "metric"])
+    drawn = draw_table(repeat(reference, 400), 400, rng)
+    stacked = over_draws(ss.evaluate(repeat(estimate, 400), drawn, metrics=metrics, ordinal=ORDINAL))
     spread, stated = stacked.estimate.std(), stacked.std_error.mean()
     for metric, question, background in (
         ("wasserstein", "scale", "gender=f"),
         ("squared_error", "scale", "gender=f"),
         ("squared_error", "kind", "gender=m"),
     ):
-        assert stated[question, background, metric] == pytest.approx(spread[question, background, metric], rel=0.15)
+        assert stated[metric, question, background] == pytest.approx(spread[metric, question, background], rel=0.15)
 
 
 def test_the_debiased_squared_error_is_unbiased(reference: pd.DataFrame, estimate: pd.DataFrame) -> None:
     rng = np.random.default_rng(1)
     metrics = ("squared_error", "debiased_squared_error")
-    exact = ss.evaluate(estimate, reference, metrics="squared_error").set_index(["question_id", "background_id"]).estimate
-    drawn = pd.concat([ss.evaluate(estimate, draw_table(reference, 20, rng), metrics=metrics) for _ in range(400)])
-    mean = drawn.groupby(["metric", "question_id", "background_id"]).estimate.agg(["mean", "sem"])
+    exact = ss.evaluate(estimate, reference, metrics="squared_error").set_index(CELL).estimate
+    drawn = draw_table(repeat(reference, 400), 20, rng)
+    mean = over_draws(ss.evaluate(repeat(estimate, 400), drawn, metrics=metrics)).estimate.agg(["mean", "sem"])
     for cell in exact.index:
         honest, naive = mean.loc[("debiased_squared_error", *cell)], mean.loc[("squared_error", *cell)]
         assert abs(honest["mean"] - exact[cell]) < 4 * honest["sem"]
@@ -174,9 +186,9 @@ def test_the_debiased_squared_error_is_unbiased(reference: pd.DataFrame, estimat
 
 def test_the_noise_floor_is_what_fresh_samples_score(reference: pd.DataFrame) -> None:
     rng = np.random.default_rng(2)
-    drawn = [ss.evaluate(draw_table(reference, 25, rng), draw_table(reference, 100, rng), metrics="total_variation") for _ in range(300)]
-    actual = pd.concat(drawn).groupby(["question_id", "background_id"]).estimate.mean()
-    floor = ss.noise_floor(reference, n=25, metrics="total_variation", draws=300, seed=3).set_index(["question_id", "background_id"])
+    fresh, truth = (draw_table(repeat(reference, 400), n, rng) for n in (25, 100))
+    actual = over_draws(ss.evaluate(fresh, truth, metrics="total_variation")).estimate.mean()["total_variation"]
+    floor = ss.noise_floor(reference, n=25, metrics="total_variation", draws=400, seed=3).set_index(CELL)
     np.testing.assert_allclose(floor.estimate.reindex(actual.index), actual, rtol=0.06)
 
 
