@@ -113,6 +113,7 @@ def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str]
         elif (reason := named_reason(key, named) or _file_reason(code, labels.get(key), variable)) is not None:
             state[place] = MISSING_REASONS.index(reason)
     blank = [place for place in np.flatnonzero(state == UNKNOWN) if isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS]
+    state[blank] = EMPTY
     return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if blank else positions)
 
 
