@@ -9,6 +9,7 @@ from typing import Any
 
 from surveysim.codebook import Codebook, Question
 from surveysim.errors import PromptError, nearest
+from surveysim.wording import fill_question
 
 SCORINGS = ("letters", "text")
 
@@ -84,6 +85,7 @@ def question_prompts(
         If the question has more options than there are letters.
     """
     template = template or PromptTemplate()
+    question = fill_question(question, {}, codebook)  # "[country]" becomes "your country": the opening is shared by all backgrounds
     if len(question.options) > len(ascii_uppercase):
         raise PromptError(f"question {question.question_id!r} has {len(question.options)} options; letters end at {len(ascii_uppercase)}")
     letters = ascii_uppercase[: len(question.options)]

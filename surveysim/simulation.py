@@ -12,17 +12,18 @@ import pandas as pd
 
 from surveysim.backgrounds import background_grid, parse_background_id, with_background_id
 from surveysim.baselines import BASELINES
-from surveysim.cells import Cells, to_cells, to_table
+from surveysim.cells import Z_95, Cells, to_cells, to_table
 from surveysim.codebook import Codebook
 from surveysim.distributions import response_distributions
 from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
-from surveysim.schema import BACKGROUND
+from surveysim.evaluation import ordinal_questions
+from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR
 from surveysim.survey import Survey, as_survey
 
 if TYPE_CHECKING:
     from surveysim.lm.option_model import OptionModel
 
-MODEL_METHODS = ("dsa", "stage1", "zero-shot")
+MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
 
 
 def simulate(
@@ -53,8 +54,9 @@ def simulate(
     questions : sequence of str, optional
         Default: all questions of the survey.
     method : str
-        ``"dsa"`` (both stages), ``"stage1"`` (conventional fine-tuning), ``"zero-shot"`` (the base model as it is), or a
-        classical baseline by name, such as ``"mrp"`` or ``"raw"``, which needs no language model.
+        ``"dsa"`` (both stages), ``"dsa-kernel"`` (its closed form: no training, `surveysim.lm.kernel`), ``"stage1"``
+        (conventional fine-tuning), ``"zero-shot"`` (the base model as it is), or a classical baseline by name, such as
+        ``"mrp"`` or ``"raw"``, which needs no language model.
     weight : str, optional
         Weight variable of a plain frame; default the codebook's first.
     seed : int
@@ -66,7 +68,9 @@ def simulate(
     -------
     DataFrame
         A distributions table, `source` = the method. `n` and `n_eff` are the respondents whom the method learnt this very cell
-        from: 0 for a background never sampled. ``attrs`` holds ``simulated``, weight, denominator, model, prompt and seed.
+        from: 0 for a background never sampled. `std_error` and the 95% interval of "dsa" are those of its closed form, the
+        posterior of the kernel form given this sample; "stage1" and "zero-shot" have none. ``attrs`` holds ``simulated``,
+        weight, denominator, model, prompt and seed.
 
     Raises
     ------
@@ -97,7 +101,8 @@ def simulate(
     asked = tuple(survey.questions if questions is None else questions)
     sample = response_distributions(survey, by=traits, questions=asked)
     if method in BASELINES and model is None:
-        table = BASELINES[method](sample, grid).assign(source=method)
+        ordinal = ordinal_questions(survey.codebook, None)
+        table = BASELINES[method](sample, grid, ordinal=ordinal, seed=seed).assign(source=method)
         about: dict[str, object] = {"model": None, "method": method}
     else:
         table, about = _simulate_with_model(model, sample, grid, survey, method, seed, progress)
@@ -111,6 +116,7 @@ def simulate(
 def _simulate_with_model(
     model: OptionModel | None, sample: pd.DataFrame, grid: pd.DataFrame, survey: Survey, method: str, seed: int, progress: bool
 ) -> tuple[pd.DataFrame, dict[str, object]]:
+    from surveysim.lm.kernel import kernel_shares, sample_states
     from surveysim.lm.loading import load_model
     from surveysim.lm.prediction import predict
     from surveysim.lm.training import DSA, align
@@ -120,7 +126,7 @@ def _simulate_with_model(
     if chosen.aligned:
         _check_known_traits(chosen, grid, book)
         method = "dsa" if len(chosen.recipe.get("stages", ())) > 1 else "stage1"
-    elif method != "zero-shot":
+    elif method in ("dsa", "stage1"):
         if progress:
             print(
                 f"surveysim: aligning {chosen.backbone.name} with {len(survey):,} respondents of {book.name} (weight "
@@ -129,15 +135,26 @@ def _simulate_with_model(
             )
         stages = DSA if method == "dsa" else DSA[:1]
         chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=progress)
-    shares = predict(chosen, book, tuple(sample["question_id"].unique()), grid, progress=progress)
-    cells = to_cells(sample, backgrounds=tuple(grid[BACKGROUND]))
     about = {
         "model": chosen.backbone.name,
         "method": method,
         "prompt": chosen.template.to_dict(),
         "stages": chosen.recipe.get("stages", []),
     }
-    return to_table(cells, _padded(shares, cells), source=method), about
+    kernel = kernel_shares(sample, grid, *sample_states(chosen, book, sample, grid), book) if method.startswith("dsa") else None
+    if method == "dsa-kernel" and kernel is not None:
+        return kernel, about
+    shares = predict(chosen, book, tuple(sample[QUESTION].unique()), grid, progress=progress)
+    cells = to_cells(sample, backgrounds=tuple(grid[BACKGROUND]))
+    table = to_table(cells, _padded(shares, cells), source=method)
+    return (table if kernel is None else _with_errors(table, kernel)), about
+
+
+def _with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
+    """Give the shares the posterior standard errors of the kernel form, whose pooled shifts they were aligned with."""
+    error = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, STD_ERROR]], on=DISTRIBUTION_KEYS, how="left")[STD_ERROR].to_numpy()
+    low, high = table[SHARE] - Z_95 * error, table[SHARE] + Z_95 * error
+    return table.assign(**{STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)})
 
 
 def _padded(shares: dict[str, np.ndarray], cells: Cells) -> np.ndarray:

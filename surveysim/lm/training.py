@@ -17,12 +17,16 @@ from surveysim.baselines import BASELINES
 from surveysim.cells import Cells, to_cells
 from surveysim.codebook import Codebook
 from surveysim.errors import TrainingError, first_few, nearest
+from surveysim.evaluation import ordinal_questions
 from surveysim.lm.heads import HeadFit, fit_head, fit_prior_strength
+from surveysim.lm.kernel import answer_states, kernel_shares
 from surveysim.lm.losses import LOSSES
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.readout import QuestionHead, Readout, question_key
 from surveysim.lm.targets import QuestionTargets, question_targets
 from surveysim.schema import BACKGROUND, POPULATION_SHARE
+
+KERNEL = "kernel"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class StageConfig:
     questions_per_step : int
         Questions whose gradients are averaged before a step.
     pooling : str
-        Baseline whose shares, fitted to all respondents, give the pooled shifts.
+        Who pools the shifts over all respondents: ``"kernel"``, multilevel regression with the language model's own geometry of
+        backgrounds (`surveysim.lm.kernel`), or a name of `BASELINES`.
     """
 
     loss: str
@@ -53,13 +58,13 @@ class StageConfig:
     epochs: int = 2
     learning_rate: float = 5e-6
     questions_per_step: int = 8
-    pooling: str = "ridge"
+    pooling: str = "kernel"
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise TrainingError(f"stage: loss {self.loss!r} is unknown; {nearest(self.loss, LOSSES)}")
-        if self.pooling not in BASELINES:
-            raise TrainingError(f"stage: pooling {self.pooling!r} is unknown; {nearest(self.pooling, BASELINES)}")
+        if self.pooling not in (KERNEL, *BASELINES):
+            raise TrainingError(f"stage: pooling {self.pooling!r} is unknown; {nearest(self.pooling, [KERNEL, *BASELINES])}")
         for name in ("level_weight", "head_penalty", "learning_rate"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"stage: {name} must be >= 0; got {getattr(self, name)}")
@@ -139,7 +144,7 @@ def align(
     population = _population(grid, cells)
     history = []
     for number, stage in enumerate(stages, start=1):
-        smooth = _pooled(stage.pooling, distributions, grid) if stage.loss == "pooled_shift" else cells
+        smooth = work.pooled(stage.pooling, distributions, grid, codebook) if stage.loss == "pooled_shift" else cells
         targets = question_targets(cells, smooth, grid, codebook, population, seed=seed)
         losses = work.run(stage, targets, f"stage {number} ({stage.loss})")
         history.append({**asdict(stage), "losses": losses})
@@ -154,13 +159,26 @@ class _Work:
         self.readout = Readout(model.backbone, [token for question in tokenised.values() for token in question.trie.edges])
         self.random = np.random.default_rng(seed)
         self.features: dict[str, Tensor] = {}
+        self.entering: dict[str, Tensor] = {}  # what enters the last layer at the answer positions: the kernel's features
         self.prior_strength: float | None = None
 
     def read_prompts(self) -> None:
         """Run the trunk and the untrained last layer once: the features that the questions' heads are first fitted on."""
-        for name, features in self._all_features("reading prompts"):
+        for name, states in self._bar(self.model.states(self.tokenised), "reading prompts"):
+            self.entering[name] = answer_states(states)
+            with torch.no_grad():
+                features = self.readout.features(states.to(self.readout.rows.device, torch.float32))
             self.features[name] = features
             self.readout.questions[question_key(name)] = QuestionHead(features, len(self.tokenised[name].trie.edges))
+
+    def pooled(self, name: str, distributions: pd.DataFrame, grid: pd.DataFrame, codebook: Codebook) -> Cells:
+        """Return shares of every background, fitted to all respondents: between them lie the pooled shifts."""
+        order = tuple(grid[BACKGROUND])
+        if name == KERNEL:
+            table = kernel_shares(distributions, grid, self.entering, order, codebook)
+        else:
+            table = BASELINES[name](distributions, grid, ordinal=ordinal_questions(codebook, None))
+        return to_cells(table, backgrounds=order)
 
     def run(self, stage: StageConfig, targets: Mapping[str, QuestionTargets], label: str) -> dict[str, float | list[float]]:
         """Run one stage and return its mean loss before it, after the heads, after each epoch, and after the heads again."""
@@ -255,10 +273,6 @@ def _population(grid: pd.DataFrame, cells: Cells) -> np.ndarray:
     if POPULATION_SHARE in grid and grid[POPULATION_SHARE].notna().any():
         return grid[POPULATION_SHARE].fillna(0).to_numpy(float)
     return cells.n_eff.mean(0)
-
-
-def _pooled(name: str, distributions: pd.DataFrame, grid: pd.DataFrame) -> Cells:
-    return to_cells(BASELINES[name](distributions, grid), backgrounds=tuple(grid[BACKGROUND]))
 
 
 def _check_training_cells(cells: Cells) -> None:

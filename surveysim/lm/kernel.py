@@ -1,0 +1,109 @@
+r"""Kernel form of DSA: the closed form of tuning the last layer lightly, added to multilevel regression.
+
+To first order, tuning the last layer by a little is a Gaussian process whose covariance between two prompts is the inner product
+of the features that enter it. So the covariance between two backgrounds is that of multilevel regression (levels, pairs of levels,
+cells) plus the language model's own: which levels of a trait, and which backgrounds, it reads as alike. Each part has a variance
+found by marginal likelihood: what the model does not know is shrunk away, and what it knows carries over to backgrounds, and to
+whole levels, that were never sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from surveysim.backgrounds import describe_background, parse_background_id
+from surveysim.cells import Array
+from surveysim.codebook import Codebook
+from surveysim.evaluation import ordinal_questions
+from surveysim.lm.option_model import OptionModel
+from surveysim.lm.trunk import QuestionStates
+from surveysim.multilevel import fit_multilevel, trait_kernels
+from surveysim.schema import BACKGROUND, QUESTION
+from surveysim.training_cells import TrainingCells, training_cells
+
+
+def answer_states(states: QuestionStates) -> Tensor:
+    """Return what enters the last layer at the answer position, `(backgrounds, hidden)`, float32."""
+    rows = []
+    for nodes, tree in zip(states.nodes, states.trees, strict=True):
+        first_branch = tree.answers[: len(tree.answers) // states.n_branches]
+        rows.append(nodes[torch.from_numpy(first_branch).to(nodes.device)].float().cpu())
+    return torch.cat(rows)
+
+
+def model_kernels(features: Array, levels: np.ndarray) -> list[Array]:
+    """Return the language model's covariances between backgrounds: one a trait, and one of whole prompts.
+
+    Parameters
+    ----------
+    features : array, shape (questions, backgrounds, hidden)
+    levels : array of int, shape (backgrounds, traits)
+
+    Returns
+    -------
+    list of array, shape (questions, backgrounds, backgrounds)
+        Mean variance 1. A trait's kernel compares the features averaged over all backgrounds of a level.
+    """
+    centred = features - features.mean(1, keepdims=True)
+    scaled = centred / (centred.std((0, 1), keepdims=True) + 1e-6)
+    kernels = []
+    for trait in range(levels.shape[1]):
+        codes = np.unique(levels[:, trait], return_inverse=True)[1]
+        member = np.eye(codes.max() + 1)[codes]  # (backgrounds, levels)
+        if member.shape[1] > 2:  # two levels are alike or not: the trait's own kernel says all
+            kernels.append(_normalised(np.einsum("bl,qlh->qbh", member, np.einsum("bl,qbh->qlh", member / member.sum(0), scaled))))
+    return [*kernels, _normalised(scaled)]
+
+
+def _normalised(features: Array) -> Array:
+    product = features @ features.transpose(0, 2, 1)
+    return product / np.einsum("qbb->qb", product).mean(1).clip(1e-12)[:, None, None]
+
+
+def kernel_shares(
+    sample: pd.DataFrame, backgrounds: pd.DataFrame, states: Mapping[str, Tensor], order: tuple[str, ...], codebook: Codebook
+) -> pd.DataFrame:
+    """Return the kernel form's shares of every background asked for, with posterior standard errors.
+
+    Parameters
+    ----------
+    sample : DataFrame
+        A distributions table to learn from.
+    backgrounds : DataFrame
+        With `background_id`.
+    states : mapping of question_id to Tensor
+        `(backgrounds, hidden)` as of `answer_states`, in the order of `order`.
+    order : tuple of str
+        Background ids of the states' rows: at least those sampled and those asked for.
+    codebook : Codebook
+
+    Raises
+    ------
+    EstimationError
+        As of the classical estimators: a question nobody answered, or other traits than the sample's.
+    """
+    laid = training_cells(sample, backgrounds, ordinal=ordinal_questions(codebook, None))
+    kernels = [*trait_kernels(laid.levels)[0], *model_kernels(_features(laid, states, order), laid.levels)]
+    fit = fit_multilevel(laid.cells, kernels, ordered=laid.ordered, pooled=laid.pooled_positive, learn=True)
+    return laid.to_table(fit.shares, source="dsa-kernel", std_error=fit.std_error)
+
+
+def sample_states(
+    model: OptionModel, codebook: Codebook, sample: pd.DataFrame, backgrounds: pd.DataFrame
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return `answer_states` of every question of `sample`, and the backgrounds they are of: those asked for, then the sampled rest."""
+    order = tuple(dict.fromkeys([*backgrounds[BACKGROUND], *sample[BACKGROUND]]))
+    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in order}
+    tokenised = model.tokenise(codebook, tuple(sample[QUESTION].unique()), words)
+    return {name: answer_states(states) for name, states in model.states(tokenised)}, order
+
+
+def _features(laid: TrainingCells, states: Mapping[str, Tensor], order: tuple[str, ...]) -> Array:
+    place = {identifier: position for position, identifier in enumerate(order)}
+    rows = [place[identifier] for identifier in laid.cells.backgrounds]
+    return np.stack([states[question].numpy()[rows] for question in laid.cells.questions]).astype(float)
