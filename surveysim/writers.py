@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -152,6 +153,8 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
     """
     book = None if codebook is None else load_codebook(codebook)
     table = frame if book is None else _spelled_out(frame, book)
+    if OPTION in table and len(set(map(type, table[OPTION]))) > 1:  # questions with codes of either kind: write all as text
+        table = table.assign(**{OPTION: [f"{code:g}" if isinstance(code, int | float) else str(code) for code in table[OPTION]]})
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
 
@@ -189,7 +192,12 @@ def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codeb
 
 def _question_column(question: Question, values: pd.Series, reasons: pd.Series | None, book: Codebook) -> OutColumn:
     """Label options, and declare the codebook's missing codes and those that the file they came from declared."""
-    missing = dict(book.missing_codes(question))
+    text = any(isinstance(code, str) for code in question.codes)
+    letter = re.compile("[a-z]")  # a codebook may write Stata's .a without the dot
+    missing = {
+        f".{code}" if isinstance(code, str) and not text and letter.fullmatch(code) else code: reason
+        for code, reason in book.missing_codes(question).items()
+    }
     plain = _plain_values(question.question_id, values)
     if reasons is not None:
         positions, codes = distinct_codes(pd.Series(plain))
@@ -198,7 +206,6 @@ def _question_column(question: Question, values: pd.Series, reasons: pd.Series |
             reason = why[positions == place][0]
             if isinstance(reason, str):
                 missing[code] = reason
-    text = any(isinstance(code, str) for code in question.codes)
     kept = {code: reason for code, reason in missing.items() if text or not isinstance(code, str) or is_tag(code)}
     labels = dict(zip(question.codes, question.labels, strict=True))
     return OutColumn(question.question_id, plain, question.label or question.text, labels, kept)
