@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from string import ascii_uppercase
+from string import Formatter, ascii_uppercase
 from typing import Any
 
 from surveysim.codebook import Codebook, Question
-from surveysim.errors import PromptError, nearest
+from surveysim.errors import PromptError, first_few, nearest
 from surveysim.wording import fill_question
 
 SCORINGS = ("letters", "text")
+# template part -> the fields it may hold; the first one it must hold
+FIELDS = {
+    "opening": ("question", "title", "country", "year", "options"),
+    "respondent": ("background",),
+    "option": ("label", "letter"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,19 @@ class PromptTemplate:
         Fields ``{letter} {label}``; the options stand one below the other, in scale order.
     scoring : {"letters", "text"}
         What the model's answer is read from: the option's letter, or the option's own words.
+
+    Raises
+    ------
+    PromptError
+        If `scoring` is unknown, a part lacks ``{question}``, ``{background}`` or ``{label}``, or holds another field than those
+        above.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> template = ss.PromptTemplate(respondent="You are {background}. You answer:", scoring="text")
+    >>> template.respondent.format(background="a woman aged 35 to 54")
+    'You are a woman aged 35 to 54. You answer:'
     """
 
     opening: str = "{title}. Question: {question}\n{options}\n"
@@ -37,10 +56,17 @@ class PromptTemplate:
 
     def __post_init__(self) -> None:
         if self.scoring not in SCORINGS:
-            raise PromptError(f"scoring {self.scoring!r} is unknown; {nearest(self.scoring, SCORINGS)}")
-        for name, needed in (("opening", "{question}"), ("respondent", "{background}")):
-            if needed not in getattr(self, name):
-                raise PromptError(f"prompt template: {name} must hold the field {needed}; it is {getattr(self, name)!r}")
+            raise PromptError(f"scoring {self.scoring!r} is unknown; {nearest(str(self.scoring), SCORINGS)}")
+        for part, fields in FIELDS.items():
+            held = _fields(part, getattr(self, part))
+            strange = [field for field in held if field not in fields]
+            if strange:
+                raise PromptError(
+                    f"prompt template: {part} holds {first_few(f'{{{field}}}' for field in strange)}; its fields are "
+                    f"{first_few(f'{{{field}}}' for field in fields)}, and a brace that is no field is written twice"
+                )
+            if fields[0] not in held:
+                raise PromptError(f"prompt template: {part} must hold the field {{{fields[0]}}}; it is {getattr(self, part)!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the template as plain values, for a saved recipe."""
@@ -82,13 +108,11 @@ def question_prompts(
     Raises
     ------
     PromptError
-        If the question has more options than there are letters.
+        If the question has more options than there are letters, and the template needs letters.
     """
     template = template or PromptTemplate()
     question = fill_question(question, {}, codebook)  # "[country]" becomes "your country": the opening is shared by all backgrounds
-    if len(question.options) > len(ascii_uppercase):
-        raise PromptError(f"question {question.question_id!r} has {len(question.options)} options; letters end at {len(ascii_uppercase)}")
-    letters = ascii_uppercase[: len(question.options)]
+    letters = _letters(question, template)
     listed = "\n".join(template.option.format(letter=letter, label=label) for letter, label in zip(letters, question.labels, strict=True))
     opening = template.opening.format(
         title=codebook.title, country=codebook.country, year=codebook.year, question=question.text, options=listed
@@ -100,3 +124,25 @@ def question_prompts(
         tuple(template.respondent.format(background=words) for words in backgrounds.values()),
         tuple(answers),
     )
+
+
+def _letters(question: Question, template: PromptTemplate) -> list[str]:
+    """Return a letter for each option; empty ones where nothing needs them."""
+    n_options = len(question.options)
+    if n_options <= len(ascii_uppercase):
+        return list(ascii_uppercase[:n_options])
+    if template.scoring == "letters" or "letter" in _fields("option", template.option):
+        raise PromptError(
+            f"question {question.question_id!r} has {n_options} options, and letters end at {len(ascii_uppercase)}; "
+            'use a template with scoring="text" and option="{label}"'
+        )
+    return [""] * n_options
+
+
+def _fields(part: str, text: str) -> list[str]:
+    try:
+        return [field for _, field, _, _ in Formatter().parse(text) if field is not None]
+    except ValueError as error:
+        raise PromptError(
+            f"prompt template: {part} {text!r} has a brace without its fellow ({error}); write a plain brace twice"
+        ) from error

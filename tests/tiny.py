@@ -54,12 +54,12 @@ def tiny_model(architecture: str = "llama", seed: int = 0) -> torch.nn.Module:
     return model
 
 
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer(letters: str = ascii_uppercase) -> PreTrainedTokenizerFast:
     """Return a byte-level tokenizer in which an answer letter with its space is one token."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    letters = [f"\u0120{letter}" for letter in ascii_uppercase]
-    vocabulary = {token: index for index, token in enumerate([*alphabet, *letters])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("\u0120", letter) for letter in ascii_uppercase]))
+    merged = [f"\u0120{letter}" for letter in letters]
+    vocabulary = {token: index for index, token in enumerate([*alphabet, *merged])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("\u0120", letter) for letter in letters]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)

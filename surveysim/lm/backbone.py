@@ -182,7 +182,11 @@ def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str) -> Token
         trie = option_trie(answers)
     except PromptError as error:
         raise PromptError(f"question {prompts.question_id!r}: {error}") from error
-    bos = getattr(tokenizer, "bos_token_id", None)
-    opening = encode(prompts.opening)
-    start = (bos,) if bos is not None and getattr(tokenizer, "add_bos_token", False) else ()
-    return TokenisedQuestion(prompts.question_id, start + opening, tuple(encode(text) for text in prompts.respondents), trie)
+    opening = (*_text_start(tokenizer), *encode(prompts.opening))
+    return TokenisedQuestion(prompts.question_id, opening, tuple(encode(text) for text in prompts.respondents), trie)
+
+
+def _text_start(tokenizer: Any) -> tuple[int, ...]:
+    """Return the token that this tokenizer begins every text with, if any."""
+    first = tuple(tokenizer("").input_ids[:1])
+    return first if first == (tokenizer.bos_token_id,) else ()

@@ -1,0 +1,137 @@
+"""Prompts: segments, option order, letters and text, and questions that cannot be put to a model."""
+
+from __future__ import annotations
+
+import pytest
+from tokenizers import processors
+
+import surveysim as ss
+from surveysim.codebook import Option, Question
+from surveysim.errors import PromptError
+from surveysim.lm.backbone import option_trie, tokenise
+from surveysim.prompts import question_prompts
+from tests.opinion_survey import opinion_codebook
+from tests.tiny import tiny_tokenizer
+
+WORDS = {"gender=female": "a woman", "gender=male": "a man"}
+AGREE = ("Agree", "Agree strongly", "Disagree")
+
+
+def _question(labels: tuple[str, ...]) -> Question:
+    return Question("agree", "Do you agree?", tuple(Option(code, label) for code, label in enumerate(labels)))
+
+
+def test_a_prompt_is_opening_then_respondent_then_answer() -> None:
+    prompts = question_prompts(opinion_codebook().question("taxes"), WORDS, opinion_codebook())
+    assert prompts.opening == "A made-up survey. Question: What do you say about taxes?\nA. Lower\nB. The same\nC. Higher\n"
+    assert prompts.respondents == ("Respondent: a woman.\nAnswer:", "Respondent: a man.\nAnswer:")
+    assert prompts.answers == (" A", " B", " C")
+
+
+def test_options_stand_in_scale_order_whatever_their_codes() -> None:
+    question = Question("q", "How much?", (Option(9, "Much"), Option(-1, "Some"), Option(4, "None")))
+    prompts = question_prompts(question, WORDS, opinion_codebook())
+    assert prompts.opening.endswith("A. Much\nB. Some\nC. None\n")
+
+
+def test_text_scoring_reads_the_options_own_words() -> None:
+    prompts = question_prompts(opinion_codebook().question("vote"), WORDS, opinion_codebook(), template=ss.PromptTemplate(scoring="text"))
+    assert prompts.answers == (" Yes\n", " No\n")
+
+
+def test_every_field_of_a_template_is_filled() -> None:
+    template = ss.PromptTemplate("{title}|{country}|{year}|{question}|{options}", "{{{background}}}", "{label}/{letter}", "letters")
+    prompts = question_prompts(opinion_codebook().question("vote"), WORDS, opinion_codebook(), template=template)
+    assert prompts.opening == "A made-up survey|Nowhere|2020|What do you say about vote?|Yes/A\nNo/B"
+    assert prompts.respondents == ("{a woman}", "{a man}")
+
+
+def test_braces_in_a_question_stay_as_they_are() -> None:
+    question = Question("q", "Do you like {this}?", (Option(1, "{Yes}"), Option(2, "No")))
+    opening = question_prompts(question, WORDS, opinion_codebook()).opening
+    assert "Do you like {this}?" in opening
+    assert "A. {Yes}" in opening
+
+
+def test_a_country_is_named_in_the_shared_opening() -> None:
+    question = Question("q", "How is [country] run?", (Option(1, "Well"), Option(2, "Badly")))
+    assert "How is Nowhere run?" in question_prompts(question, WORDS, opinion_codebook()).opening
+
+
+def test_a_template_gives_itself_back() -> None:
+    template = ss.PromptTemplate(opening="{question}\n{options}\n", scoring="text")
+    assert ss.PromptTemplate(**template.to_dict()) == template
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scoring": "leters"}, "scoring 'leters' is unknown; did you mean 'letters'"),
+        ({"scoring": None}, "scoring None is unknown"),
+        ({"opening": "{title}\n{options}"}, "opening must hold the field {question}; it is '{title}"),
+        ({"respondent": "Answer:"}, "respondent must hold the field {background}"),
+        ({"option": "{letter}"}, "option must hold the field {label}"),
+        ({"opening": "{question} {wave}"}, "opening holds {wave}; its fields are {question}, {title}, {country}, {year}, {options}"),
+        ({"respondent": "{background} {0}"}, "respondent holds {0}; its fields are {background}"),
+        ({"opening": "{question} {"}, "opening '{question} {' has a brace without its fellow"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(PromptError) as caught:
+        ss.PromptTemplate(**arguments)
+    assert message in str(caught.value)
+
+
+def test_more_options_than_letters() -> None:
+    question = _question(tuple(f"Choice {number}" for number in range(27)))
+    with pytest.raises(PromptError, match=r"question 'agree' has 27 options, and letters end at 26; use a template with scoring=\"text\""):
+        question_prompts(question, WORDS, opinion_codebook())
+    with pytest.raises(PromptError, match=r'option="{label}"'):
+        question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(scoring="text"))
+    remedy = ss.PromptTemplate(scoring="text", option="{label}")
+    prompts = question_prompts(question, WORDS, opinion_codebook(), template=remedy)
+    assert len(prompts.answers) == 27
+    assert "\nChoice 26\n" in prompts.opening
+
+
+def test_segments_are_tokenised_one_by_one() -> None:
+    prompts = question_prompts(_question(AGREE), WORDS, opinion_codebook())
+    tokenizer = tiny_tokenizer()
+    tokens = tokenise(prompts, tokenizer, scoring="letters")
+    assert tokenizer.decode(tokens.opening) == prompts.opening
+    assert tuple(tokenizer.decode(suffix) for suffix in tokens.suffixes) == prompts.respondents
+    assert [tokenizer.decode([edge]) for edge in tokens.trie.edges] == [" A", " B", " C"]
+
+
+def test_a_letter_of_several_tokens_names_the_question_and_the_remedy() -> None:
+    prompts = question_prompts(_question(AGREE), WORDS, opinion_codebook())
+    with pytest.raises(PromptError) as caught:
+        tokenise(prompts, tiny_tokenizer(letters="AB"), scoring="letters")
+    assert "question 'agree': answer letter ' C' is not a single token" in str(caught.value)
+    assert 'scoring="text"' in str(caught.value)
+
+
+def test_an_option_that_begins_with_another_is_told_apart_by_its_end() -> None:
+    prompts = question_prompts(_question(AGREE), WORDS, opinion_codebook(), template=ss.PromptTemplate(scoring="text"))
+    tokenizer = tiny_tokenizer()
+    trie = tokenise(prompts, tokenizer, scoring="text").trie
+    chosen = [[tokenizer.decode([trie.edges[step]]) for step in steps] for steps in trie.steps]
+    assert chosen == [[" A", "\n"], [" A", " "], [" D"]]
+
+
+@pytest.mark.parametrize("answers", [[(1, 2), (1, 2)], [(1,), (1, 2)]])
+def test_options_that_are_the_same_tokens_cannot_be_told_apart(answers: list) -> None:
+    with pytest.raises(PromptError, match="two options are the same tokens, or one begins with the other"):
+        option_trie(answers)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_prompt_begins_as_the_tokenizer_begins_a_text(begins: bool) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<start>"})
+    if begins:
+        template = processors.TemplateProcessing(single="<start> $A", special_tokens=[("<start>", tokenizer.bos_token_id)])
+        tokenizer.backend_tokenizer.post_processor = template
+    tokens = tokenise(question_prompts(_question(AGREE), WORDS, opinion_codebook()), tokenizer, scoring="letters")
+    assert (tokens.opening[0] == tokenizer.bos_token_id) == begins
+    assert tokenizer.bos_token_id not in (*tokens.opening[1:], *tokens.suffixes[0], *tokens.trie.edges)
