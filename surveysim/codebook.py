@@ -12,11 +12,12 @@ from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
 from surveysim.schema import BACKGROUND, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
 
-_RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, "fpc", QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
+RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, "fpc", QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
 
 __all__ = [
     "MISSING_REASONS",
     "QUESTION_TYPES",
+    "RESERVED",
     "Code",
     "Codebook",
     "DesignVariables",
@@ -139,7 +140,7 @@ class Codebook:
         clash = sorted(set(self.traits) & set(self.questions))
         if clash:
             raise CodebookError(f"codebook {self.name!r}: {first_few(clash)} is both a trait and a question; rename the trait")
-        taken = sorted((set(self.traits) | set(self.questions)) & _RESERVED)
+        taken = sorted((set(self.traits) | set(self.questions)) & RESERVED)
         if taken:
             raise CodebookError(
                 f"codebook {self.name!r}: {first_few(taken)} is a column of every survey; give the trait another name, with variable = , "

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from surveysim.codebook import RESERVED
 from surveysim.errors import CodebookError, ReadError
 from surveysim.questions import MISSING_REASONS, Code
 from surveysim.rawfile import Variable
@@ -42,7 +43,8 @@ class _Draft:
 
     @property
     def is_question(self) -> bool:
-        return 2 <= len(self.options) <= MOST_OPTIONS and len(set(self.options.values())) == len(self.options)
+        distinct = len(set(self.options.values())) == len(self.options)
+        return 2 <= len(self.options) <= MOST_OPTIONS and distinct and self.name not in RESERVED
 
     @property
     def is_weight(self) -> bool:
