@@ -20,6 +20,7 @@ import surveysim as ss
 
 TRAITS = ["gender", "age6", "education"]
 METRICS = ("wasserstein", "total_variation")
+TITLES = ("Wasserstein / (K-1)", "total variation", "DSA less this (W)")
 # method of simulate() -> name in the table
 METHODS = {
     "raw": "raw sample",
@@ -99,13 +100,13 @@ def score_lines(summary: pd.DataFrame, floor: pd.DataFrame, paired: pd.DataFrame
     """Return the table of methods as text, best first: score and 95% interval over questions."""
     wide = summary.pivot_table(index="source", columns="metric", values=["estimate", "conf_low", "conf_high"])
     order = wide["estimate", "wasserstein"].sort_values().index
-    head = f"{'':20s}" + "".join(f"{title:>26s}" for title in ("Wasserstein / (K-1)", "total variation", "DSA less this one (W)"))
+    head = f"{'':20s}" + "".join(f"{title:>28s}" for title in TITLES)
     lines = ["", "distance from the respondents left out; mean over questions [95% interval over questions]", head]
     for name in order:
         cells = [_cell(wide.loc[name], metric) for metric in METRICS]
-        lines.append(f"{name:20s}" + "".join(f"{cell:>26s}" for cell in [*cells, _difference(paired, name)]))
+        lines.append(f"{name:20s}" + "".join(f"{cell:>28s}" for cell in [*cells, _difference(paired, name)]))
     numbers = floor.set_index("metric").estimate
-    lines.append(f"{'noise floor':20s}" + "".join(f"{numbers[metric]:>10.4f}{'':16s}" for metric in METRICS))
+    lines.append(f"{'noise floor':20s}" + "".join(f"{numbers[metric]:>10.4f}{'':18s}" for metric in METRICS))
     return [*lines, "noise floor: what the population's own shares would score against these respondents"]
 
 
