@@ -143,6 +143,4 @@ def _fields(part: str, text: str) -> list[str]:
     try:
         return [field for _, field, _, _ in Formatter().parse(text) if field is not None]
     except ValueError as error:
-        raise PromptError(
-            f"prompt template: {part} {text!r} has a brace without its fellow ({error}); write a plain brace twice"
-        ) from error
+        raise PromptError(f"prompt template: {part} {text!r} has a single brace ({error}); write a plain brace twice") from error

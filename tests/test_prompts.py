@@ -73,7 +73,7 @@ def test_a_template_gives_itself_back() -> None:
         ({"option": "{letter}"}, "option must hold the field {label}"),
         ({"opening": "{question} {wave}"}, "opening holds {wave}; its fields are {question}, {title}, {country}, {year}, {options}"),
         ({"respondent": "{background} {0}"}, "respondent holds {0}; its fields are {background}"),
-        ({"opening": "{question} {"}, "opening '{question} {' has a brace without its fellow"),
+        ({"opening": "{question} {"}, "opening '{question} {' has a single brace"),
     ],
 )
 def test_a_template_that_cannot_work_is_refused(arguments: dict, message: str) -> None:

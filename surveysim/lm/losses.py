@@ -41,7 +41,7 @@ def pooled_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
     shows, whether or not the two backgrounds themselves were sampled. Ordered options: differences of the cumulative
     distribution F, each scaled by its binomial variance at the pooled answer; nominal ones: differences of the shares, so scaled.
 
-    .. math:: mean_{(a,b)} \sum_k [(F_{bk} - F_{ak}) - (S_{bk} - S_{ak})]^2 / F_k (1 - F_k)
+    .. math:: mean_{(a,b)} \, mean_k \, [(F_{bk} - F_{ak}) - (S_{bk} - S_{ak})]^2 / F_k (1 - F_k)
     """
     return _shift_error(log_shares.exp(), targets.smooth, targets, torch.ones(len(targets.pairs), device=log_shares.device))
 
