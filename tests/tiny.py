@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
+    GPT2Config,
     LlamaConfig,
     MistralConfig,
     PreTrainedTokenizerFast,
@@ -40,6 +41,7 @@ WINDOWED = {
     "gemma3, window last": Gemma3TextConfig(
         **SIZE, head_dim=16, sliding_window=7, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
     ),
+    "gpt2": GPT2Config(vocab_size=320, n_embd=64, n_layer=3, n_head=4, n_positions=512),
 }
 
 

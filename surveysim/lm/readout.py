@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from surveysim.errors import ModelError
+from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone, OptionTrie
 from surveysim.lm.trunk import QuestionStates, TokenTree, additive, attention_windows, tree_mask, within_window
+
+INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
+ATTENTION_NAMES = ("self_attn", "attn")
 
 
 class QuestionHead(nn.Module):
@@ -62,12 +65,8 @@ class Readout(nn.Module):
         layer: Any = copy.deepcopy(backbone.layers[-1])
         self.layer: Any = layer.float().requires_grad_(True)
         self.norm: Any = copy.deepcopy(backbone.norm).float().requires_grad_(True)
-        if not hasattr(self.layer, "input_layernorm") or not hasattr(self.layer, "self_attn"):
-            raise ModelError(
-                f"the last layer of {backbone.name!r} ({type(self.layer).__name__}) is not recognised: "
-                "looked for input_layernorm and self_attn; use a Llama, Qwen, Mistral or Gemma style model"
-            )
-        layer.self_attn.layer_idx = 0  # its cache holds this layer alone
+        self.names = tuple(_present(layer, names, backbone.name) for names in (INPUT_NORM_NAMES, ATTENTION_NAMES))
+        self.attention.layer_idx = 0  # its cache holds this layer alone
         self.rotary: Any = getattr(backbone.body, "rotary_emb", None)
         self.layer_type: str = (getattr(backbone.model.config, "layer_types", None) or ["full_attention"])[-1]
         self.window: int | None = attention_windows(backbone.model.config)[self.layer_type]
@@ -76,6 +75,16 @@ class Readout(nn.Module):
         self.position = {token: index for index, token in enumerate(self.token_ids)}
         self.rows = nn.Parameter(backbone.head.weight.detach()[self.token_ids].float().clone())
         self.questions = nn.ModuleDict()  # question_id -> QuestionHead
+
+    @property
+    def attention(self) -> Any:
+        """The last layer's attention."""
+        return getattr(self.layer, self.names[1])
+
+    @property
+    def input_norm(self) -> Any:
+        """The norm before it."""
+        return getattr(self.layer, self.names[0])
 
     def features(self, states: QuestionStates) -> Tensor:
         """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
@@ -87,12 +96,12 @@ class Readout(nn.Module):
         everything = torch.cat([states.opening, nodes])[None]
         positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(device)
         cache = DynamicCache()
-        self.layer.self_attn(
-            hidden_states=self.layer.input_layernorm(everything),
+        self.attention(
+            hidden_states=self.input_norm(everything),
             attention_mask=self._mask(torch.ones(len(positions), len(positions), dtype=torch.bool), nodes),
-            position_embeddings=self._rotate(everything, positions[None]),
             past_key_values=cache,
             use_cache=True,
+            **self._rotated(everything, positions[None]),
         )
         answers = torch.from_numpy(tree.answers).to(device)
         before = torch.from_numpy(tree.ancestors[tree.answers])
@@ -104,9 +113,9 @@ class Readout(nn.Module):
         out = self.layer(
             asked,
             attention_mask=self._mask(seen, nodes),
-            position_embeddings=self._rotate(asked, places[None]),
             past_key_values=cache,
             use_cache=True,
+            **self._rotated(asked, places[None]),
         )
         normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
         return normed.view(states.n_branches, -1, normed.shape[-1])
@@ -114,11 +123,14 @@ class Readout(nn.Module):
     def _mask(self, allowed: Tensor, like: Tensor) -> Tensor:
         return additive(allowed, like.dtype).to(like.device)
 
-    def _rotate(self, states: Tensor, positions: Tensor) -> Any:
+    def _rotated(self, states: Tensor, positions: Tensor) -> dict[str, Any]:
+        """Rotary position embeddings as an argument; none where the model adds positions to its first layer's input."""
+        if self.rotary is None:
+            return {}
         try:
-            return self.rotary(states, positions)
+            return {"position_embeddings": self.rotary(states, positions)}
         except TypeError:  # a body with several rotary embeddings takes the layer's type
-            return self.rotary(states, positions, self.layer_type)
+            return {"position_embeddings": self.rotary(states, positions, self.layer_type)}
 
     def question_head(self, question_id: str) -> QuestionHead:
         """Return the head of a question the model was aligned with."""
@@ -139,6 +151,17 @@ class Readout(nn.Module):
     def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
         """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
         return trie_log_shares(self.edge_logits(features, trie, question_id), trie)
+
+
+def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:
+    for name in names:
+        if hasattr(layer, name):
+            return name
+    found = [name for name, _ in layer.named_children()]
+    raise ModelError(
+        f"the last layer of {model!r} ({type(layer).__name__}) is not recognised: looked for {' or '.join(names)}, "
+        f"found {first_few(found)}; use a Llama, Qwen, Mistral, Gemma or GPT-2 style model"
+    )
 
 
 def question_key(question_id: str) -> str:
