@@ -41,6 +41,8 @@ _PUBLIC = {
     "lm.option_model": ["OptionModel"],
     "lm.training": ["DSA", "StageConfig", "align"],
     "lm.losses": ["LOSSES"],
+    "plotting": ["plot_distributions", "plot_shifts"],
+    "score_figures": ["plot_scores"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

@@ -1,0 +1,263 @@
+"""How figures look: sizes, colours that survive colour blindness and grey print, and text that is measured before it is placed.
+
+Nothing here changes matplotlib's settings for anybody else: `paper_style` holds while a figure is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import TextToPath
+from matplotlib.transforms import ScaledTranslation
+
+INK, MUTED, GRID, STRIPE, EXTRA = "#222222", "#666666", "#dedede", "#f4f4f4", "#c9c9c9"
+SMALL, TEXT, TITLE = 7.5, 8.5, 9.5  # font sizes in points
+LINE = 1.45  # height of a line of text, in font sizes
+PAD = 8.0  # free edge of a figure in points
+WIDTH = 7.0 * 72 - 2 * PAD  # what is drawn, in points; with its edges as wide as the text of an A4 or Letter page
+PERCENT, MINUS = 100.0, "−"
+
+_STYLE: Any = {
+    "font.size": TEXT,
+    "text.color": INK,
+    "text.parse_math": False,  # "$40-75k to $125k" is money
+    "axes.labelcolor": INK,
+    "axes.labelsize": TEXT,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": TEXT,
+    "xtick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "legend.fontsize": TEXT,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "figure.dpi": 100,
+}
+
+
+class Mark(NamedTuple):
+    """How one source is drawn: colour, marker and whether the marker is filled."""
+
+    color: str
+    marker: str
+    filled: bool
+
+
+# Okabe and Ito's colours, told apart by shape and lightness as well
+_MARKS = (
+    Mark("#767676", "o", False),
+    Mark("#0072b2", "s", True),
+    Mark("#000000", "D", False),
+    Mark("#d55e00", "^", True),
+    Mark("#009e73", "v", True),
+    Mark("#cc79a7", "P", True),
+    Mark("#56b4e9", "X", True),
+)
+ACCENT = _MARKS[1]
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Apply the style of surveysim's figures to what is drawn inside the block, and to nothing else."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def source_marks(sources: Sequence[str]) -> dict[str, Mark]:
+    """Return source -> mark, in the order given; a single source gets the accent."""
+    if len(sources) == 1:
+        return {sources[0]: ACCENT}
+    return {source: _MARKS[place % len(_MARKS)] for place, source in enumerate(sources)}
+
+
+def option_colors(n_options: int, *, ordered: bool) -> list[tuple[float, float, float]]:
+    """Return a colour per option.
+
+    Ordered options: ColorBrewer's purple-orange, light grey in the middle, darker towards both ends of the scale.
+    Nominal options: one ramp from dark to light, so that neighbours differ in grey print too.
+    """
+    if ordered:
+        half = n_options // 2
+        reach = np.linspace(0.38, 0.06, half) if half > 1 else np.array([0.2])
+        places = [*reach[::-1], *([0.5] if n_options % 2 else []), *(1 - reach)]
+        return [to_rgb(mpl.colormaps["PuOr"](place)) if place != 0.5 else to_rgb("#dddddd") for place in places]
+    return [to_rgb(color) for color in sns.color_palette("cividis", n_options)]
+
+
+def text_on(color: tuple[float, float, float]) -> str:
+    """Return black or white, whichever contrasts more with `color` (WCAG relative luminance)."""
+    linear = np.where(np.array(color) <= 0.04045, np.array(color) / 12.92, ((np.array(color) + 0.055) / 1.055) ** 2.4)
+    return "white" if float(linear @ [0.2126, 0.7152, 0.0722]) < 0.179 else "black"
+
+
+def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:
+    """Return the width of `text` in points."""
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    return float(TextToPath().get_text_width_height_descent(text, font, ismath=False)[0])
+
+
+def widest(texts: Iterable[str], size: float = TEXT) -> float:
+    """Return the width in points of the widest of `texts`."""
+    return max((text_width(text, size) for text in texts), default=0.0)
+
+
+def wrap(text: str, width: float, size: float = TEXT) -> list[str]:
+    """Break `text` into lines of at most `width` points; a longer word stands on a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def signed(value: float, digits: int = 0) -> str:
+    """Write a number with its sign: ``+4``, ``−4``, ``0``."""
+    text = f"{abs(value):.{digits}f}"
+    return text if float(text) == 0 else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def new_axes(*, left: float, right: float, top: float, bottom: float, height: float, panels: int = 1, gap: float = 0.0) -> list[Axes]:
+    """Return the axes of a new figure `WIDTH` wide; margins, gap between panels and height of a panel in points."""
+    total, width = top + height + bottom, WIDTH + 2 * PAD
+    figure = plt.figure(figsize=(width / 72, total / 72))
+    each = (WIDTH - left - right - gap * (panels - 1)) / panels
+    starts = [PAD + left + place * (each + gap) for place in range(panels)]
+    return [figure.add_axes((start / width, bottom / total, each / width, height / total)) for start in starts]
+
+
+def put_above(
+    ax: Axes,
+    text: str,
+    up: float,
+    *,
+    across: float = 0.0,
+    size: float = TEXT,
+    bold: bool = False,
+    color: str = INK,
+    ha: str = "left",
+    x: float = 0.0,
+) -> None:
+    """Write `text` with its foot `up` points above the axes' top edge, `across` points right of the axes fraction `x`."""
+    ax.annotate(
+        text,
+        xy=(x, 1),
+        xycoords="axes fraction",
+        xytext=(across, up),
+        textcoords="offset points",
+        ha=ha,
+        va="bottom",
+        fontsize=size,
+        fontweight="bold" if bold else "normal",
+        color=color,
+        annotation_clip=False,
+        linespacing=1.25,
+    )
+
+
+def put_below(ax: Axes, text: str, down: float, *, across: float = 0.0) -> None:
+    """Write a note in small muted type, its head `down` points below the axes."""
+    ax.annotate(
+        text,
+        xy=(0, 0),
+        xycoords="axes fraction",
+        xytext=(across, -down),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        fontsize=SMALL,
+        color=MUTED,
+        annotation_clip=False,
+        linespacing=1.3,
+    )
+
+
+def margin_column(
+    ax: Axes, across: float, heights: Iterable[float], texts: Iterable[str], *, head: str = "", marks: Sequence[Mark] = ()
+) -> None:
+    """Write a column of numbers in the right margin, its right edge `across` points right of the axes.
+
+    Above it stand the marks of the sources that it belongs to, and over them `head`.
+    """
+    place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+    for y, text in zip(heights, texts, strict=True):
+        ax.annotate(text, (1, y), (across, 0), ha="right", va="center_baseline", fontsize=SMALL, color=MUTED, **place)
+    for number, mark in enumerate(reversed(marks)):
+        shift = ScaledTranslation((across - 4 - 8 * number) / 72, 8 / 72, ax.figure.dpi_scale_trans)
+        ax.plot([1], [1], transform=ax.transAxes + shift, clip_on=False, **marker_properties(mark, 3.6))
+    put_above(ax, head, 15 if marks else 5, x=1, across=across, size=SMALL, color=MUTED, ha="right")
+
+
+def key_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str], up: float, *, across: float = 0.0, columns: int = 0) -> None:
+    """Place a key of one or more rows with its foot `up` points above the axes."""
+    shift = ScaledTranslation(across / 72, up / 72, ax.figure.dpi_scale_trans)
+    legend = ax.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        bbox_transform=ax.transAxes + shift,
+        ncols=columns or len(labels),
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1.0,
+        handletextpad=0.5,
+        columnspacing=1.4,
+        labelspacing=0.35,
+    )
+    legend.set_in_layout(True)
+
+
+def handle(mark: Mark) -> Line2D:
+    """Return the key's entry of a mark."""
+    return Line2D([], [], linestyle="none", **marker_properties(mark))
+
+
+def marker_properties(mark: Mark, size: float = 4.6) -> dict[str, Any]:
+    """Return matplotlib's properties of a marker."""
+    face = mark.color if mark.filled else "white"
+    return {"marker": mark.marker, "markersize": size, "markerfacecolor": face, "markeredgecolor": mark.color, "markeredgewidth": 1.0}
+
+
+def dots(ax: Axes, values: np.ndarray, y: np.ndarray, mark: Mark, *, size: float = 4.6) -> None:
+    """Draw estimates with their intervals, left out where missing: `values` of shape ``(rows, 3)``, `y` of shape ``(rows,)``."""
+    x, low, high = np.asarray(values, dtype=float).T
+    known = np.isfinite(low) & np.isfinite(high)
+    ax.hlines(y[known], low[known], high[known], color=mark.color, linewidth=1.0, zorder=2)
+    ax.plot(x, y, linestyle="none", zorder=3, clip_on=False, **marker_properties(mark, size))
+
+
+def label_rows(ax: Axes, places: Sequence[float], labels: Sequence[str], heads: Sequence[bool] | None = None) -> None:
+    """Name the rows of a figure at the left, headings in bold, and count rows downwards."""
+    ax.set_yticks(list(places), list(labels))
+    for text, bold in zip(ax.get_yticklabels(), heads or [False] * len(labels), strict=True):
+        text.set_fontweight("bold" if bold else "normal")
+    ax.spines["left"].set_visible(False)
+
+
+def nice_limits(values: np.ndarray, step: float, *, low: float = -np.inf, high: float = np.inf) -> tuple[float, float]:
+    """Return the multiples of `step` that enclose the finite `values`, within `low` and `high`."""
+    finite = values[np.isfinite(values)]
+    start, end = np.floor(finite.min() / step) * step, np.ceil(finite.max() / step) * step
+    return float(max(start, low)), float(min(max(end, start + step), high))

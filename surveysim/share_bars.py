@@ -1,0 +1,188 @@
+"""One question's shares as stacked bars, the sources of a background below each other, and a joint share with its interval beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from surveysim.codebook import Code, Codebook
+from surveysim.figure_data import Scale, background_label, joint_shares, options_label, trait_order
+from surveysim.figure_style import (
+    EXTRA,
+    GRID,
+    INK,
+    LINE,
+    MUTED,
+    PERCENT,
+    SMALL,
+    TEXT,
+    TITLE,
+    WIDTH,
+    dots,
+    key_above,
+    label_rows,
+    margin_column,
+    new_axes,
+    nice_limits,
+    option_colors,
+    put_above,
+    put_below,
+    source_marks,
+    text_on,
+    text_width,
+    widest,
+    wrap,
+)
+from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, OPTION, SHARE, SOURCE, N
+
+ROW, THICK = 15.0, 0.78  # height of a row in points; thickness of a bar, rows
+GAP, DOT_PANEL, N_COLUMN = 16.0, 112.0, 36.0  # points
+JOINT = ["joint_share", "joint_low", "joint_high"]
+
+
+def bar_table(
+    rows: pd.DataFrame, scale: Scale, codes: Sequence[Code], ids: Sequence[str], sources: Sequence[str], codebook: Codebook | None
+) -> pd.DataFrame:
+    """Return what `draw_bars` draws: a row per background, source and option.
+
+    Columns `background_id background source row option_code option share left n joint_share joint_low joint_high`: `row` is
+    the height in rows from the top, `left` the start of the bar (0 is the middle of an ordered scale), `joint_*` the share
+    of `codes` together with its 95% interval.
+    """
+    places = _places(ids, sources, trait_order(ids, codebook))
+    options = pd.DataFrame({OPTION: pd.Series(scale.codes, dtype=rows[OPTION].dtype), "option": scale.labels})
+    shares = rows.reindex(columns=[BACKGROUND, SOURCE, OPTION, SHARE])
+    table = places.merge(options, how="cross").merge(shares, on=[BACKGROUND, SOURCE, OPTION], how="left")
+    joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
+    joint = joint.set_axis([BACKGROUND, SOURCE, *JOINT, N], axis=1)
+    table = table.merge(joint, on=[BACKGROUND, SOURCE], how="left")
+    share = table[SHARE].to_numpy(float).reshape(len(places), len(options))
+    table["left"] = (np.cumsum(share, axis=1) - share - _zero(share, scale)[:, None]).ravel()
+    first = [BACKGROUND, "background", SOURCE, "row", OPTION, "option", SHARE, "left", N]
+    return table[[*first, *(column for column in table if column not in first)]]
+
+
+def _places(ids: Sequence[str], sources: Sequence[str], traits: Sequence[str]) -> pd.DataFrame:
+    """Return the height of every bar: below a heading where a background has several bars."""
+    heading = len(sources) > 1 and len(ids) > 1
+    block = len(sources) + (1.4 if heading else 0.0)
+    rows = [
+        {BACKGROUND: identifier, "background": background_label(identifier, traits), SOURCE: source, "row": b * block + s + heading}
+        for b, identifier in enumerate(ids)
+        for s, source in enumerate(sources)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _zero(share: np.ndarray, scale: Scale) -> np.ndarray:
+    """Return what stands left of the zero line: the lower half of an ordered scale and half of its middle."""
+    if not scale.ordered:
+        return np.zeros(len(share))
+    n_valid = len(scale.valid)
+    middle = share[:, n_valid // 2] / 2 if n_valid % 2 else 0.0
+    return np.asarray(share[:, : n_valid // 2].sum(1) + middle)
+
+
+def draw_bars(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes | None) -> Axes:
+    """Draw the bars of `bar_table`, a panel of joint shares with intervals, and n in the margin."""
+    labels, places, heads = _row_names(table)
+    left = widest(labels) + 12
+    lines = wrap(scale.text, WIDTH - 20, TITLE)
+    columns = _key_columns(scale, WIDTH - left - GAP - DOT_PANEL)
+    key_height = -(-len(scale.codes) // columns) * (TEXT * LINE + 1)
+    joint = wrap(f"{options_label(scale, codes)}, %", DOT_PANEL + 6, SMALL)
+    above = max(key_height, len(joint) * SMALL * LINE) + 10
+    if ax is None:
+        height, top = (max(places) + 1) * ROW, above + len(lines) * TITLE * LINE + 8
+        (ax,) = new_axes(left=left, right=GAP + DOT_PANEL + N_COLUMN, top=top, bottom=30, height=height)
+    _stack(ax, table, scale)
+    label_rows(ax, places, labels, heads)
+    ax.set_ylim(max(places) + 0.6, -0.6)
+    _joint_panel(ax, table, joint)
+    key_above(ax, *_key(scale, columns), up=6, columns=columns)
+    put_above(ax, "\n".join(lines), above, across=-left if ax.figure.axes[0] is ax else 0.0, size=TITLE)
+    return ax
+
+
+def _row_names(table: pd.DataFrame) -> tuple[list[str], list[float], list[bool]]:
+    """Return labels and heights of rows and headings, and which are headings."""
+    bars = table.drop_duplicates("row")
+    several = len(bars[SOURCE].unique()) > 1
+    names = list(bars[SOURCE] if several else bars["background"])
+    labels, places, heads = names, list(bars["row"]), [False] * len(bars)
+    if several and len(bars[BACKGROUND].unique()) > 1:
+        first = bars.drop_duplicates(BACKGROUND)
+        labels, places = [*first["background"], *names], [*(first["row"] - 1), *places]
+        heads = [True] * len(first) + heads
+    return labels, places, heads
+
+
+def _stack(ax: Axes, table: pd.DataFrame, scale: Scale) -> None:
+    ends = table["left"] + table[SHARE]
+    low, high = min(float(table["left"].min()), 0.0), float(ends.max())
+    ax.set_xlim(low - 0.005, high + 0.005)
+    points = ax.bbox.width * 72 / ax.figure.dpi / (high - low)  # a share of 1, in points
+    for code, color in zip(scale.codes, _colors(scale), strict=True):
+        part = table[(table[OPTION] == code) & table[SHARE].notna()]
+        ax.barh(part["row"], part[SHARE], left=part["left"], height=THICK, color=color, edgecolor="white", linewidth=0.7)
+        for y, share, start in part[["row", SHARE, "left"]].to_numpy(float):
+            number = f"{PERCENT * share:.0f}"
+            if share * points >= text_width(number, SMALL) + 4:
+                ax.text(start + share / 2, y, number, ha="center", va="center_baseline", fontsize=SMALL, color=text_on(color))
+    for y in table.loc[table[SHARE].isna(), "row"].unique():
+        ax.text(0, y, "nobody asked", ha="center" if scale.ordered else "left", va="center", fontsize=SMALL, color=MUTED, style="italic")
+    if scale.ordered:
+        ax.axvline(0, color=INK, linewidth=0.8, zorder=4)
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+
+
+def _colors(scale: Scale) -> list[tuple[float, float, float]]:
+    from matplotlib.colors import to_rgb
+
+    colors = option_colors(len(scale.valid), ordered=scale.ordered)
+    return colors + [to_rgb(EXTRA)] * len(scale.extras)
+
+
+def _joint_panel(ax: Axes, table: pd.DataFrame, title: Sequence[str]) -> None:
+    """Draw the joint shares with their intervals right of the bars, and n right of them."""
+    width = ax.bbox.width * 72 / ax.figure.dpi
+    panel = ax.inset_axes((1 + GAP / width, 0, DOT_PANEL / width, 1), sharey=ax)
+    bars = table.drop_duplicates("row")
+    marks = source_marks(list(dict.fromkeys(bars[SOURCE])))
+    for source, mark in marks.items():
+        part = bars[bars[SOURCE] == source]
+        dots(panel, PERCENT * part[JOINT].to_numpy(float), part["row"].to_numpy(float), mark)
+    everything = PERCENT * bars[JOINT].to_numpy(float)
+    panel.set_xlim(*nice_limits(everything, 10, low=0, high=100))
+    panel.grid(axis="x", color=GRID, linewidth=0.6)
+    panel.tick_params(axis="y", labelleft=False)
+    panel.spines["left"].set_visible(False)
+    put_above(panel, "\n".join(title), 6, size=SMALL)
+    if bars[N].notna().any():
+        margin_column(panel, N_COLUMN - 6, bars["row"], [f"{n:,.0f}" for n in bars[N].fillna(0)], head="n")
+    _note(ax, bars)
+
+
+def _note(ax: Axes, bars: pd.DataFrame) -> None:
+    share, low = bars["joint_share"], bars["joint_low"]
+    unknown = [source for source, rows in low.groupby(bars[SOURCE], sort=False) if rows.isna().all() and share[rows.index].notna().any()]
+    without = f"; none known for {', '.join(unknown)}" if unknown else ""
+    put_below(ax, f"Bars: % of answers. Dots: 95% intervals{without}. n: respondents.", 8)
+
+
+def _key(scale: Scale, columns: int) -> tuple[list[Patch], list[str]]:
+    """Return handles and labels, arranged so that the key reads along its rows."""
+    entries = [(Patch(facecolor=color), label) for color, label in zip(_colors(scale), scale.labels, strict=True)]
+    along = [entry for start in range(columns) for entry in entries[start::columns]]
+    return [entry[0] for entry in along], [entry[1] for entry in along]
+
+
+def _key_columns(scale: Scale, width: float) -> int:
+    each = widest(scale.labels) + 2.9 * TEXT
+    total = sum(text_width(label) + 2.9 * TEXT for label in scale.labels)
+    return len(scale.labels) if total <= width else max(1, int(width // each))

@@ -1,0 +1,156 @@
+"""One joint share by background as dots with intervals: compact enough for dozens of backgrounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from surveysim.backgrounds import parse_background_id
+from surveysim.codebook import Code, Codebook
+from surveysim.errors import first_few
+from surveysim.figure_data import Scale, background_label, joint_shares, level_order, options_label, trait_order
+from surveysim.figure_style import (
+    GRID,
+    LINE,
+    PERCENT,
+    STRIPE,
+    TEXT,
+    TITLE,
+    WIDTH,
+    dots,
+    handle,
+    key_above,
+    label_rows,
+    margin_column,
+    new_axes,
+    put_above,
+    put_below,
+    source_marks,
+    widest,
+    wrap,
+)
+from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, SHARE, SOURCE, N
+
+SPREAD, SOURCE_HEIGHT = 0.56, 6.5  # part of a row that its sources take; height of one source in points
+MOST_ROWS, MOST_PANELS = 12, 3  # rows from which the backgrounds are parted into panels; panels beside each other
+N_WIDTH = 27.0  # points of a column of n
+
+
+def dot_table(
+    rows: pd.DataFrame, codes: Sequence[Code], ids: Sequence[str], sources: Sequence[str], codebook: Codebook | None, *, panels: bool
+) -> pd.DataFrame:
+    """Return what `draw_dots` draws: a row per background and source.
+
+    Columns `background_id panel heading background source row y share conf_low conf_high n`: `row` counts from the top of a
+    panel, `y` is the height of the source within the row.
+    """
+    places = _places(ids, codebook, panels=panels)
+    table = places.merge(pd.DataFrame({SOURCE: list(sources)}), how="cross")
+    joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
+    table = table.merge(joint, on=[BACKGROUND, SOURCE], how="left")
+    if N in rows:
+        table[N] = table[N].fillna(0)
+    table.insert(int(table.columns.get_indexer(["row"])[0]) + 1, "y", table["row"] + spread(table[SOURCE], sources))
+    return table
+
+
+def spread(source: pd.Series, sources: Sequence[str]) -> pd.Series:
+    """Return how far from the middle of its row each source stands, in rows."""
+    middle = (len(sources) - 1) / 2
+    step = SPREAD / max(len(sources) - 1, 1)
+    return source.map({name: (place - middle) * step for place, name in enumerate(sources)}).astype(float)
+
+
+def _places(ids: Sequence[str], codebook: Codebook | None, *, panels: bool) -> pd.DataFrame:
+    traits = trait_order(ids, codebook)
+    across = _panel_trait(ids, traits, codebook) if panels else None
+    inner = [trait for trait in traits if trait != across]
+    named = pd.DataFrame({BACKGROUND: list(ids)})
+    named["panel"] = [parse_background_id(name)[across] if across else "" for name in ids]
+    labels = {name: background_label(name, inner[-1:]) for name in ids}
+    headings = {name: background_label(name, inner[:-1]) if len(inner) > 1 else "" for name in ids}
+    keys = list(dict.fromkeys((headings[name], labels[name]) for name in ids))
+    if len({heading for heading, _ in keys}) == len(keys):  # a heading over each single row is none
+        headings, labels = dict.fromkeys(ids, ""), {name: background_label(name, inner) for name in ids}
+        keys = list(dict.fromkeys((headings[name], labels[name]) for name in ids))
+    heights, height, last = {}, 0.0, ""
+    for heading, label in keys:
+        height += 0.85 if heading != last else 0.0
+        heights[heading, label], last, height = height, heading, height + 1
+    named["heading"], named["background"] = named[BACKGROUND].map(headings), named[BACKGROUND].map(labels)
+    return named.assign(row=[heights[headings[name], labels[name]] for name in ids])
+
+
+def _panel_trait(ids: Sequence[str], traits: Sequence[str], codebook: Codebook | None) -> str | None:
+    """Return the trait whose levels become panels: the one of fewest levels, where there are many rows."""
+    sizes = {trait: len(level_order(ids, trait, codebook)) for trait in traits}
+    whole = [trait for trait in traits if all(trait in parse_background_id(name) for name in ids) and 1 < sizes[trait] <= MOST_PANELS]
+    return min(whole, key=sizes.__getitem__) if len(ids) > MOST_ROWS and len(traits) > 1 and whole else None
+
+
+def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes | None) -> Axes:
+    """Draw the dots of `dot_table`, a panel beside the other, n in the margin of each."""
+    marks = source_marks(list(dict.fromkeys(table[SOURCE])))
+    names = list(dict.fromkeys(table["panel"]))
+    groups = same_n(table)
+    head = table[table["heading"] != ""].groupby("heading", sort=False)["row"].min() - 0.9
+    own = table.drop_duplicates("row").sort_values("row")
+    labels, places = [*head.index, *own["background"]], [*head, *own["row"]]
+    left, right = widest(labels) + 12, 8 + N_WIDTH * len(groups)
+    lines = wrap(f"{scale.text}", WIDTH - 20, TITLE)
+    shown = f"% answering {options_label(scale, codes)}"
+    high = 2 * TEXT * LINE + 12
+    if ax is None:
+        height = (table["row"].max() + 1) * (SOURCE_HEIGHT * len(marks) + 3)
+        top = high + (len(lines) + 1) * TITLE * LINE + 6
+        axes = new_axes(left=left, right=right, top=top, bottom=50, height=height, panels=len(names), gap=right + 10)
+        across = -left
+    else:
+        axes, across = [ax], 0.0
+    for panel, name in zip(axes, names, strict=True):
+        part = table[table["panel"] == name]
+        _panel(panel, part, marks, groups)
+        label_rows(panel, places, labels, [True] * len(head) + [False] * len(own))
+        panel.tick_params(axis="y", labelleft=panel is axes[0])
+        put_above(panel, name, 5, size=TEXT, bold=True)
+    key_above(axes[0], [handle(mark) for mark in marks.values()], list(marks), high - TEXT * LINE, across=across)
+    put_above(axes[0], shown, high + 8, across=across, size=TEXT, bold=True)
+    put_above(axes[0], "\n".join(lines), high + TITLE * LINE + 8, across=across, size=TITLE)
+    put_below(axes[0], f"{interval_note(table)} n: respondents.", 24, across=across)
+    return axes[0]
+
+
+def _panel(ax: Axes, part: pd.DataFrame, marks: dict, groups: list[list[str]]) -> None:
+    bottom = part["row"].max() + 0.7
+    for row in sorted(part["row"].unique()):
+        ax.axhspan(row - 0.45, row + 0.45, color=STRIPE, linewidth=0, zorder=0)
+    for source, mark in marks.items():
+        own = part[part[SOURCE] == source]
+        dots(ax, PERCENT * own[[SHARE, CONF_LOW, CONF_HIGH]].to_numpy(float), own["y"].to_numpy(float), mark, size=4.0)
+    ax.set_xlim(-1, 101)
+    ax.set_xticks(range(0, 101, 20))
+    ax.set_ylim(bottom, -0.7)
+    ax.grid(axis="x", color=GRID, linewidth=0.6)
+    for place, group in enumerate(groups):
+        own = part[part[SOURCE] == group[0]]
+        texts = [f"{n:,.0f}" for n in own[N]]
+        margin_column(
+            ax, 4 + N_WIDTH * (place + 1), own["row"], texts, head="n" if not place else "", marks=[marks[name] for name in group]
+        )
+
+
+def interval_note(table: pd.DataFrame) -> str:
+    """Say what the lines are, and which sources have none."""
+    bare = [str(name) for name, own in table.groupby(SOURCE, sort=False) if own[CONF_LOW].isna().all() and own[SHARE].notna().any()]
+    return f"Lines: 95% intervals{f'; none known for {first_few(bare)}' if bare else ''}."
+
+
+def same_n(table: pd.DataFrame) -> list[list[str]]:
+    """Group the sources whose n are the same in every background: one column of n serves them all."""
+    groups: dict[tuple[float, ...], list[str]] = {}
+    for source, own in table.groupby(SOURCE, sort=False):
+        if own[N].notna().any():
+            groups.setdefault(tuple(own[N].to_numpy(float)), []).append(str(source))
+    return list(groups.values())
