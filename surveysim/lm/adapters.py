@@ -13,8 +13,8 @@ No row of a respondent is among them.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,22 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
-from surveysim.errors import ModelError
+from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone
 from surveysim.lm.loading import RECIPE_FILE, load_backbone
+from surveysim.lm.model_files import file_sha256
 from surveysim.lm.option_model import OptionModel, require_aligned
 from surveysim.lm.readout import QuestionHead, Readout
 from surveysim.prompts import PromptTemplate
 
 ADAPTER_FILE, HEADS_FILE = "adapter_model.safetensors", "question_heads.safetensors"
+TENSOR_FILES = (ADAPTER_FILE, HEADS_FILE)
+OWN_FILES = frozenset({*TENSOR_FILES, "adapter_config.json", RECIPE_FILE})
 PREFIX = "base_model.model."  # how PEFT names the wrapped model's parameters
 RECIPE_FORMAT = 1
+NEEDED = ("base_model", "base_digest", "template", "token_ids")  # what a recipe must say for the model to be loaded
 
 
 def save_model(model: OptionModel, folder: str | Path) -> Path:
@@ -45,34 +50,70 @@ def save_model(model: OptionModel, folder: str | Path) -> Path:
     ----------
     model : OptionModel
     folder : str or Path
-        New, or a folder saved before, which is replaced.
+        New, empty, or a folder saved before, which is replaced.
 
     Raises
     ------
     ModelError
-        If the model is not aligned, or the folder holds something else.
+        If the model is not aligned, the folder holds something else, or it cannot be written.
     """
     readout = require_aligned(model, "saving")
     target = Path(folder)
-    if target.exists() and not (target / RECIPE_FILE).is_file():
-        raise ModelError(f"{str(target)!r} exists and is no saved model; choose another folder")
+    _refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    place = target.parent / f".{target.name}-{secrets.token_hex(4)}"
     try:
+        place.mkdir()
         _write(model, readout, place)
-        if target.exists():
-            shutil.rmtree(target)
-        place.rename(target)
+        _swap(place, target)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"model folder {str(target)!r} cannot be written ({error}); nothing was changed") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return target
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Refuse to replace anything but an empty folder or a saved model and nothing else."""
+    if not target.exists():
+        return
+    found = sorted(item.name for item in target.iterdir()) if target.is_dir() else []
+    if not target.is_dir() or (found and RECIPE_FILE not in found):
+        raise ModelError(f"{str(target)!r} exists and is no saved model; choose another folder")
+    foreign = [name for name in found if name not in OWN_FILES]
+    if foreign:
+        raise ModelError(
+            f"{str(target)!r} holds a saved model and {first_few(foreign)} too, which saving would delete; choose another folder"
+        )
+
+
+def _swap(place: Path, target: Path) -> None:
+    """Put a finished folder in the place of the target; the old one goes last."""
+    old = place.with_name(f"{place.name}-old")
+    if target.exists():
+        target.rename(old)
+    try:
+        place.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(model: OptionModel, readout: Readout, place: Path) -> None:
     save_file(_adapter_tensors(model.backbone, readout), place / ADAPTER_FILE, metadata={"format": "pt"})
     save_file({name: value.detach().cpu().contiguous() for name, value in readout.questions.state_dict().items()}, place / HEADS_FILE)
     _adapter_config(model.backbone, readout).save_pretrained(str(place))
-    recipe = {"format": RECIPE_FORMAT, **model.recipe, "token_ids": readout.token_ids, "question_heads": HEADS_FILE}
+    base = model.backbone.name
+    recipe = {
+        "format": RECIPE_FORMAT,
+        **model.recipe,
+        "base_model": str(Path(base).resolve()) if Path(base).is_dir() else base,  # found again from another working folder
+        "token_ids": readout.token_ids,
+        "question_heads": HEADS_FILE,
+        "sha256": {name: file_sha256(place / name) for name in TENSOR_FILES},
+    }
     (place / RECIPE_FILE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
@@ -83,7 +124,9 @@ def _module_name(backbone: Backbone, module: nn.Module) -> str:
 def _vehicle(backbone: Backbone) -> str:
     """Name of a linear module below the last layer: LoRA must target one, and there its update is zero."""
     layer = backbone.layers[-2]
-    return next(f"{_module_name(backbone, layer)}.{name}" for name, module in layer.named_modules() if isinstance(module, nn.Linear))
+    return next(
+        f"{_module_name(backbone, layer)}.{name}" for name, module in layer.named_modules() if isinstance(module, (nn.Linear, Conv1D))
+    )
 
 
 def _adapter_config(backbone: Backbone, readout: Readout) -> Any:
@@ -103,12 +146,13 @@ def _adapter_config(backbone: Backbone, readout: Readout) -> Any:
 def _adapter_tensors(backbone: Backbone, readout: Readout) -> dict[str, Tensor]:
     layer, norm, head = (PREFIX + _module_name(backbone, part) for part in (backbone.layers[-1], backbone.norm, backbone.head))
     vehicle = _vehicle(backbone)
-    linear = backbone.model.get_submodule(vehicle)
+    linear: Any = backbone.model.get_submodule(vehicle)
+    size_out, size_in = reversed(linear.weight.shape) if isinstance(linear, Conv1D) else linear.weight.shape
     tensors = {f"{layer}.{name}": value for name, value in readout.layer.state_dict().items()}
     tensors |= {f"{norm}.{name}": value for name, value in readout.norm.state_dict().items()}
     tensors[f"{head}.token_adapter.trainable_tokens_delta"] = readout.rows
-    tensors[f"{PREFIX}{vehicle}.lora_A.weight"] = torch.zeros(1, linear.in_features)
-    tensors[f"{PREFIX}{vehicle}.lora_B.weight"] = torch.zeros(linear.out_features, 1)
+    tensors[f"{PREFIX}{vehicle}.lora_A.weight"] = torch.zeros(1, size_in)
+    tensors[f"{PREFIX}{vehicle}.lora_B.weight"] = torch.zeros(size_out, 1)
     return {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
 
 
@@ -118,9 +162,14 @@ def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Op
     Raises
     ------
     ModelError
-        If the recipe or a file is missing or unreadable, or the base model's weights are not those it was trained on.
+        If the recipe or a file is missing or damaged, or the base model's weights are not those it was trained on.
     """
     recipe = _read_recipe(folder)
+    try:
+        template = PromptTemplate(**recipe["template"])
+        adapter, heads = (_checked_tensors(folder / name, recipe) for name in TENSOR_FILES)
+    except (OSError, SafetensorError, TypeError) as error:
+        raise _damaged(folder, error) from error
     backbone = load_backbone(recipe["base_model"], device=device, dtype=dtype)
     if backbone.digest != recipe["base_digest"]:
         raise ModelError(
@@ -129,12 +178,23 @@ def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Op
         )
     readout = Readout(backbone, recipe["token_ids"])
     try:
-        _fill(readout, backbone, load_file(folder / ADAPTER_FILE), load_file(folder / HEADS_FILE))
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise ModelError(f"model folder {str(folder)!r} is damaged ({type(error).__name__}: {error}); save the model again") from error
-    kept = {name: value for name, value in recipe.items() if name not in ("format", "token_ids", "question_heads")}
-    model = OptionModel(backbone, PromptTemplate(**recipe["template"]), readout.eval(), kept)
+        _fill(readout, backbone, adapter, heads)
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise _damaged(folder, error) from error
+    kept = {name: value for name, value in recipe.items() if name not in ("format", "token_ids", "question_heads", "sha256")}
+    model = OptionModel(backbone, template, readout.eval(), kept)
     return replace(model, readout=readout.to(backbone.device))
+
+
+def _checked_tensors(path: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
+    expected = recipe.get("sha256", {}).get(path.name)
+    if expected is not None and file_sha256(path) != expected:
+        raise SafetensorError(f"{path.name} is not the file that was saved: its SHA-256 differs from the recipe's")
+    return load_file(path)
+
+
+def _damaged(folder: Path, error: Exception) -> ModelError:
+    return ModelError(f"model folder {str(folder)!r} is damaged ({type(error).__name__}: {error}); save the model again")
 
 
 def _read_recipe(folder: Path) -> dict[str, Any]:
@@ -144,11 +204,16 @@ def _read_recipe(folder: Path) -> dict[str, Any]:
             f"model folder {str(folder)!r} has no recipe ({RECIPE_FILE}), so its prompt and codebook are unknown; "
             "load it with peft, or save it again with OptionModel.save"
         )
-    recipe = json.loads(path.read_text(encoding="utf-8"))
-    if recipe.get("format") != RECIPE_FORMAT:
-        raise ModelError(
-            f"{path.name} has format {recipe.get('format')!r}, this version reads {RECIPE_FORMAT}; install the version that wrote it"
-        )
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    found = recipe.get("format") if isinstance(recipe, dict) else None
+    if found != RECIPE_FORMAT:
+        raise ModelError(f"{path.name} has format {found!r}, this version reads {RECIPE_FORMAT}; install the version that wrote it")
+    absent = [name for name in NEEDED if name not in recipe]
+    if absent:
+        raise ModelError(f"recipe {str(path)!r} lacks {first_few(absent)}; save the model again")
     return recipe
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from surveysim.errors import ModelError, nearest
+from surveysim.errors import ModelError, first_few, nearest
 from surveysim.lm.backbone import Backbone
 from surveysim.lm.model_files import DEFAULT_MODEL, fetch_model, weights_digest
 from surveysim.lm.option_model import OptionModel
@@ -49,13 +49,19 @@ def load_model(
     Raises
     ------
     ModelError
-        If the model is nowhere to be had, the device or number type does not exist, or a saved folder lacks its recipe.
+        If the model is nowhere to be had or its files are damaged, the device or number type does not exist, a saved folder lacks
+        its recipe, or `scoring` contradicts `template` or the saved model.
+    PromptError
+        If `scoring` is unknown.
     """
     folder = Path(name)
     if folder.is_dir() and ((folder / "adapter_config.json").is_file() or (folder / RECIPE_FILE).is_file()):
         from surveysim.lm.adapters import load_saved
 
-        return load_saved(folder, device=device, dtype=dtype)
+        saved = load_saved(folder, device=device, dtype=dtype)
+        if template not in (None, saved.template) or scoring not in (None, saved.template.scoring):
+            raise ModelError(f"model folder {str(folder)!r} was aligned with its own prompt template; leave scoring= and template= out")
+        return saved
     chosen = template or PromptTemplate(scoring=scoring or "letters")
     if template is not None and scoring not in (None, template.scoring):
         raise ModelError(f"scoring={scoring!r} contradicts the template's {template.scoring!r}; give one of them")
@@ -68,20 +74,37 @@ def load_backbone(name: str | Path, *, device: str = "auto", dtype: str = "auto"
     Raises
     ------
     ModelError
-        If the model is nowhere to be had, its layers are not recognised, or the device or number type does not exist.
+        If the model is nowhere to be had, its files are damaged, its layers are not recognised, or the device or number type does
+        not exist.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     place = _device(device)
     number = _dtype(dtype)
     folder = fetch_model(str(name))
-    with _quiet_transformers():
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number)
-        model = model.to(place).eval().requires_grad_(False)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    backbone = Backbone(model, tokenizer, str(name), weights_digest(folder))
+    model, tokenizer = _read_model(folder, number)
+    backbone = Backbone(model.to(place).eval().requires_grad_(False), tokenizer, str(name), weights_digest(folder))
     _ = backbone.layers, backbone.norm, backbone.head  # an unknown architecture is refused here, not an hour later
     return backbone
+
+
+def _read_model(folder: Path, number: torch.dtype) -> tuple[Any, Any]:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with _quiet_transformers():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number, output_loading_info=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        why = f"{type(error).__name__}: {str(error).strip()[:300]}"
+        raise ModelError(
+            f"the model in {str(folder)!r} cannot be loaded ({why}); delete the folder if surveysim fetched it, else save model and "
+            "tokenizer again with save_pretrained()"
+        ) from error
+    model, found = loaded
+    absent = sorted(found["missing_keys"])  # transformers would leave these at random
+    if absent:
+        raise ModelError(f"the model in {str(folder)!r} lacks weights {first_few(absent)}; save it again with save_pretrained()")
+    return model, tokenizer
 
 
 def _device(device: str) -> torch.device:
