@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,33 @@ Table = tuple[pd.DataFrame, Any]  # a frame, and pyreadstat's metadata
 Decoded = tuple[pd.DataFrame, Any, list[str]]  # the same, and notes
 
 
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A file, how pyreadstat reads it, the encodings to try in turn (None: the declared one), and missing codes found elsewhere."""
+
+    path: Path
+    read: Callable[..., Table]
+    encodings: tuple[str | None, ...] = (None, "utf-8")
+    missing: Mapping[str, tuple[tuple[Code, Code], ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
 def read_spss(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
     """Read a .sav or .zsav file; codes declared missing stay codes."""
     import pyreadstat
 
-    return _read(path, wanted, encoding, lambda **options: pyreadstat.read_sav(str(path), user_missing=True, **options))
+    return _read(_Source(path, lambda **options: pyreadstat.read_sav(str(path), user_missing=True, **options)), wanted, encoding)
 
 
 def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
-    """Read a .dta file; tagged missing values become the codes ``".a"`` to ``".z"``."""
+    """Read a .dta file; tagged missing values become the codes ``".a"`` to ``".z"``.
+
+    Formats before 118 declare no encoding. Windows-1252 is implied, but UTF-8 is met too, and is tried first: other text
+    hardly ever happens to be UTF-8.
+    """
     import pyreadstat
 
     def reader(**options: Any) -> Table:
@@ -35,7 +54,10 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
         tagged = {name: _tagged(frame[name]) for name, letters in meta.missing_user_values.items() if letters}
         return frame.assign(**tagged), meta
 
-    return _read(path, wanted, encoding, reader)
+    with path.open("rb") as stream:
+        start = stream.read(60)
+    old = not start.startswith(b"<stata_dta>") or b"<release>117" in start
+    return _read(_Source(path, reader, ("utf-8", None) if old else (None, "utf-8")), wanted, encoding)
 
 
 def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -47,19 +69,17 @@ def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> Ra
     if encoding is not None:
         raise ReadError(f"{path.name}: the encoding of a portable file cannot be chosen; leave out encoding={encoding!r}")
     try:
-        content, declared = lift_missing(path.read_bytes())
+        content, missing = lift_missing(path.read_bytes())
     except ValueError as error:
         raise ReadError(f"{path.name} is no SPSS portable file that can be followed: {error}; save it as .sav") from error
-    return _read(path, wanted, None, lambda encoding=None, **options: pyreadstat.read_por(io.BytesIO(content), **options), declared)
+
+    def reader(encoding: str | None = None, **options: Any) -> Table:
+        return pyreadstat.read_por(io.BytesIO(content), **options)
+
+    return _read(_Source(path, reader, (None,), missing), wanted, None)
 
 
-def _read(
-    path: Path,
-    wanted: Wanted | None,
-    encoding: str | None,
-    reader: Callable[..., Table],
-    declared: Mapping[str, tuple[tuple[Code, Code], ...]] | None = None,
-) -> RawFile:
+def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFile:
     """Read by the spellings that releases use; where a required name is not among them, look through all names."""
     import pyreadstat
 
@@ -68,52 +88,55 @@ def _read(
     known: tuple[str, ...] = ()
     try:
         if wanted is not None and columns is None:
-            known, columns = _look_up(wanted, reader, encoding, path.name)
-        frame, meta, notes = _decoded(path.name, reader, encoding, columns)
+            known, columns = _look_up(source, wanted, encoding)
+        frame, meta, notes = _decoded(source, encoding, columns)
         if wanted is not None and not known and wanted.lacking(frame.columns):
-            known, columns = _look_up(wanted, reader, encoding, path.name)
+            known, columns = _look_up(source, wanted, encoding)
             if set(columns) != set(frame.columns):
-                frame, meta, notes = _decoded(path.name, reader, encoding, columns)
-    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError) as error:
-        if isinstance(error, ReadError):
-            raise
+                frame, meta, notes = _decoded(source, encoding, columns)
+    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError) as error:
         raise ReadError(
-            f"{path.name} cannot be read to its end ({error}); it is truncated, damaged or of a kind unknown here "
-            f"({path.stat().st_size:,} bytes): download it again"
+            f"{source.name} cannot be read to its end ({error}); it is truncated, damaged or of a kind unknown here "
+            f"({source.path.stat().st_size:,} bytes): download it again"
         ) from error
-    refuse_case_twins(frame.columns, path.name)
+    refuse_case_twins(frame.columns, source.name)
+    _check_complete(source, frame, meta)
+    variables = {name: _variable(name, meta, source.missing) for name in frame.columns}
+    return RawFile(frame, variables, source.name, (*notes, *_lost_labels(source.name, meta)), known)
+
+
+def _check_complete(source: _Source, frame: pd.DataFrame, meta: Any) -> None:
     if frame.columns.size and meta.number_rows is not None and meta.number_rows >= 0 and len(frame) != meta.number_rows:
         raise ReadError(
-            f"{path.name} announces {meta.number_rows:,} respondents and holds {len(frame):,}; it is truncated: download it again"
+            f"{source.name} announces {meta.number_rows:,} respondents and holds {len(frame):,}; it is truncated: download it again"
         )
-    ranges = {name: tuple((item["lo"], item["hi"]) for item in items) for name, items in meta.missing_ranges.items()}
-    variables = {name: _variable(name, meta, {**ranges, **(declared or {})}) for name in frame.columns}
-    return RawFile(frame, variables, path.name, (*notes, *_lost_labels(path.name, meta)), known)
 
 
-def _look_up(wanted: Wanted, reader: Callable[..., Table], encoding: str | None, source: str) -> tuple[tuple[str, ...], list[str]]:
-    _, meta, _ = _decoded(source, lambda **options: reader(metadataonly=True, **options), encoding, None)
-    return tuple(meta.column_names), wanted.pick(meta.column_names, source)
+def _look_up(source: _Source, wanted: Wanted, encoding: str | None) -> tuple[tuple[str, ...], list[str]]:
+    names_only = replace(source, read=lambda **options: source.read(metadataonly=True, **options))
+    _, meta, _ = _decoded(names_only, encoding, None)
+    return tuple(meta.column_names), wanted.pick(meta.column_names, source.name)
 
 
-def _decoded(source: str, reader: Callable[..., Table], encoding: str | None, columns: list[str] | None) -> Decoded:
-    """Read; where text is not in the encoding declared (or asked for), read it byte by byte and decode it here."""
+def _decoded(source: _Source, encoding: str | None, columns: list[str] | None) -> Decoded:
+    """Read; where text is in none of the likely encodings (or not in that asked for), read it byte by byte and decode it here."""
     import pyreadstat
 
-    for attempt in [encoding] if encoding else [None, "utf-8"]:
+    for attempt in (encoding,) if encoding else source.encodings:
         try:
-            frame, meta = reader(encoding=attempt, usecols=columns, disable_datetime_conversion=True)
+            frame, meta = source.read(encoding=attempt, usecols=columns, disable_datetime_conversion=True)
         except pyreadstat.ReadstatError as error:
             if "encoding" not in str(error) and "character set" not in str(error):
                 raise
             continue
-        if attempt != encoding:
-            return frame, meta, [_other_encoding(source, "utf-8")]
-        return frame, meta, [] if encoding else _mend(frame, meta, source)
-    frame, meta = reader(encoding=BYTEWISE, usecols=columns, disable_datetime_conversion=True)
+        if attempt is None:
+            return frame, meta, _mend(frame, meta, source.name)
+        unusual = encoding is None and (source.encodings[0] is None or bool(_texts(frame, meta, "utf-8")))
+        return frame, meta, [_other_encoding(source.name, attempt)] if unusual else []
+    frame, meta = source.read(encoding=BYTEWISE, usecols=columns, disable_datetime_conversion=True)
     target = encoding or guess_encoding(_texts(frame, meta, BYTEWISE))
-    _redecode(frame, meta, BYTEWISE, target, source)
-    return frame, meta, [] if encoding else [_other_encoding(source, target)]
+    _redecode(frame, meta, BYTEWISE, target, source.name)
+    return frame, meta, [] if encoding else [_other_encoding(source.name, target)]
 
 
 def _mend(frame: pd.DataFrame, meta: Any, source: str) -> list[str]:
@@ -171,14 +194,14 @@ def _tagged(values: pd.Series) -> pd.Categorical:
 
 
 def _variable(name: str, meta: Any, missing: Mapping[str, tuple[tuple[Code, Code], ...]]) -> Variable:
-    tagged = [f".{letter}" for letter in meta.missing_user_values.get(name, ())]
     text = meta.readstat_variable_types.get(name) == "string"
     labels = {
         f".{code}" if isinstance(code, str) and not text else code: label
         for code, label in meta.variable_value_labels.get(name, {}).items()
     }
-    declared = (*missing.get(name, ()), *((tag, tag) for tag in tagged))
-    return Variable(meta.column_names_to_labels.get(name) or "", labels, declared)
+    ranges = [(item["lo"], item["hi"]) for item in meta.missing_ranges.get(name, ())]
+    tags = [(f".{letter}", f".{letter}") for letter in meta.missing_user_values.get(name, ())]
+    return Variable(meta.column_names_to_labels.get(name) or "", labels, (*ranges, *tags, *missing.get(name, ())))
 
 
 def _lost_labels(source: str, meta: Any) -> list[str]:

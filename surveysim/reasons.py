@@ -17,6 +17,7 @@ from surveysim.delimited import EMPTY_WORDS
 from surveysim.questions import MISSING_REASONS, Code
 from surveysim.rawfile import Variable
 
+_REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
 
 _PATTERNS = {
@@ -86,7 +87,7 @@ class States:
 def as_reasons(cells: np.ndarray, empty: str) -> pd.Categorical:
     """Return each cell's reason: missing where its state is `VALID`, `empty` where it is `EMPTY`."""
     codes = np.where(cells == EMPTY, MISSING_REASONS.index(empty), cells)
-    return pd.Categorical.from_codes(codes, categories=list(MISSING_REASONS))
+    return pd.Categorical.from_codes(codes, dtype=_REASONS)
 
 
 def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
@@ -121,7 +122,8 @@ def distinct_codes(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the place of each cell's value among the distinct ones (-1 where empty), and these as an object array."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.cat.codes.to_numpy(), np.array(list(values.cat.categories), dtype=object)
-    positions, uniques = pd.factorize(values, use_na_sentinel=True)
+    plain = values.to_numpy() if isinstance(values.dtype, np.dtype) else values
+    positions, uniques = pd.factorize(plain, use_na_sentinel=True)
     return positions, np.array(list(uniques), dtype=object)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -119,6 +120,7 @@ def _spell(clashes: Mapping[Code, Code], variable: Variable, source: str, codebo
     return f"{source} labels {said}"
 
 
+@lru_cache(maxsize=4096)
 def _plain(label: str) -> str:
     """Fold case, and leave off a leading code and punctuation: "1. Agree strongly" is "agree strongly"."""
     words = re.sub(r"^\s*-?\d+\s*[.):]\s*", "", label.casefold())
