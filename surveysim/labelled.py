@@ -76,7 +76,11 @@ def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> Ra
     def reader(encoding: str | None = None, **options: Any) -> Table:
         return pyreadstat.read_por(io.BytesIO(content), **options)
 
-    return _read(_Source(path, reader, (None,), missing), wanted, None)
+    raw = _read(_Source(path, reader, (None,), missing), wanted, None)
+    if content.isascii():
+        return raw
+    note = f"{path.name}: letters beyond ASCII cannot be read from a portable file and stand as \ufffd; save it as .sav to keep them"
+    return replace(raw, notes=(*raw.notes, note))
 
 
 def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFile:

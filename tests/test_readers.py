@@ -241,6 +241,15 @@ def test_codes_that_a_portable_file_declares_missing_are_kept(records: str, miss
     assert [reason for reason in told(ss.read_survey(path, book, traits=[])) if reason] == ["refused", "other"]
 
 
+def test_letters_that_a_portable_file_cannot_give_are_told(tmp_path: Path) -> None:
+    path = synthetic.write_portable(tmp_path / "x.por", records="87/")
+    assert read_columns(path).notes == ()
+    path.write_bytes(path.read_bytes().replace(b"Refusal", "Réfusal".encode("latin-1")))
+    raw = read_columns(path)
+    assert raw.frame.TRUST.tolist() == synthetic.ANSWERS
+    assert any("letters beyond ASCII cannot be read from a portable file" in note for note in raw.notes)
+
+
 @given(st.integers(-(10**6), 10**6))
 def test_whole_numbers_to_base_30(number: int) -> None:
     digits, rest = "", abs(number)
