@@ -43,6 +43,8 @@ _PUBLIC = {
     "lm.losses": ["LOSSES"],
     "plotting": ["plot_distributions", "plot_shifts"],
     "score_figures": ["plot_scores"],
+    "saving_figure": ["plot_data_saved"],
+    "survey_figures": ["plot_official", "plot_weights"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

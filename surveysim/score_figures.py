@@ -146,7 +146,7 @@ def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Ax
     ax.grid(axis="x", color=GRID, linewidth=0.6)
     ax.set_xlabel("distance from the truth: 0 is perfect", fontsize=SMALL)
     _draw_floor(ax, table.attrs["floor"])
-    put_above(ax, f"{METRIC_NAMES.get(metric, metric)}, 95% interval", 26, across=across, bold=True)
+    put_above(ax, f"{METRIC_NAMES.get(metric, metric)}", 26, across=across, bold=True)
     if "n_questions" in table:
         put_below(ax, f"Mean over {table['n_questions'].max()} questions; lines: 95% intervals over questions.", 32, across=across)
     return ax

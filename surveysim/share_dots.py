@@ -104,7 +104,7 @@ def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
     high = 2 * TEXT * LINE + 12
     if ax is None:
         height = (table["row"].max() + 1) * (SOURCE_HEIGHT * len(marks) + 3)
-        top = high + (len(lines) + 1) * TITLE * LINE + 6
+        top = high + (len(lines) + 1) * TITLE * LINE + 14
         axes = new_axes(left=left, right=right, top=top, bottom=50, height=height, panels=len(names), gap=right + 10)
         across = -left
     else:

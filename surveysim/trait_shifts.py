@@ -139,7 +139,7 @@ def draw_shifts(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], trait:
     high = 2 * TEXT * LINE + 16
     across = 0.0
     if ax is None:
-        height, top = len(levels) * (SOURCE_HEIGHT * len(marks) + 6), high + (len(lines) + 1) * TITLE * LINE + 8
+        height, top = len(levels) * (SOURCE_HEIGHT * len(marks) + 6), high + (len(lines) + 1) * TITLE * LINE + 14
         (ax,) = new_axes(left=left, right=right, top=top, bottom=56, height=height)
         across = -left
     _axis(ax, table)

@@ -1,0 +1,237 @@
+"""The figure of data saved: error against the number of respondents, and how many a reference method needs for the same error."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from surveysim.errors import TableError, first_few, nearest
+from surveysim.figure_style import (
+    ACCENT,
+    GRID,
+    INK,
+    MINUS,
+    PERCENT,
+    SMALL,
+    TEXT,
+    WIDTH,
+    Mark,
+    marker_properties,
+    new_axes,
+    paper_style,
+    put_above,
+    put_below,
+    widest,
+)
+from surveysim.intervals import mean_intervals
+from surveysim.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, SOURCE, N, require_columns
+from surveysim.score_figures import METRIC_NAMES, Floor, floor_of, of_metric
+from surveysim.summaries import data_saved
+
+READ, FLOOR = "read", "floor"  # attrs of the frame that is drawn
+_REFERENCE = Mark(INK, "D", False)
+_OTHERS = (Mark("#767676", "o", False), Mark("#767676", "^", True), Mark("#a5a5a5", "v", True), Mark("#8c8c8c", "P", True))
+
+
+def plot_data_saved(
+    curve: pd.DataFrame,
+    *,
+    method: str,
+    reference: str,
+    n: float | None = None,
+    metric: str | None = None,
+    floor: Floor = None,
+    ax: Axes | None = None,
+    draw: bool = True,
+) -> Axes | pd.DataFrame:
+    """Draw error against sample size for every method, and how many respondents a reference needs for the same error.
+
+    The horizontal line starts at the method's error at `n` and ends where the reference's curve reaches it: see `data_saved`.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Columns `source`, `n` (respondents) and `estimate` (error): a row per source and n, with `conf_low` and `conf_high`
+        where known, or several rows (seeds), which are averaged with a 95% t interval.
+    method, reference : str
+        Sources: whose saving is read off, against whose curve.
+    n : float, optional
+        Sample size of the method at which to read; default the smallest at which the saving is exact, else the smallest.
+    metric : str, optional
+        Which `metric` of the curve to draw, where it holds several.
+    floor : float or DataFrame, optional
+        As in `plot_scores`.
+    ax : Axes, optional
+        Default a new figure, 7 inches wide.
+    draw : bool
+        False returns the frame and draws nothing.
+
+    Returns
+    -------
+    Axes or DataFrame
+        Or the frame: `source n estimate conf_low conf_high`, and for the method `n_needed data_saved bound`; ``attrs["read"]``
+        is the n that is read off, ``attrs["floor"]`` the noise floor.
+
+    Raises
+    ------
+    TableError
+        If a column, a source or the n is absent, or the curve holds several metrics and none is chosen.
+    EvaluationError
+        If the reference has fewer than two sizes, or an n is not positive or an error missing.
+
+    Examples
+    --------
+    >>> import pandas as pd, surveysim as ss
+    >>> sizes, errors = [100, 400, 1600, 100, 400], [0.12, 0.06, 0.03, 0.06, 0.04]
+    >>> curve = pd.DataFrame({"source": ["raw"] * 3 + ["dsa"] * 2, "n": sizes, "estimate": errors})
+    >>> frame = ss.plot_data_saved(curve, method="dsa", reference="raw", draw=False)
+    >>> frame.loc[frame.source == "dsa", "data_saved"].round(2).tolist()
+    [0.75, 0.64]
+    """
+    curve, shown = _chosen(curve, method, reference, metric)
+    points = _points(curve)
+    saved = data_saved(curve[curve[SOURCE] == reference], points.loc[points[SOURCE] == method, [SOURCE, N, ESTIMATE]])
+    points = points.merge(saved.drop(columns=ESTIMATE), on=[SOURCE, N], how="left")
+    points.attrs |= {READ: _read_at(saved, n), FLOOR: floor_of(floor, shown)}
+    if not draw:
+        return points
+    with paper_style():
+        return _draw(points, method, reference, shown, ax)
+
+
+def _chosen(curve: pd.DataFrame, method: str, reference: str, metric: str | None) -> tuple[pd.DataFrame, str]:
+    """Return the rows of one metric, and its name."""
+    require_columns(curve, [SOURCE, N, ESTIMATE], "curve")
+    for argument, name in (("method", method), ("reference", reference)):
+        if name not in set(curve[SOURCE]):
+            raise TableError(f"{argument}: curve has no source {name!r}; {nearest(str(name), map(str, curve[SOURCE].unique()))}")
+    if METRIC not in curve:
+        return curve, metric or "wasserstein"
+    found = list(map(str, curve[METRIC].unique()))
+    if metric is None and len(found) > 1:
+        raise TableError(f"curve holds several metrics, {first_few(found)}; choose one with metric=")
+    shown = metric or found[0]
+    return of_metric(curve, shown, "curve"), shown
+
+
+def _points(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per source and n: its own interval where it is a single row, else mean and t interval of its rows."""
+    points = curve.groupby([SOURCE, N], sort=False)[ESTIMATE].agg(["mean", "std", "size"]).reset_index()
+    size, mean = points["size"].to_numpy(float), points["mean"].to_numpy(float)
+    low, high = mean_intervals(mean, points["std"].to_numpy(float) / np.sqrt(size), size - 1)
+    points = points.assign(**{ESTIMATE: mean, CONF_LOW: low, CONF_HIGH: high})
+    if CONF_LOW in curve and CONF_HIGH in curve and (size == 1).all():
+        points = points.drop(columns=[CONF_LOW, CONF_HIGH]).merge(curve[[SOURCE, N, CONF_LOW, CONF_HIGH]], on=[SOURCE, N])
+    order = {name: place for place, name in enumerate(dict.fromkeys(curve[SOURCE]))}
+    points = points.assign(_place=points[SOURCE].map(order)).sort_values(["_place", N])
+    return points[[SOURCE, N, ESTIMATE, CONF_LOW, CONF_HIGH]].reset_index(drop=True)
+
+
+def _read_at(saved: pd.DataFrame, n: float | None) -> float:
+    sizes = saved[N].to_numpy(float)
+    if n is not None:
+        if n not in sizes:
+            raise TableError(f"n: the method has no error at n = {n:g}; it has one at {first_few([f'{size:g}' for size in sizes], 10)}")
+        return float(n)
+    exact = sizes[(saved["bound"] == "exact").to_numpy()]
+    return float(exact.min() if len(exact) else sizes.min())
+
+
+def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Axes | None) -> Axes:
+    names, across = list(dict.fromkeys(points[SOURCE])), 0.0
+    if ax is None:
+        (ax,) = new_axes(left=34, right=widest(map(str, names)) + 16, top=30, bottom=54, height=0.52 * WIDTH)
+        across = -34.0
+    others = iter(_OTHERS * len(names))
+    marks = {name: ACCENT if name == method else _REFERENCE if name == reference else next(others) for name in names}
+    for name, mark in marks.items():
+        own = points[points[SOURCE] == name]
+        strong = name in (method, reference)
+        ax.plot(own[N], own[ESTIMATE], color=mark.color, linewidth=1.5 if strong else 1.0, zorder=3, **marker_properties(mark))
+        ax.vlines(own[N], own[CONF_LOW], own[CONF_HIGH], color=mark.color, linewidth=0.9, zorder=2)
+    _axes_of_sizes(ax, points)
+    _name_lines(ax, points, marks, method)
+    _annotate_saving(ax, points, method, reference)
+    _floor_line(ax, points.attrs[FLOOR])
+    put_above(ax, METRIC_NAMES.get(metric, metric), 12, across=across, bold=True)
+    intervals = "Vertical lines: 95% intervals. " if points[CONF_LOW].notna().any() else "No intervals known. "
+    put_below(ax, f"{intervals}Data saved: 1 {MINUS} n / n needed by {reference}.", 38, across=across)
+    return ax
+
+
+def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
+    sizes = np.sort(points[N].unique())
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
+    ax.set_xlim(sizes.min() * 0.87, sizes.max() * 1.08)
+    ax.set_ylim(0, 1.05 * np.nanmax(points[[ESTIMATE, CONF_HIGH]].to_numpy(float)))
+    ax.set_xlabel("respondents (log scale)")
+    ax.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: str) -> None:
+    """Name every line at its right end, names pushed apart where they would overlap."""
+    last = points.sort_values(N, kind="stable").drop_duplicates(SOURCE, keep="last").sort_values(ESTIMATE)
+    per_point = (ax.get_ylim()[1] - ax.get_ylim()[0]) / (ax.bbox.height * 72 / ax.figure.dpi)
+    heights = apart(last[ESTIMATE].to_numpy(float), 1.35 * TEXT * per_point)
+    for name, y in zip(last[SOURCE], heights, strict=True):
+        ax.annotate(
+            str(name),
+            (1, y),
+            (4, 0),
+            xycoords=ax.get_yaxis_transform(),
+            textcoords="offset points",
+            va="center",
+            color=marks[name].color,
+            fontweight="bold" if name == method else "normal",
+            annotation_clip=False,
+        )
+
+
+def apart(places: np.ndarray, least: float) -> np.ndarray:
+    """Return increasing `places` moved as little as possible (least squares) so that neighbours are at least `least` apart."""
+    from scipy.optimize import isotonic_regression
+
+    steps = least * np.arange(len(places))
+    return np.asarray(isotonic_regression(places - steps).x) + steps
+
+
+def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str) -> None:
+    """Draw the saving as an arrow to the reference's curve; its words stand below all curves, where nothing else is."""
+    row = points[(points[SOURCE] == method) & (points[N] == points.attrs[READ])].iloc[0]
+    here, needed, error = float(row[N]), float(row["n_needed"]), float(row[ESTIMATE])
+    arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.0, "shrinkA": 4, "shrinkB": 0}
+    ax.annotate("", (needed, error), (here, error), arrowprops=arrow, zorder=4)
+    ax.vlines([needed], 0, [error], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    floor, lowest = points.attrs[FLOOR], float(points[ESTIMATE].min())
+    levels = sorted({0.0, lowest, *([floor[0]] if floor is not None and floor[0] < lowest else [])})
+    foot, head = max(pairwise(levels), key=lambda free: free[1] - free[0])
+    words = saving_text(here, needed, float(row["data_saved"]), str(row["bound"]), method, reference)
+    sizes = np.log(points[N].to_numpy(float))
+    on_right = np.log(needed) < (sizes.min() + sizes.max()) / 2
+    style: dict[str, Any] = {"ha": "left" if on_right else "right", "va": "center", "fontsize": TEXT, "linespacing": 1.3}
+    ax.annotate(words, (needed, (foot + head) / 2), (6 if on_right else -6, 0), textcoords="offset points", zorder=5, **style)
+
+
+def saving_text(n: float, needed: float, saved: float, bound: str, method: str, reference: str) -> str:
+    """Put a saving into words, bounds as bounds."""
+    sign = {"exact": "", "at_least": "at least ", "at_most": "at most "}[bound]
+    first = f"{method} with {n:,.0f} = {reference} with {sign}{needed:,.0f}"
+    if saved < 0:
+        return f"{first}\nno data saved"
+    return f"{first}\n{sign}{PERCENT * saved:.0f}% of the data saved"
+
+
+def _floor_line(ax: Axes, floor: tuple[float, float, float] | None) -> None:
+    if floor is None:
+        return
+    ax.axhline(floor[0], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "fontsize": SMALL}
+    ax.annotate(f"noise floor {floor[0]:.3f}", (1, floor[0]), (-2, 3), ha="right", **style)
