@@ -36,7 +36,13 @@ SHOWN_QUESTION, SHOWN_TRAIT = "Q8_8", "age6"
 
 
 def run(
-    *, n_train: int = 400, seed: int = 2020, output: str | Path = "demo-output", model: str = "smollm2-135m", progress: bool = True
+    *,
+    n_train: int = 400,
+    seed: int = 2020,
+    output: str | Path = "demo-output",
+    model: str = "smollm2-135m",
+    questions: Sequence[str] | None = None,
+    progress: bool = True,
 ) -> dict:
     """Do the main job, print its table, and write summary, distributions and figures to `output`.
 
@@ -54,13 +60,13 @@ def run(
     survey = ss.load_example("nonvoters2020")
     train, rest = ss.hold_out_respondents(survey, n_train=n_train, seed=seed)
     population = ss.observed_backgrounds(survey, by=TRAITS)
-    truth = ss.response_distributions(rest, by=TRAITS).assign(source="respondents left out")
+    truth = ss.response_distributions(rest, by=TRAITS, questions=questions).assign(source="respondents left out")
     print(f"{survey}\ntraining on {len(train):,} respondents; truth: the weighted shares of the other {len(rest):,}", flush=True)
     language_model = ss.load_model(model)
     tables = []
     for method, name in METHODS.items():
         base = language_model if method in ("stage1", "dsa") else None
-        table = ss.simulate(train, population[TRAITS], model=base, method=method, seed=seed, progress=progress)
+        table = ss.simulate(train, population[TRAITS], model=base, questions=questions, method=method, seed=seed, progress=progress)
         tables.append(table.assign(source=name))
     simulated = pd.concat(tables, ignore_index=True)
     scores = ss.evaluate(simulated, truth, metrics=METRICS, codebook=survey.codebook, by="source", weights=population)
@@ -125,7 +131,7 @@ def post_stratified(simulated: pd.DataFrame, survey: ss.Survey, rest: ss.Survey,
     The reference is the weighted share of the respondents left out.
     """
     totals = ss.poststratify(simulated, population)
-    reference = ss.response_distributions(rest)
+    reference = ss.response_distributions(rest, questions=tuple(simulated.question_id.unique()))
     scores = ss.evaluate(totals, reference, metrics="total_variation", codebook=survey.codebook, by="source")
     return {str(name): round(float(value), 5) for name, value in scores.groupby("source", sort=False).estimate.mean().items()}
 

@@ -1,0 +1,200 @@
+"""How fast the cached trunk is: ``make bench-speed``. All ratios are measured in one run, with equal threads.
+
+Compares plain transformers (every prompt through the whole model, forward and backward, for the same trainable parameters) with
+ours (each distinct token once through the trunk, then the last layer at the answer positions). Plain epochs are timed on a few
+questions and scaled by tokens; the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import surveysim as ss
+from surveysim.backgrounds import describe_background, parse_background_id
+from surveysim.lm.backbone import TokenisedQuestion
+from surveysim.lm.readout import Readout
+from surveysim.lm.trunk import distinct_tokens, question_states
+
+QUESTIONS, TRAITS = 60, ["gender", "age3", "education", "voter"]  # 60 questions x 54 backgrounds
+PLAIN_QUESTIONS, PLAIN_ROWS = 3, 18  # of the plain path, timed and scaled
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def plain_tokens(questions: list[TokenisedQuestion]) -> int:
+    """Tokens of all prompts written out."""
+    return sum(len(question.opening) + len(suffix) for question in questions for suffix in question.suffixes)
+
+
+def plain_batch(question: TokenisedQuestion, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first prompts of a question, padded on the right, and the places of their answers."""
+    prompts = [torch.tensor(question.opening + suffix) for suffix in question.suffixes[:rows]]
+    tokens = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True)
+    return tokens, torch.tensor([len(prompt) - 1 for prompt in prompts])
+
+
+def plain_step(model: Any, question: TokenisedQuestion, *, backward: bool) -> int:
+    """One plain forward (and backward) of transformers over some prompts; returns the tokens that it took."""
+    tokens, places = plain_batch(question, PLAIN_ROWS)
+    hidden = model.model(tokens).last_hidden_state[torch.arange(len(tokens)), places]
+    if backward:
+        logits = model.lm_head(hidden)[:, list(question.trie.edges)]
+        (-logits.float().log_softmax(-1).mean()).backward()
+        model.zero_grad()
+    return int(places.sum()) + len(places)
+
+
+def plain_seconds_per_token(model: Any, questions: list[TokenisedQuestion], *, backward: bool) -> float:
+    """Seconds a token of the plain path; the last layer, the norm and the head are trainable."""
+    for parameter in (*model.model.layers[-1].parameters(), *model.model.norm.parameters(), *model.lm_head.parameters()):
+        parameter.requires_grad_(backward)
+    plain_step(model, questions[0], backward=backward)
+    start, tokens = time.perf_counter(), 0
+    for question in questions[1 : 1 + PLAIN_QUESTIONS]:
+        tokens += plain_step(model, question, backward=backward)
+    seconds = (time.perf_counter() - start) / tokens
+    model.requires_grad_(False)
+    return seconds
+
+
+def our_epoch(readout: Readout, questions: list[TokenisedQuestion], states: list[Any]) -> None:
+    """One epoch of ours on cached states: forward and backward of the same parameters."""
+    for question, state in zip(questions, states, strict=True):
+        features = readout.features(state.to(torch.device("cpu"), torch.float32))
+        (-readout.log_shares(features, question.trie).mean()).backward()
+        readout.zero_grad()
+
+
+def peak_flops(dtype: torch.dtype, size: int = 1536) -> float:
+    """Matrix-multiply floating-point operations a second, the best of several, in `dtype`."""
+    left, right = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    left @ right
+    return max(2 * size**3 / timed(lambda: left @ right) for _ in range(7))
+
+
+def trunk_flops(model: Any) -> float:
+    """Floating-point operations a token of the trunk: twice its weights, the embedding left out."""
+    return 2.0 * sum(parameter.numel() for parameter in model.model.layers.parameters() if parameter.ndim > 1)
+
+
+def tokenised(model: Any, n_questions: int, traits: list[str]) -> list[TokenisedQuestion]:
+    """Prompts of the example survey."""
+    codebook = ss.load_example().codebook
+    grid = ss.background_grid(codebook, by=traits)
+    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in grid.background_id}
+    return list(model.tokenise(codebook, list(codebook.questions)[:n_questions], words).values())
+
+
+def growth(sizes: tuple[int, ...] = (300, 3000, 30000)) -> dict[str, dict[str, float]]:
+    """Time and peak memory of reading so many prompts, each in a process of its own, on a tiny random model."""
+    out = {}
+    for prompts in sizes:
+        done = subprocess.run([sys.executable, __file__, "--grow", str(prompts)], capture_output=True, text=True, check=True)
+        out[str(prompts)] = json.loads(done.stdout.splitlines()[-1])
+    return out
+
+
+def grow(prompts: int) -> None:
+    """Predict `prompts` prompts question by question, and print seconds and peak memory."""
+    from surveysim.lm.backbone import Backbone
+    from surveysim.lm.option_model import OptionModel
+    from tests.tiny import tiny_model, tiny_tokenizer
+
+    model = OptionModel(Backbone(tiny_model(), tiny_tokenizer(), "tiny", "none"))
+    questions = tokenised(model, 60, ["gender", "age6", "education", "race", "income"])
+    wanted = list(questions * (1 + prompts // (60 * 576)))
+    start, done = time.perf_counter(), 0
+    for question in wanted:
+        rows = min(500, prompts - done)
+        if rows <= 0:
+            break
+        part = TokenisedQuestion(question.question_id, question.opening, question.suffixes[:rows], question.trie)
+        model.option_shares(part, question_states(model.backbone, part))
+        done += rows
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"prompts": done, "seconds": time.perf_counter() - start, "peak_mib": memory}))
+
+
+def measure(dtype: str) -> dict[str, Any]:
+    """Measure everything and return the figures."""
+    first_load = timed(lambda: ss.load_model(dtype=dtype))
+    cached_load = timed(lambda: ss.load_model(dtype=dtype))
+    model = ss.load_model(dtype=dtype)
+    network = model.backbone.model
+    questions = tokenised(model, QUESTIONS, TRAITS)
+    tokens, distinct = plain_tokens(questions), distinct_tokens(questions)
+    question_states(model.backbone, questions[0])
+    states: list[Any] = []
+    trunk = timed(lambda: states.extend(question_states(model.backbone, question) for question in questions))
+    readout = Readout(model.backbone, [token for question in questions for token in question.trie.edges])
+    our_epoch(readout, questions[:2], states[:2])
+    epoch = timed(lambda: our_epoch(readout, questions, states))
+    plain_training = plain_seconds_per_token(network, questions, backward=True) * tokens
+    with torch.no_grad():
+        plain_forward = plain_seconds_per_token(network, questions, backward=False) * tokens
+    answer = timed(lambda: [model.option_shares(question, state) for question, state in zip(questions, states, strict=True)])
+    peak = peak_flops(model.backbone.dtype)
+    return {
+        "epoch_ratio": plain_training / epoch,
+        "ten_epochs_ratio": 10 * plain_training / (trunk + 10 * epoch),
+        "simulation_ratio": plain_forward / (trunk + answer),
+        "token_ratio": tokens / distinct,
+        "trunk_peak_fraction": trunk_flops(network) * distinct / trunk / peak,
+        "trunk_tokens_per_second": distinct / trunk,
+        "peak_gflops": peak / 1e9,
+        "plain_epoch_seconds_scaled": plain_training,
+        "epoch_seconds": epoch,
+        "trunk_seconds": trunk,
+        "answer_seconds": answer,
+        "prompts": len(questions) * len(questions[0].suffixes),
+        "prompt_tokens": tokens,
+        "distinct_tokens": distinct,
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "first_load_seconds": first_load,
+        "cached_load_seconds": cached_load,
+        "threads": torch.get_num_threads(),
+        "dtype": dtype,
+        "plain_timed_on": f"{PLAIN_QUESTIONS} questions x {PLAIN_ROWS} backgrounds, scaled by tokens",
+    }
+
+
+def import_seconds() -> float:
+    """Seconds of ``import surveysim`` in a fresh interpreter, the best of five, less the interpreter's own start."""
+    start_up = min(timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)) for _ in range(5))
+    return min(timed(lambda: subprocess.run([sys.executable, "-c", "import surveysim"], check=True)) for _ in range(5)) - start_up
+
+
+def main() -> None:
+    """Print the table and write ``bench-output/speed.json``."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--grow", type=int)
+    given = parser.parse_args()
+    if given.grow:
+        grow(given.grow)
+        return
+    figures = {**measure(given.dtype), "import_seconds": import_seconds(), "growth": growth()}
+    folder = Path("bench-output")
+    folder.mkdir(exist_ok=True)
+    (folder / "speed.json").write_text(json.dumps(figures, indent=2))
+    for name, value in figures.items():
+        print(f"{name:32s}{value:,.3f}" if isinstance(value, float) else f"{name:32s}{value}")
+
+
+if __name__ == "__main__":
+    main()
