@@ -44,8 +44,8 @@ class _Columns:
 
     @classmethod
     def of(cls, raw: RawFile, book: Codebook, wanted: Wanted) -> _Columns:
-        names = wanted.pick([str(name) for name in raw.frame.columns], raw.source)
-        return cls(raw, book, {name.lower(): raw.frame[name] for name in names})
+        names = set(wanted.pick([str(name) for name in raw.frame.columns], raw.source))
+        return cls(raw, book, {str(name).lower(): raw.frame[name] for name in raw.frame.columns if str(name) in names})
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self.by_name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 import pandas as pd
 
@@ -222,7 +223,8 @@ class Codebook:
         return f"Codebook({self.name!r}: {self.title}; {len(self.questions)} questions, traits {', '.join(self.traits)})"
 
     def _repr_html_(self) -> str:
-        head = f"<p><b>{self.title}</b> ({self.year}) · {len(self.questions)} questions · traits: {', '.join(self.traits)}</p>"
+        named = f"<b>{escape(self.title)}</b> ({escape(self.year)})"
+        head = f"<p>{named} · {len(self.questions)} questions · traits: {escape(', '.join(self.traits))}</p>"
         return head + self.to_frame()[["question_id", "text", "options", "topic"]].to_html(index=False)
 
 

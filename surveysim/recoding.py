@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 
@@ -77,7 +79,7 @@ def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: 
     if (cells == UNKNOWN).any():
         notes = _outside(trait, found.count(cells == UNKNOWN), variable, codebook)
         cells[cells == UNKNOWN] = _OTHER
-    levels = pd.Categorical.from_codes(level, categories=list(trait.level_names), ordered=True)
+    levels = pd.Categorical.from_codes(level, dtype=_level_dtype(trait.level_names))
     return levels, as_reasons(cells, codebook.system_missing), notes
 
 
@@ -96,8 +98,13 @@ def recoded_column(trait: Trait, values: pd.Series, variable: Variable, codebook
     names = [str(named.get(comparable(code), code)) for code in found.codes]
     by_code = [trait.level_names.index(name) if state == VALID else -1 for name, state in zip(names, found.state, strict=True)]
     level = np.append(np.array(by_code, int), -1)[found.positions]
-    levels = pd.Categorical.from_codes(level, categories=list(trait.level_names), ordered=True)
+    levels = pd.Categorical.from_codes(level, dtype=_level_dtype(trait.level_names))
     return levels, as_reasons(found.cells, codebook.system_missing), []
+
+
+@lru_cache(maxsize=256)
+def _level_dtype(names: tuple[str, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(list(names), ordered=True)
 
 
 def _kept(values: pd.Series, found: States) -> np.ndarray:

@@ -127,6 +127,11 @@ def test_frame_and_html_hold_every_question(codebook: ss.Codebook) -> None:
     assert "2 questions, traits sex, age" in repr(codebook)
 
 
+def test_html_is_escaped() -> None:
+    book = ss.Codebook("b", "<script>", {}, {"q": Q})
+    assert "<script>" not in book._repr_html_()
+
+
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "changing.toml"
     path.write_text('[questions.q]\ntext = "Before?"\noptions = [[1, "a"], [2, "b"]]\n', encoding="utf-8")

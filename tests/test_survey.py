@@ -400,6 +400,11 @@ def test_taking_respondents_takes_all_that_belongs_to_them() -> None:
     pd.testing.assert_frame_equal(same.data, few.data)
 
 
+def test_columns_may_have_names_that_are_no_text() -> None:
+    survey = ss.as_survey(trust_frame().assign(**{"extra": 1}).rename(columns={"extra": 7}), BOOK)
+    assert told(survey) == synthetic.REASONS
+
+
 def test_order_of_rows_changes_nothing_but_the_order() -> None:
     frame = trust_frame(5)
     order = np.random.default_rng(3).permutation(len(frame))
