@@ -13,6 +13,7 @@ from surveysim.schema import BACKGROUND, N_EFF, POOLED, POPULATION_SHARE, WEIGHT
 from surveysim.survey import Survey
 
 CHINESE_COMMA = "\uff0c"
+ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has the fewest respondents asked for
 _ARTICLES = ("a ", "an ")
 _JOINED = frozenset({"with", "who"})  # words that two neighbouring texts may both begin with
 
@@ -40,14 +41,14 @@ def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
     Parameters
     ----------
     frame : DataFrame
-        Trait columns (level names); `background_id` and `population_share` may stand beside them.
+        Trait columns (level names); the other columns of `observed_backgrounds` may stand beside them.
 
     Raises
     ------
     BackgroundError
         If there is no trait column, a column is no trait, a level is unknown, or two rows are the same background.
     """
-    kept = {BACKGROUND, POPULATION_SHARE, N, N_EFF}
+    kept = {BACKGROUND, POPULATION_SHARE, N, N_EFF, ENOUGH}
     traits = [column for column in frame.columns if column not in kept]
     if not traits or frame.empty:
         raise BackgroundError(f"backgrounds needs a row per background and a column per trait; {nearest('', codebook.traits)}")
@@ -139,7 +140,7 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     table[N_EFF] = (table["_sum"] ** 2 / table["_squares"]).where(table["_squares"] > 0, 0.0)
     table[POPULATION_SHARE] = table["_sum"] / table["_sum"].sum()
     out = with_background_id(table[[*names, N, N_EFF, POPULATION_SHARE]].astype(dict.fromkeys(names, str)), survey.codebook)
-    return out.assign(enough=(out[N] >= min_n) & (out[N_EFF] >= min_n_eff))
+    return out.assign(**{ENOUGH: (out[N] >= min_n) & (out[N_EFF] >= min_n_eff)})
 
 
 def _trait_names(survey: Survey, by: Sequence[str]) -> list[str]:

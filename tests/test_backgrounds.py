@@ -51,6 +51,15 @@ def test_small_backgrounds_are_flagged_and_stay(min_n: int, min_n_eff: float) ->
     assert table.population_share.sum() == pytest.approx(1)
 
 
+def test_observed_backgrounds_are_backgrounds_to_simulate() -> None:
+    survey = small_survey()
+    observed = ss.observed_backgrounds(survey, by=["gender"], min_n=2)
+    again = with_background_id(observed, survey.codebook)
+    pd.testing.assert_frame_equal(again, observed)
+    shares = ss.simulate(survey, observed, method="pooled")
+    assert set(shares.background_id) == set(observed.background_id)
+
+
 def test_a_background_of_zero_weights_has_no_effective_respondents() -> None:
     frame = small_frame()
     frame.loc[frame.age == 0, "w"] = 0.0
