@@ -51,6 +51,7 @@ def read_csv(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile
     frame = pd.DataFrame({name: column for name, (column, _) in numeric.items()})
     commas = [name for name, (_, comma) in numeric.items() if comma]
     notes = [] if used in ("utf-8", encoding) else [f"{path.name}: text is not UTF-8; read as {used}"]
+    notes += [] if _ends_with_a_line(path) else [f"{path.name} does not end with a line end; is it cut short?"]
     notes += [f"{path.name}: quotes stand around whole lines; every quote was taken out"] if dialect.quoted_lines else []
     notes += [f"{path.name}: decimal commas were read as points in {first_few(commas)}"] if commas else []
     return RawFile(frame, {}, path.name, tuple(notes), dialect.names)
@@ -75,6 +76,15 @@ def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> Raw
 
 def _open(path: Path) -> io.BufferedIOBase:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    """Whether a plain text file ends with a line end; a gzip file that is cut short is an error anyway."""
+    if path.name.lower().endswith(".gz"):
+        return True
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 2))
+        return b"\n" in stream.read() or path.stat().st_size == 0
 
 
 def _sniff(path: Path, encoding: str | None) -> _Dialect:

@@ -56,6 +56,10 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
 
     with path.open("rb") as stream:
         start = stream.read(60)
+        stream.seek(max(0, path.stat().st_size - 40))
+        end = stream.read()
+    if start.startswith(b"<stata_dta>") and not end.rstrip(b"\0\r\n ").endswith(b"</stata_dta>"):
+        raise ReadError(f"{path.name} does not end as a Stata file does; it is truncated: download it again")
     old = not start.startswith(b"<stata_dta>") or b"<release>117" in start
     return _read(_Source(path, reader, ("utf-8", None) if old else (None, "utf-8")), wanted, encoding)
 

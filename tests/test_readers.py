@@ -370,7 +370,16 @@ BROKEN = {
         ReadError,
         r"x\.zsav cannot be read to its end",
     ),
-    "a .dta cut": (lambda folder: _truncated(synthetic.write_dta(folder / "x.dta"), 0.5), ReadError, r"x\.dta cannot be read to its end"),
+    "a .dta cut": (
+        lambda folder: _truncated(synthetic.write_dta(folder / "x.dta"), 0.95),
+        ReadError,
+        r"x\.dta does not end as a Stata file does; it is truncated",
+    ),
+    "an old .dta cut": (
+        lambda folder: _truncated(synthetic.write_chinese_dta(folder / "x.dta"), 0.4),
+        ReadError,
+        r"x\.dta cannot be read to its end",
+    ),
     "a .por cut": (
         lambda folder: _truncated(synthetic.write_portable(folder / "x.por", records="87/"), 0.6),
         ReadError,
@@ -445,6 +454,30 @@ def test_text_that_is_not_in_the_encoding_asked_for_is_refused(tmp_path: Path) -
         read_columns(synthetic.write_chinese_dta(tmp_path / "x.dta"), encoding="utf-8")
     with pytest.raises(ReadError, match=r"x\.csv cannot be read as 'utf-8'"):
         read_columns(synthetic.write_text(tmp_path / "x.csv", "a,b\nmåned,1\n", "latin-1"), encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", [".sav", ".zsav", ".dta", ".parquet"])
+def test_no_truncated_file_gives_part_of_its_answers(suffix: str, tmp_path: Path) -> None:
+    path = write_any(tmp_path, suffix)
+    whole = path.read_bytes()
+    for length in range(1, len(whole) - 1, max(1, len(whole) // 40)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ReadError):
+            read_columns(path)
+
+
+def test_text_that_may_be_cut_short_is_told(tmp_path: Path) -> None:
+    cut = synthetic.write_text(tmp_path / "x.csv", synthetic.trust_csv()[:-2])
+    assert any("does not end with a line end; is it cut short?" in note for note in read_columns(cut).notes)
+    assert read_columns(synthetic.write_text(tmp_path / "y.csv", synthetic.trust_csv())).notes == ()
+
+
+def test_lost_value_labels_of_an_old_stata_file_are_told(tmp_path: Path) -> None:
+    path = synthetic.write_chinese_dta(tmp_path / "x.dta")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b"trust") - 4])  # the table of value labels begins with its length and its name
+    raw = read_columns(path)
+    assert any("1 sets of value labels are named but absent; is the file cut short?" in note for note in raw.notes)
 
 
 def test_a_truncated_gzip_never_gives_part_of_its_rows(tmp_path: Path) -> None:
