@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from email.message import Message
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _open_hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         _write_model(local_dir, "hub")
         (local_dir / ".cache").mkdir()
 
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *_args, **_options: open(os.devnull))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_args, **_options: nullcontext())
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     return asked
 
@@ -248,7 +249,7 @@ def test_a_hub_download_that_breaks_off_leaves_nothing(offline: Path, monkeypatc
         raise ConnectionResetError("connection lost")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", halfway)
-    with pytest.raises(ModelError, match="did not download .*connection lost"):
+    with pytest.raises(ModelError, match=r"did not download .*connection lost"):
         ss.fetch_model("Qwen/Qwen3-4B")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda _hub_id, *, local_dir, **_options: None)
     with pytest.raises(ModelError, match=r"config.json or \*.safetensors is not among the files that arrived"):
