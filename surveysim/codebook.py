@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 
@@ -27,7 +27,6 @@ __all__ = [
     "Question",
     "Trait",
     "Weight",
-    "iter_questions",
 ]
 
 
@@ -226,9 +225,3 @@ class Codebook:
         named = f"<b>{escape(self.title)}</b> ({escape(self.year)})"
         head = f"<p>{named} · {len(self.questions)} questions · traits: {escape(', '.join(self.traits))}</p>"
         return head + self.to_frame()[["question_id", "text", "options", "topic"]].to_html(index=False)
-
-
-def iter_questions(codebook: Codebook, questions: Sequence[str] | None) -> Iterator[Question]:
-    """Yield the questions asked for, or all of them."""
-    for question_id in codebook.questions if questions is None else questions:
-        yield codebook.question(question_id)

@@ -241,6 +241,19 @@ def test_codes_that_a_portable_file_declares_missing_are_kept(records: str, miss
     assert [reason for reason in told(ss.read_survey(path, book, traits=[])) if reason] == ["refused", "other"]
 
 
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda content: content.replace(b"SPSSPORT", b"SPSSPOOR"), r"x\.por is not an SPSS portable file"),
+    (lambda content: content.replace(b"0123456789", b"9876543210"), r"cannot be followed|not a portable file in the usual characters"),
+    (lambda content: content.replace(b"D1/5/TRUST", b"X1/5/TRUST"), r"record 'X' is unknown; save it as \.sav"),
+    (lambda content: content[:600], r"that can be followed"),
+])  # fmt: skip
+def test_a_portable_file_that_cannot_be_followed_is_refused(change: object, message: str, tmp_path: Path) -> None:
+    path = synthetic.write_portable(tmp_path / "x.por", records="87/")
+    path.write_bytes(change(path.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(ReadError, match=message):
+        read_columns(path)
+
+
 def test_letters_that_a_portable_file_cannot_give_are_told(tmp_path: Path) -> None:
     path = synthetic.write_portable(tmp_path / "x.por", records="87/")
     assert read_columns(path).notes == ()

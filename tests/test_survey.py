@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from synthetic import trust_codebook, trust_frame
 
 import surveysim as ss
+from surveysim import release
 from surveysim.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
 from surveysim.errors import CodebookError, DesignError, ReadError
 from surveysim.reasons import reason_from_label
@@ -366,6 +367,20 @@ def test_releases_and_other_editions_find_their_codebook(name: str, codebook: st
     assert found.name == codebook
     listed = {file.lower().rsplit(".", 1)[0] for file in found.files}
     assert bool(notes) == (name.lower().removesuffix(".gz").rsplit(".", 1)[0] not in listed)
+
+
+def test_a_name_that_several_codebooks_list_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    books = {name: trust_codebook(files=("shared.sav",)) for name in ("one", "two")}
+    monkeypatch.setattr(release, "list_codebooks", lambda: list(books))
+    monkeypatch.setattr(release, "load_codebook", books.__getitem__)
+    with pytest.raises(CodebookError, match=r"several codebooks are known for a file called 'SHARED\.SAV' .* codebook=: trust, trust"):
+        codebook_for("SHARED.SAV")
+
+
+def test_a_respondents_frame_has_its_weight_under_the_standard_name() -> None:
+    survey = ss.as_survey(trust_frame().rename(columns={"w": "weight", "id": "respondent_id"}), BOOK)
+    np.testing.assert_array_equal(survey.data.weight, trust_frame().w)
+    assert survey.data.respondent_id.tolist() == trust_frame()["id"].tolist()
 
 
 # --- arguments, and the survey itself --------------------------------------------------------------------------------------
