@@ -35,6 +35,8 @@ _PUBLIC = {
     "floor": ["noise_floor"],
     "summaries": ["data_saved", "diagnose", "summarise_scores"],
     "simulation": ["simulate"],
+    "comparison": ["compare_methods"],
+    "comparison_summary": ["paired_differences", "savings", "summarise_comparison"],
     "prompts": ["PromptTemplate"],
     "lm.loading": ["load_model"],
     "lm.model_files": ["fetch_model"],

@@ -64,7 +64,9 @@ class OptionModel:
         """Return the share of every option, `(backgrounds, options)`, float64, rows summing to 1."""
         readout = self.readout or Readout(self.backbone, question.trie.edges)
         features = readout.features(states.to(readout.rows.device, torch.float32))
-        shares = readout.log_shares(features, question.trie, question.question_id).double().exp()
+        strength = self.recipe.get("prior_strength")
+        rows = readout.shared_rows(question.trie.edges, self.backbone, 1.0 if strength is None else strength)
+        shares = readout.log_shares(features, question.trie, question.question_id, rows).double().exp()
         return (shares / shares.sum(-1, keepdim=True)).cpu()
 
     def knows(self, question_id: str) -> bool:

@@ -138,9 +138,19 @@ class Readout(nn.Module):
         assert isinstance(head, QuestionHead)
         return head
 
-    def edge_logits(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
-        """Return the logit of every edge of the trie, `(backgrounds, edges)`, with the question's own head if it has one."""
-        shared = self.rows[[self.position[token] for token in trie.edges]]  # (edges, hidden)
+    def shared_rows(self, tokens: Sequence[int], backbone: Backbone, strength: float) -> Tensor:
+        """Return the head row of every token, `(tokens, hidden)`: the base model's times `strength` where none is held."""
+        base = backbone.head.weight.detach()[list(tokens)].to(self.rows) * strength
+        held = [place for place, token in enumerate(tokens) if token in self.position]
+        base[held] = self.rows.detach()[[self.position[tokens[place]] for place in held]]
+        return base
+
+    def edge_logits(self, features: Tensor, trie: OptionTrie, question_id: str | None = None, rows: Tensor | None = None) -> Tensor:
+        """Return the logit of every edge of the trie, `(backgrounds, edges)`, with the question's own head if it has one.
+
+        `rows` `(edges, hidden)` stand for the shared head's where the trie has tokens that it does not hold.
+        """
+        shared = self.rows[[self.position[token] for token in trie.edges]] if rows is None else rows  # (edges, hidden)
         logits = edge_dot(features, shared, trie.edge_branch)
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
@@ -148,9 +158,9 @@ class Readout(nn.Module):
             logits = logits + self.question_head(question_id)(features, trie.edge_branch)
         return logits
 
-    def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None) -> Tensor:
+    def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None, rows: Tensor | None = None) -> Tensor:
         """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
-        return trie_log_shares(self.edge_logits(features, trie, question_id), trie)
+        return trie_log_shares(self.edge_logits(features, trie, question_id, rows), trie)
 
 
 def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:
