@@ -6,75 +6,119 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
+from surveysim.lm import trunk
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.model_files import cache_folder
+from surveysim.lm.storage import open_to_others, partial_beside, sweep
 from surveysim.lm.trunk import QuestionStates, question_states, question_trees
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # raised whenever the stored layout changes
+FORMAT = 3  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
+ENDING = ".safetensors"
+CHECKSUM = "crc32"
+
+
+def states_folder() -> Path:
+    """Return the folder of all stored states, in the user's cache."""
+    return cache_folder() / "activations"
 
 
 def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: weights, number type, token ids, layout."""
-    parts = [FORMAT, backbone.digest, str(backbone.dtype), question.opening, question.suffixes, [b.path for b in question.trie.branches]]
+    paths = [branch.path for branch in question.trie.branches]
+    layout = [FORMAT, trunk.BACKGROUNDS_AT_ONCE]
+    parts = [layout, backbone.digest, str(backbone.dtype), question.opening, question.suffixes, paths]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def stored_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
     """Return a question's trunk states from the cache, computing and keeping them where they are not there.
 
-    A file is written under a temporary name and renamed, so that an interruption or a second process leaves no half of one.
-    A file that cannot be read, or no room on the disk, costs time but no result: the states are computed.
+    A file is written under another name and renamed, so that an interruption or a second process leaves no half of one. A file
+    that cannot be read or has another checksum, or no room on the disk, costs time but no result: the states are computed.
     """
-    path = cache_folder() / "activations" / f"{states_key(backbone, question)}.safetensors"
+    path = states_folder() / f"{states_key(backbone, question)}{ENDING}"
     if path.is_file():
         try:
-            return _from_tensors(load_file(path), question)
+            return _read(path, question)
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("cached states %s cannot be read (%s); they are computed again", path.name, error)
     states = question_states(backbone, question)
     try:
         _keep(states, path)
-    except OSError as error:
+        make_room()
+    except (OSError, SafetensorError) as error:
         log.warning("states of %s are not kept: %s", question.question_id, error)
     return states
 
 
 def _keep(states: QuestionStates, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {"opening": states.opening, **{f"tree{number}": nodes for number, nodes in enumerate(states.nodes)}}
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
-    handle, partial = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, partial)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    with partial_beside(path) as place:
+        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors)})
+        open_to_others(place)
+        place.replace(path)
 
 
-def make_room(limit: int = LARGEST_CACHE) -> int:
-    """Delete the oldest cached states until the rest take at most `limit` bytes; return how many files went."""
-    files = sorted((cache_folder() / "activations").glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
+def _read(path: Path, question: TokenisedQuestion) -> QuestionStates:
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        expected = (file.metadata() or {}).get(CHECKSUM)
+    if _checksum(tensors) != expected:
+        raise SafetensorError("another checksum than when they were kept")
+    trees = question_trees(question)
+    nodes = tuple(tensors[f"tree{number}"] for number in range(len(trees)))
+    return QuestionStates(tensors["opening"], nodes, tuple(trees), len(question.trie.branches))
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """CRC-32 of all tensors' bytes: it is to find damage, and at over a gigabyte a second costs next to nothing."""
+    code = 0
+    for name in sorted(tensors):
+        code = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, code)
+    return f"{code:08x}"
+
+
+def make_room(limit: int | None = None) -> int:
+    """Delete the oldest cached states until the rest take at most `limit` bytes; return how many files went.
+
+    Called whenever states are kept, so that the cache cannot grow without bound.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Bytes; default `LARGEST_CACHE`.
+    """
+    sweep(states_folder())
     kept, gone = 0, 0
-    for file in files:
-        kept += file.stat().st_size
-        if kept > limit:
-            file.unlink(missing_ok=True)
+    for _, size, path in sorted(_stored_files(), reverse=True):
+        kept += size
+        if kept > (LARGEST_CACHE if limit is None else limit):
+            Path(path).unlink(missing_ok=True)
             gone += 1
     return gone
 
 
-def _from_tensors(tensors: dict[str, torch.Tensor], question: TokenisedQuestion) -> QuestionStates:
-    trees = question_trees(question)
-    nodes = tuple(tensors[f"tree{number}"] for number in range(len(trees)))
-    return QuestionStates(tensors["opening"], nodes, tuple(trees), len(question.trie.branches))
+def _stored_files() -> list[tuple[int, int, str]]:
+    """Time, size and path of every file of states; what another process deletes meanwhile is not among them."""
+    found = []
+    with os.scandir(states_folder()) as entries:
+        for entry in entries:
+            try:
+                facts = entry.stat()
+            except FileNotFoundError:
+                continue
+            if entry.name.endswith(ENDING):
+                found.append((facts.st_mtime_ns, facts.st_size, entry.path))
+    return found

@@ -1,0 +1,285 @@
+"""Trunk states on disk: the same bits from the cache, and faults that cost time but no result."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import surveysim as ss
+from surveysim.lm import activations
+from surveysim.lm.activations import make_room, states_folder, states_key, stored_states
+from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.trunk import QuestionStates, question_states
+from tests.opinion_survey import load_tiny, opinion_codebook, opinion_sample
+from tests.tiny import tiny_model
+
+OPENING = tuple(range(40, 52))
+SUFFIXES = ((5, 6, 7, 8), (5, 6, 9), (12,))
+OPTIONS = [(10,), (11, 20), (11, 21)]
+
+
+def _backbone(digest: str = "digest", dtype: torch.dtype = torch.float32) -> Backbone:
+    return Backbone(tiny_model().to(dtype), None, "llama", digest)
+
+
+def _question(number: int = 0) -> TokenisedQuestion:
+    return TokenisedQuestion(f"q{number}", (*OPENING, 60 + number), SUFFIXES, option_trie(OPTIONS))
+
+
+def _equal(first: QuestionStates, second: QuestionStates) -> bool:
+    pairs = zip((first.opening, *first.nodes), (second.opening, *second.nodes), strict=True)
+    return all(one.dtype == other.dtype and torch.equal(one, other) for one, other in pairs)
+
+
+def _files() -> list[str]:
+    return sorted(path.name for path in states_folder().iterdir()) if states_folder().is_dir() else []
+
+
+@pytest.fixture
+def backbone(own_cache: Path) -> Backbone:
+    return _backbone()
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the questions that ran through the trunk."""
+    ran: list[str] = []
+
+    def run(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
+        ran.append(question.question_id)
+        return question_states(backbone, question)
+
+    monkeypatch.setattr(activations, "question_states", run)
+    return ran
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_is_read_back_is_what_was_computed_bit_for_bit(dtype: torch.dtype, own_cache: Path, computed: list[str]) -> None:
+    backbone, question = _backbone(dtype=dtype), _question()
+    plain = question_states(backbone, question)
+    first, second = stored_states(backbone, question), stored_states(backbone, question)
+    assert computed == ["q0"]
+    assert _equal(plain, first)
+    assert _equal(plain, second)
+    assert second.opening.dtype == dtype
+    assert second.n_branches == plain.n_branches
+    assert [tree.answers.tolist() for tree in second.trees] == [tree.answers.tolist() for tree in plain.trees]
+    assert _files() == [f"{states_key(backbone, question)}.safetensors"]
+
+
+def test_another_model_or_number_type_or_prompt_does_not_reuse(
+    own_cache: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, question = _backbone(), _question()
+    trie = option_trie([*OPTIONS, (12, 20), (12, 21)])
+    others = [
+        (backbone, question),
+        (_backbone("another digest"), question),
+        (_backbone(dtype=torch.bfloat16), question),
+        (backbone, replace(question, opening=OPENING)),
+        (backbone, replace(question, suffixes=SUFFIXES[:2])),
+        (backbone, replace(question, suffixes=SUFFIXES[::-1])),
+        (backbone, replace(question, trie=trie)),
+    ]
+    for model, asked in others:
+        stored_states(model, asked)
+    assert len(computed) == len(_files()) == len(others)
+    monkeypatch.setattr("surveysim.lm.trunk.BACKGROUNDS_AT_ONCE", 2)
+    assert len(stored_states(backbone, question).trees) == 2
+    assert len(_files()) == len(others) + 1
+
+
+def test_an_alignment_reads_what_a_simulation_kept(own_cache: Path, tiny_folder: Path, computed: list[str]) -> None:
+    sample = opinion_sample()
+    sample = sample[sample["question_id"].isin(["taxes", "vote"])]
+    stages = (ss.StageConfig("option_kl", epochs=2),)
+    ss.align(load_tiny(tiny_folder), sample, opinion_codebook(), stages=stages, progress=False)
+    assert computed == ["taxes", "vote"]
+    ss.align(load_tiny(tiny_folder), sample, opinion_codebook(), stages=stages, seed=1, progress=False)
+    assert computed == ["taxes", "vote"], "two epochs, two seeds and two loads of the model run the trunk once"
+
+
+def _damage(path: Path, how: str) -> None:
+    whole = path.read_bytes()
+    damaged = {
+        "truncated": whole[:-100],
+        "flipped": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:],
+        "empty": b"",
+        "no tensors": b"not a tensor" * 100,
+    }
+    path.write_bytes(damaged[how])
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "empty", "no tensors"])
+def test_a_damaged_file_is_computed_again_and_replaced(
+    how: str, backbone: Backbone, computed: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = stored_states(backbone, _question())
+    _damage(states_folder() / _files()[0], how)
+    assert _equal(stored_states(backbone, _question()), plain)
+    assert "cannot be read" in caplog.text
+    assert "they are computed again" in caplog.text
+    assert _equal(stored_states(backbone, _question()), plain)
+    assert computed == ["q0", "q0"]
+    assert len(caplog.records) == 1
+
+
+def test_a_file_of_other_tensors_is_computed_again(backbone: Backbone, computed: list[str]) -> None:
+    plain = stored_states(backbone, _question())
+    tensors = {"opening": torch.zeros(2, 2)}
+    (name,) = _files()
+    activations.save_file(tensors, states_folder() / name, metadata={"crc32": activations._checksum(tensors)})
+    assert _equal(stored_states(backbone, _question()), plain)
+    assert len(computed) == 2
+
+
+@pytest.mark.parametrize("where", ["save_file", "open_to_others", "make_room"])
+def test_a_full_disk_costs_time_but_no_result(
+    where: str, backbone: Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(activations, where, full)
+    assert _equal(stored_states(backbone, _question()), question_states(backbone, _question()))
+    assert "states of q0 are not kept: [Errno 28] No space left on device" in caplog.text
+    assert not [name for name in _files() if name.endswith(".partial")]
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 2,000 bytes, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="the limit of a file's size is a matter of Unix")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_really_full(backbone: Backbone, small_files: None, caplog: pytest.LogCaptureFixture) -> None:
+    states = stored_states(backbone, _question())
+    assert "states of q0 are not kept" in caplog.text
+    assert _files() == []
+    assert _equal(states, question_states(backbone, _question()))
+
+
+def test_an_interrupted_write_leaves_no_file(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_tensors: dict, place: Path, **_options: object) -> None:
+        Path(place).write_bytes(b"half a tensor")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(activations, "save_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stored_states(backbone, _question())
+    assert _files() == []
+
+
+def test_a_cache_that_is_removed_while_running(
+    backbone: Backbone, own_cache: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = stored_states(backbone, _question())
+    shutil.rmtree(own_cache)
+    assert _equal(stored_states(backbone, _question()), plain)
+    assert len(computed) == 2
+    assert len(_files()) == 1
+
+    original = activations._read
+
+    def removed_meanwhile(path: Path, question: TokenisedQuestion) -> QuestionStates:
+        shutil.rmtree(own_cache)
+        return original(path, question)
+
+    monkeypatch.setattr(activations, "_read", removed_meanwhile)
+    assert _equal(stored_states(backbone, _question()), plain)
+    assert len(computed) == 3
+    assert "they are computed again" in caplog.text
+
+
+N_QUESTIONS = 12
+
+
+def _store_all(backbone: Backbone) -> list[QuestionStates]:
+    return [stored_states(backbone, _question(number)) for number in range(N_QUESTIONS)]
+
+
+def _store_all_then_die_while_writing(ready: Event) -> None:
+    def killed(_tensors: dict, place: Path, **_options: object) -> None:
+        Path(place).write_bytes(b"half a tensor")
+        os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+
+    backbone = _backbone()
+    ready.set()
+    _store_all(backbone)
+    activations.save_file = killed
+    stored_states(backbone, _question(N_QUESTIONS))
+
+
+def test_two_processes_at_once_of_which_one_is_killed(backbone: Backbone) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    other = context.Process(target=_store_all_then_die_while_writing, args=(ready,))
+    other.start()
+    while not ready.wait(1):
+        assert other.is_alive(), "the other process did not start"
+    ours = _store_all(backbone)
+    other.join()
+    assert other.exitcode != 0
+    plain = [question_states(backbone, _question(number)) for number in range(N_QUESTIONS + 1)]
+    assert all(_equal(one, other) for one, other in zip(ours, plain, strict=False))
+
+    (left,) = [name for name in _files() if name.endswith(".partial")]
+    again = [*_store_all(backbone), stored_states(backbone, _question(N_QUESTIONS))]
+    assert all(_equal(one, other) for one, other in zip(again, plain, strict=True)), "what was killed is done again, bit for bit"
+    assert left in _files(), "another process may still be writing it"
+    os.utime(states_folder() / left, (1, 1))
+    make_room()
+    assert _files() == sorted(f"{states_key(backbone, _question(number))}.safetensors" for number in range(N_QUESTIONS + 1))
+
+
+def test_the_oldest_states_make_room(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for number in range(4):
+        stored_states(backbone, _question(number))
+        names.append(f"{states_key(backbone, _question(number))}.safetensors")
+        os.utime(states_folder() / names[-1], (1000 + number, 1000 + number))
+    size = (states_folder() / names[0]).stat().st_size
+    assert make_room(4 * size) == 0
+    assert make_room(3 * size) == 1
+    assert _files() == sorted(names[1:])
+    monkeypatch.setattr(activations, "LARGEST_CACHE", 2 * size)
+    stored_states(backbone, _question(4))
+    assert _files() == sorted([names[3], f"{states_key(backbone, _question(4))}.safetensors"]), "keeping states makes room by itself"
+
+
+def test_room_is_made_while_another_process_deletes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_states(backbone, _question())
+
+    class Gone(SimpleNamespace):
+        def stat(self) -> os.stat_result:
+            raise FileNotFoundError(2, "No such file or directory")
+
+    original = os.scandir
+
+    class Listing:
+        def __init__(self, folder: Path) -> None:
+            self.entries = [Gone(name="x.safetensors", path="x"), *original(folder)]
+
+        def __enter__(self) -> list:
+            return self.entries
+
+        def __exit__(self, *_: object) -> None:
+            return
+
+    monkeypatch.setattr(os, "scandir", Listing)
+    assert make_room(0) == 1
