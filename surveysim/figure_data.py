@@ -218,6 +218,12 @@ def _interval_multiple(numbers: np.ndarray) -> np.ndarray:
     return np.where(known, np.nanmedian(np.where(known[:, None], ratio, Z_95), axis=1), Z_95)
 
 
+def sources_without(table: pd.DataFrame, estimate: str, limit: str) -> list[str]:
+    """Return the sources that have estimates but no interval at all."""
+    groups = table.groupby(SOURCE, sort=False)
+    return [str(name) for name, own in groups if own[limit].isna().all() and own[estimate].notna().any()]
+
+
 def trait_order(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
     """Return the traits of some backgrounds in the codebook's order, or as the ids name them."""
     found = list(dict.fromkeys(trait for identifier in ids for trait in parse_background_id(identifier)))

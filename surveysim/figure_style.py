@@ -5,6 +5,7 @@ Nothing here changes matplotlib's settings for anybody else: `paper_style` holds
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextArea
+from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextToPath
 from matplotlib.transforms import ScaledTranslation
 
@@ -26,6 +29,10 @@ LINE = 1.45  # height of a line of text, in font sizes
 PAD = 8.0  # free edge of a figure in points
 WIDTH = 7.0 * 72 - 2 * PAD  # what is drawn, in points; with its edges as wide as the text of an A4 or Letter page
 PERCENT, MINUS = 100.0, "−"
+
+_KEY_ROOM = 2.9 * TEXT  # points of a key's entry besides its label
+_CHINESE = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei", "WenQuanYi Zen Hei")
+_WORDS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # Chinese breaks after any character
 
 _STYLE: Any = {
     "font.size": TEXT,
@@ -73,13 +80,31 @@ _MARKS = (
     Mark("#56b4e9", "X", True),
 )
 ACCENT = _MARKS[1]
+_MIDDLE = "#bdbdbd"  # darker than the light ends of both arms, so that grey print tells them apart
 
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Apply the style of surveysim's figures to what is drawn inside the block, and to nothing else."""
-    with mpl.rc_context(_STYLE):
+    """Apply the style of surveysim's figures to what is drawn inside the block, and to nothing else.
+
+    The font is the user's; an installed Chinese font stands in for the characters that it lacks.
+    """
+    installed = {font.name for font in fontManager.ttflist}
+    families = [*mpl.rcParams["font.family"], *(name for name in _CHINESE if name in installed)]
+    with mpl.rc_context({**_STYLE, "font.family": families}):
         yield
+
+
+def dress(ax: Axes) -> float:
+    """Style axes that were made elsewhere as our own, and return their width in points."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set(linewidth=0.6, edgecolor=MUTED)
+    ax.tick_params(axis="x", labelsize=SMALL, length=3, width=0.6, color=MUTED, labelcolor=INK)
+    ax.tick_params(axis="y", labelsize=TEXT, length=0, labelcolor=INK)
+    ax.set_axisbelow(True)
+    return float(ax.bbox.width) * 72 / ax.figure.dpi
 
 
 def source_marks(sources: Sequence[str]) -> dict[str, Mark]:
@@ -92,14 +117,14 @@ def source_marks(sources: Sequence[str]) -> dict[str, Mark]:
 def option_colors(n_options: int, *, ordered: bool) -> list[tuple[float, float, float]]:
     """Return a colour per option.
 
-    Ordered options: ColorBrewer's purple-orange, light grey in the middle, darker towards both ends of the scale.
+    Ordered options: ColorBrewer's purple-orange, grey in the middle, darker towards both ends of the scale.
     Nominal options: one ramp from dark to light, so that neighbours differ in grey print too.
     """
     if ordered:
         half = n_options // 2
         reach = np.linspace(0.38, 0.06, half) if half > 1 else np.array([0.2])
         places = [*reach[::-1], *([0.5] if n_options % 2 else []), *(1 - reach)]
-        return [to_rgb(mpl.colormaps["PuOr"](place)) if place != 0.5 else to_rgb("#dddddd") for place in places]
+        return [to_rgb(mpl.colormaps["PuOr"](place)) if place != 0.5 else to_rgb(_MIDDLE) for place in places]
     return [to_rgb(color) for color in sns.color_palette("cividis", n_options)]
 
 
@@ -115,21 +140,19 @@ def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:
     return float(TextToPath().get_text_width_height_descent(text, font, ismath=False)[0])
 
 
-def widest(texts: Iterable[str], size: float = TEXT) -> float:
+def widest(texts: Iterable[str], size: float = TEXT, *, bold: bool = False) -> float:
     """Return the width in points of the widest of `texts`."""
-    return max((text_width(text, size) for text in texts), default=0.0)
+    return max((text_width(text, size, bold=bold) for text in texts), default=0.0)
 
 
-def wrap(text: str, width: float, size: float = TEXT) -> list[str]:
+def wrap(text: str, width: float, size: float = TEXT, *, bold: bool = False) -> list[str]:
     """Break `text` into lines of at most `width` points; a longer word stands on a line of its own."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+    lines = [""]
+    for word in _WORDS.findall(" ".join(text.split())):
+        if lines[-1] and text_width((lines[-1] + word).rstrip(), size, bold=bold) > width:
+            lines.append("")
+        lines[-1] += word.lstrip() if not lines[-1] else word
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def signed(value: float, digits: int = 0) -> str:
@@ -176,10 +199,29 @@ def put_above(
     )
 
 
-def put_below(ax: Axes, text: str, down: float, *, across: float = 0.0) -> None:
-    """Write a note in small muted type, its head `down` points below the axes."""
+def titles_height(blocks: Sequence[tuple[Sequence[str], float, bool]]) -> float:
+    """Return the height in points of blocks of lines, each with its font size and whether it is bold."""
+    return sum(len(lines) * size * LINE + 2 for lines, size, _ in blocks)
+
+
+def titles_above(ax: Axes, blocks: Sequence[tuple[Sequence[str], float, bool]], up: float, *, across: float = 0.0) -> None:
+    """Write blocks of lines from top to bottom, the foot of the last `up` points above the axes."""
+    for lines, size, bold in reversed(blocks):
+        for line in reversed(lines):
+            put_above(ax, line, up, across=across, size=size, bold=bold)
+            up += size * LINE
+        up += 2
+
+
+def note_height(text: str, down: float, width: float) -> float:
+    """Return the margin in points that a note needs, `down` points below the axes and `width` points wide."""
+    return down + len(wrap(text, width, SMALL)) * SMALL * LINE + 2
+
+
+def note_below(ax: Axes, text: str, down: float, width: float, *, across: float = 0.0) -> None:
+    """Write a note in small muted type, `width` points wide, its head `down` points below the axes."""
     ax.annotate(
-        text,
+        "\n".join(wrap(text, width, SMALL)),
         xy=(0, 0),
         xycoords="axes fraction",
         xytext=(across, -down),
@@ -209,16 +251,29 @@ def margin_column(
     put_above(ax, head, 15 if marks else 5, x=1, across=across, size=SMALL, color=MUTED, ha="right")
 
 
-def key_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str], up: float, *, across: float = 0.0, columns: int = 0) -> None:
-    """Place a key of one or more rows with its foot `up` points above the axes."""
-    shift = ScaledTranslation(across / 72, up / 72, ax.figure.dpi_scale_trans)
-    legend = ax.legend(
-        handles,
-        labels,
+def key_columns(labels: Sequence[str], width: float) -> int:
+    """Return how many entries of a key stand in a row of `width` points: all, or as many columns of equal width as fit."""
+    if sum(text_width(label) + _KEY_ROOM for label in labels) <= width:
+        return len(labels)
+    return int(min(max(1, width // (widest(labels) + _KEY_ROOM)), len(labels)))
+
+
+def key_height(labels: Sequence[str], width: float) -> float:
+    """Return the height in points of a key that is `width` points wide."""
+    return -(-len(labels) // key_columns(labels, width)) * (TEXT * LINE + 1)
+
+
+def key_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str], up: float, width: float, *, across: float = 0.0) -> None:
+    """Place a key that reads along its rows, `width` points wide, its foot `up` points above the axes."""
+    columns = key_columns(labels, width)
+    order = [place for start in range(columns) for place in range(start, len(labels), columns)]  # matplotlib fills columns
+    ax.legend(
+        [handles[place] for place in order],
+        [labels[place] for place in order],
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        bbox_transform=ax.transAxes + shift,
-        ncols=columns or len(labels),
+        bbox_transform=ax.transAxes + ScaledTranslation(across / 72, up / 72, ax.figure.dpi_scale_trans),
+        ncols=columns,
         borderaxespad=0,
         borderpad=0,
         handlelength=1.0,
@@ -226,7 +281,18 @@ def key_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str], up: float
         columnspacing=1.4,
         labelspacing=0.35,
     )
-    legend.set_in_layout(True)
+
+
+def ramp_above(ax: Axes, colors: Sequence[Any], first: str, last: str, up: float) -> None:
+    """Place the key of a long scale: its colours in a row between the names of its ends."""
+    boxes = DrawingArea(11 * len(colors), 8)
+    for place, color in enumerate(colors):
+        boxes.add_artist(Rectangle((11 * place, 0), 10, 8, facecolor=color, edgecolor="none"))
+    style = {"size": TEXT, "color": INK}
+    packed = HPacker(children=[TextArea(first, textprops=style), boxes, TextArea(last, textprops=style)], align="center", pad=0, sep=5)
+    shift = ScaledTranslation(0, up / 72, ax.figure.dpi_scale_trans)
+    place_of: dict[str, Any] = {"bbox_to_anchor": (0, 1), "bbox_transform": ax.transAxes + shift}
+    ax.add_artist(AnchoredOffsetbox("lower left", child=packed, frameon=False, pad=0, borderpad=0, **place_of))
 
 
 def handle(mark: Mark) -> Line2D:

@@ -21,11 +21,13 @@ from surveysim.figure_style import (
     TEXT,
     WIDTH,
     Mark,
+    dress,
     marker_properties,
     new_axes,
+    note_below,
+    note_height,
     paper_style,
     put_above,
-    put_below,
     widest,
 )
 from surveysim.intervals import mean_intervals
@@ -144,9 +146,14 @@ def _read_at(saved: pd.DataFrame, n: float | None) -> float:
 
 def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Axes | None) -> Axes:
     names, across = list(dict.fromkeys(points[SOURCE])), 0.0
+    intervals = "Vertical lines: 95% intervals." if points[CONF_LOW].notna().any() else "No intervals known."
+    note = f"{intervals} Data saved: 1 {MINUS} n / n needed by {reference}."
     if ax is None:
-        (ax,) = new_axes(left=34, right=widest(map(str, names)) + 16, top=30, bottom=54, height=0.52 * WIDTH)
+        right, bottom = widest(map(str, names), bold=True) + 8, note_height(note, 38, WIDTH)
+        (ax,) = new_axes(left=34, right=right, top=30, bottom=bottom, height=0.52 * WIDTH)
         across = -34.0
+    else:
+        dress(ax)
     others = iter(_OTHERS * len(names))
     marks = {name: ACCENT if name == method else _REFERENCE if name == reference else next(others) for name in names}
     for name, mark in marks.items():
@@ -159,8 +166,7 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
     _annotate_saving(ax, points, method, reference)
     _floor_line(ax, points.attrs[FLOOR])
     put_above(ax, METRIC_NAMES.get(metric, metric), 12, across=across, bold=True)
-    intervals = "Vertical lines: 95% intervals. " if points[CONF_LOW].notna().any() else "No intervals known. "
-    put_below(ax, f"{intervals}Data saved: 1 {MINUS} n / n needed by {reference}.", 38, across=across)
+    note_below(ax, note, 38, WIDTH, across=across)
     return ax
 
 

@@ -14,13 +14,15 @@ from surveysim.figure_style import (
     GRID,
     INK,
     SMALL,
+    WIDTH,
     Mark,
     dots,
+    dress,
     label_rows,
     new_axes,
+    note_below,
     paper_style,
     put_above,
-    put_below,
     widest,
 )
 from surveysim.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SOURCE, require_columns
@@ -128,10 +130,12 @@ def floor_of(floor: Floor, metric: str) -> tuple[float, float, float] | None:
 
 
 def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Axes | None) -> Axes:
-    left, across = widest(map(str, table[SOURCE])) + 14, 0.0
+    left, across = widest(map(str, table[SOURCE]), bold=True) + 14, 0.0
     if ax is None:
         (ax,) = new_axes(left=left, right=42, top=48, bottom=48, height=ROW * len(table))
         across = -left
+    else:
+        dress(ax)
     rows = table["row"].to_numpy(float)
     values = table[[ESTIMATE, CONF_LOW, CONF_HIGH]].to_numpy(float)
     chosen = (table[SOURCE] == highlight).to_numpy()
@@ -148,7 +152,8 @@ def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Ax
     _draw_floor(ax, table.attrs["floor"])
     put_above(ax, f"{METRIC_NAMES.get(metric, metric)}", 26, across=across, bold=True)
     if "n_questions" in table:
-        put_below(ax, f"Mean over {table['n_questions'].max()} questions; lines: 95% intervals over questions.", 32, across=across)
+        note = f"Mean over {table['n_questions'].max()} questions; lines: 95% intervals over questions."
+        note_below(ax, note, 32, WIDTH, across=across)
     return ax
 
 

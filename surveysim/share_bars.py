@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from surveysim.codebook import Code, Codebook
-from surveysim.figure_data import Scale, background_label, joint_shares, options_label, trait_order
+from surveysim.errors import first_few
+from surveysim.figure_data import Scale, background_label, joint_shares, options_label, sources_without, trait_order
 from surveysim.figure_style import (
     EXTRA,
     GRID,
@@ -23,17 +26,23 @@ from surveysim.figure_style import (
     TITLE,
     WIDTH,
     dots,
+    dress,
     key_above,
+    key_height,
     label_rows,
     margin_column,
     new_axes,
     nice_limits,
+    note_below,
+    note_height,
     option_colors,
     put_above,
-    put_below,
+    ramp_above,
     source_marks,
     text_on,
     text_width,
+    titles_above,
+    titles_height,
     widest,
     wrap,
 )
@@ -90,21 +99,23 @@ def _zero(share: np.ndarray, scale: Scale) -> np.ndarray:
 def draw_bars(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes | None) -> Axes:
     """Draw the bars of `bar_table`, a panel of joint shares with intervals, and n in the margin."""
     labels, places, heads = _row_names(table)
-    left = widest(labels) + 12
-    lines = wrap(scale.text, WIDTH - 20, TITLE)
-    columns = _key_columns(scale, WIDTH - left - GAP - DOT_PANEL)
-    key_height = -(-len(scale.codes) // columns) * (TEXT * LINE + 1)
-    joint = wrap(f"{options_label(scale, codes)}, %", DOT_PANEL + 6, SMALL)
-    above = max(key_height, len(joint) * SMALL * LINE) + 10
+    left, across = max(widest([label], bold=head) for label, head in zip(labels, heads, strict=True)) + 12, 0.0
+    width = WIDTH - left - GAP - DOT_PANEL - N_COLUMN if ax is None else dress(ax)
+    joint = wrap(f"{options_label(scale, codes)}, %", DOT_PANEL + 2, SMALL)
+    above = max(_key_height(scale, width), len(joint) * SMALL * LINE) + 12
+    wide, note = WIDTH - 4 if ax is None else width, _note(table.drop_duplicates("row"))
+    titles = [(wrap(scale.text, wide, TITLE), TITLE, False)]
     if ax is None:
-        height, top = (max(places) + 1) * ROW, above + len(lines) * TITLE * LINE + 8
-        (ax,) = new_axes(left=left, right=GAP + DOT_PANEL + N_COLUMN, top=top, bottom=30, height=height)
+        height, top = (max(places) + 1) * ROW, above + titles_height(titles) + 4
+        (ax,) = new_axes(left=left, right=GAP + DOT_PANEL + N_COLUMN, top=top, bottom=note_height(note, 20, wide), height=height)
+        across = -left
     _stack(ax, table, scale)
     label_rows(ax, places, labels, heads)
     ax.set_ylim(max(places) + 0.6, -0.6)
     _joint_panel(ax, table, joint)
-    key_above(ax, *_key(scale, columns), up=6, columns=columns)
-    put_above(ax, "\n".join(lines), above, across=-left if ax.figure.axes[0] is ax else 0.0, size=TITLE)
+    _put_key(ax, scale, width)
+    titles_above(ax, titles, above, across=across)
+    note_below(ax, note, 20, wide, across=across)
     return ax
 
 
@@ -134,16 +145,14 @@ def _stack(ax: Axes, table: pd.DataFrame, scale: Scale) -> None:
             if share * points >= text_width(number, SMALL) + 4:
                 ax.text(start + share / 2, y, number, ha="center", va="center_baseline", fontsize=SMALL, color=text_on(color))
     for y in table.loc[table[SHARE].isna(), "row"].unique():
-        ax.text(0, y, "nobody asked", ha="center" if scale.ordered else "left", va="center", fontsize=SMALL, color=MUTED, style="italic")
+        ax.text(0, y, "no answers", ha="center" if scale.ordered else "left", va="center", fontsize=SMALL, color=MUTED, style="italic")
     if scale.ordered:
-        ax.axvline(0, color=INK, linewidth=0.8, zorder=4)
+        ax.axvline(0, color=INK, linewidth=0.8, zorder=0 if len(scale.valid) % 2 else 4)  # not through a middle's number
     ax.set_xticks([])
     ax.spines["bottom"].set_visible(False)
 
 
 def _colors(scale: Scale) -> list[tuple[float, float, float]]:
-    from matplotlib.colors import to_rgb
-
     colors = option_colors(len(scale.valid), ordered=scale.ordered)
     return colors + [to_rgb(EXTRA)] * len(scale.extras)
 
@@ -159,30 +168,33 @@ def _joint_panel(ax: Axes, table: pd.DataFrame, title: Sequence[str]) -> None:
         dots(panel, PERCENT * part[JOINT].to_numpy(float), part["row"].to_numpy(float), mark)
     everything = PERCENT * bars[JOINT].to_numpy(float)
     panel.set_xlim(*nice_limits(everything, 10, low=0, high=100))
+    panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     panel.grid(axis="x", color=GRID, linewidth=0.6)
     panel.tick_params(axis="y", labelleft=False)
     panel.spines["left"].set_visible(False)
     put_above(panel, "\n".join(title), 6, size=SMALL)
     if bars[N].notna().any():
         margin_column(panel, N_COLUMN - 6, bars["row"], [f"{n:,.0f}" for n in bars[N].fillna(0)], head="n")
-    _note(ax, bars)
 
 
-def _note(ax: Axes, bars: pd.DataFrame) -> None:
-    share, low = bars["joint_share"], bars["joint_low"]
-    unknown = [source for source, rows in low.groupby(bars[SOURCE], sort=False) if rows.isna().all() and share[rows.index].notna().any()]
-    without = f"; none known for {', '.join(unknown)}" if unknown else ""
-    put_below(ax, f"Bars: % of answers. Dots: 95% intervals{without}. n: respondents.", 8)
+def _note(bars: pd.DataFrame) -> str:
+    bare = sources_without(bars, "joint_share", "joint_low")
+    return f"Bars: % of answers. Dots: 95% intervals{f'; none known for {first_few(bare)}' if bare else ''}. n: respondents."
 
 
-def _key(scale: Scale, columns: int) -> tuple[list[Patch], list[str]]:
-    """Return handles and labels, arranged so that the key reads along its rows."""
-    entries = [(Patch(facecolor=color), label) for color, label in zip(_colors(scale), scale.labels, strict=True)]
-    along = [entry for start in range(columns) for entry in entries[start::columns]]
-    return [entry[0] for entry in along], [entry[1] for entry in along]
+def _long(scale: Scale) -> bool:
+    """Whether only the ends of a scale have names, as from 0 to 10."""
+    inner = scale.labels[1 : len(scale.valid) - 1]
+    return len(inner) > 3 and not scale.extras and all(label.lstrip("-").isdigit() for label in inner)
 
 
-def _key_columns(scale: Scale, width: float) -> int:
-    each = widest(scale.labels) + 2.9 * TEXT
-    total = sum(text_width(label) + 2.9 * TEXT for label in scale.labels)
-    return len(scale.labels) if total <= width else max(1, int(width // each))
+def _key_height(scale: Scale, width: float) -> float:
+    return TEXT * LINE if _long(scale) else key_height(scale.labels, width)
+
+
+def _put_key(ax: Axes, scale: Scale, width: float) -> None:
+    colors = _colors(scale)
+    if _long(scale):
+        ramp_above(ax, colors, scale.labels[0], scale.labels[-1], 7)
+    else:
+        key_above(ax, [Patch(facecolor=color) for color in colors], scale.labels, 7, width)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from surveysim.backgrounds import parse_background_id
 from surveysim.codebook import Code, Codebook
 from surveysim.errors import first_few
-from surveysim.figure_data import Scale, background_label, joint_shares, level_order, options_label, trait_order
+from surveysim.figure_data import Scale, background_label, joint_shares, level_order, options_label, sources_without, trait_order
 from surveysim.figure_style import (
     GRID,
     LINE,
@@ -20,20 +20,25 @@ from surveysim.figure_style import (
     TITLE,
     WIDTH,
     dots,
+    dress,
     handle,
     key_above,
+    key_height,
     label_rows,
     margin_column,
     new_axes,
+    note_below,
+    note_height,
     put_above,
-    put_below,
     source_marks,
+    titles_above,
+    titles_height,
     widest,
     wrap,
 )
 from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, SHARE, SOURCE, N
 
-SPREAD, SOURCE_HEIGHT = 0.56, 6.5  # part of a row that its sources take; height of one source in points
+SPREAD, SOURCE_HEIGHT = 0.84, 6.5  # part of a row over which its sources stand; height of one source in points
 MOST_ROWS, MOST_PANELS = 12, 3  # rows from which the backgrounds are parted into panels; panels beside each other
 N_WIDTH = 27.0  # points of a column of n
 
@@ -59,7 +64,7 @@ def dot_table(
 def spread(source: pd.Series, sources: Sequence[str]) -> pd.Series:
     """Return how far from the middle of its row each source stands, in rows."""
     middle = (len(sources) - 1) / 2
-    step = SPREAD / max(len(sources) - 1, 1)
+    step = SPREAD / len(sources)
     return source.map({name: (place - middle) * step for place, name in enumerate(sources)}).astype(float)
 
 
@@ -93,32 +98,29 @@ def _panel_trait(ids: Sequence[str], traits: Sequence[str], codebook: Codebook |
 def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes | None) -> Axes:
     """Draw the dots of `dot_table`, a panel beside the other, n in the margin of each."""
     marks = source_marks(list(dict.fromkeys(table[SOURCE])))
-    names = list(dict.fromkeys(table["panel"]))
-    groups = same_n(table)
+    names, groups = list(dict.fromkeys(table["panel"])), same_n(table)
     head = table[table["heading"] != ""].groupby("heading", sort=False)["row"].min() - 0.9
     own = table.drop_duplicates("row").sort_values("row")
     labels, places = [*head.index, *own["background"]], [*head, *own["row"]]
-    left, right = widest(labels) + 12, 8 + N_WIDTH * len(groups)
-    lines = wrap(f"{scale.text}", WIDTH - 20, TITLE)
+    left, right, across = max(widest(own["background"]), widest(head.index, bold=True)) + 12, 10 + N_WIDTH * len(groups), 0.0
+    width = WIDTH - 4 if ax is None else dress(ax)
+    note = f"{interval_note(table)} n: respondents."
     shown = f"% answering {options_label(scale, codes)}"
-    high = 2 * TEXT * LINE + 12
+    titles = [(wrap(scale.text, width, TITLE), TITLE, False), (wrap(shown, width, bold=True), TEXT, True)]
+    key, above = TEXT * LINE + 14, TEXT * LINE + 14 + key_height(list(marks), width) + 6
+    axes = [ax] if ax is not None else []
     if ax is None:
-        height = (table["row"].max() + 1) * (SOURCE_HEIGHT * len(marks) + 3)
-        top = high + (len(lines) + 1) * TITLE * LINE + 14
-        axes = new_axes(left=left, right=right, top=top, bottom=50, height=height, panels=len(names), gap=right + 10)
-        across = -left
-    else:
-        axes, across = [ax], 0.0
+        height, across = (table["row"].max() + 1) * (SOURCE_HEIGHT * len(marks) + 3), -left
+        margins = {"left": left, "right": right, "top": above + titles_height(titles) + 4, "bottom": note_height(note, 24, width)}
+        axes = new_axes(**margins, height=height, panels=len(names), gap=right + 10)
     for panel, name in zip(axes, names, strict=True):
-        part = table[table["panel"] == name]
-        _panel(panel, part, marks, groups)
+        _panel(panel, table[table["panel"] == name], marks, groups)
         label_rows(panel, places, labels, [True] * len(head) + [False] * len(own))
         panel.tick_params(axis="y", labelleft=panel is axes[0])
         put_above(panel, name, 5, size=TEXT, bold=True)
-    key_above(axes[0], [handle(mark) for mark in marks.values()], list(marks), high - TEXT * LINE, across=across)
-    put_above(axes[0], shown, high + 8, across=across, size=TEXT, bold=True)
-    put_above(axes[0], "\n".join(lines), high + TITLE * LINE + 8, across=across, size=TITLE)
-    put_below(axes[0], f"{interval_note(table)} n: respondents.", 24, across=across)
+    key_above(axes[0], [handle(mark) for mark in marks.values()], list(marks), key, width, across=across)
+    titles_above(axes[0], titles, above, across=across)
+    note_below(axes[0], note, 24, width, across=across)
     return axes[0]
 
 
@@ -143,7 +145,7 @@ def _panel(ax: Axes, part: pd.DataFrame, marks: dict, groups: list[list[str]]) -
 
 def interval_note(table: pd.DataFrame) -> str:
     """Say what the lines are, and which sources have none."""
-    bare = [str(name) for name, own in table.groupby(SOURCE, sort=False) if own[CONF_LOW].isna().all() and own[SHARE].notna().any()]
+    bare = sources_without(table, SHARE, CONF_LOW)
     return f"Lines: 95% intervals{f'; none known for {first_few(bare)}' if bare else ''}."
 
 

@@ -21,15 +21,17 @@ from surveysim.figure_style import (
     WIDTH,
     Mark,
     dots,
+    dress,
     handle,
     key_above,
     label_rows,
     margin_column,
     new_axes,
     nice_limits,
+    note_below,
+    note_height,
     paper_style,
     put_above,
-    put_below,
     signed,
     source_marks,
     widest,
@@ -125,9 +127,12 @@ def _bars(relative: np.ndarray, extreme: float) -> pd.DataFrame:
 
 def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
     facts, across = frame.attrs, 0.0
+    note = _extremes_text(facts)
     if ax is None:
-        (ax,) = new_axes(left=50, right=8, top=54, bottom=54, height=0.36 * WIDTH)
+        (ax,) = new_axes(left=50, right=8, top=54, bottom=note_height(note, 38, WIDTH), height=0.36 * WIDTH)
         across = -50.0
+    else:
+        dress(ax)
     for extreme, color, hatch in ((False, "#9db8cc", ""), (True, EXTREME, "////")):
         part = frame[frame["extreme"] == extreme]
         width = part["high"] - part["low"]
@@ -147,7 +152,7 @@ def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
     kept = f"n {facts['n']:,} · Kish n_eff {facts['n_eff']:,.0f} · design effect of weighting {facts['deff']:.2f}"
     zero = f" · {facts['n_zero']:,} more of weight 0" if facts["n_zero"] else ""
     put_above(ax, f"{kept} · CV {facts['cv']:.2f}{zero}", 21, across=across, size=SMALL)
-    put_below(ax, _extremes_text(facts), 38, across=across)
+    note_below(ax, note, 38, WIDTH, across=across)
     return ax
 
 
@@ -172,11 +177,12 @@ def _name_line(ax: Axes, place: float, text: str) -> None:
 
 def _extremes_text(facts: dict) -> str:
     smallest, largest = facts["min"] / facts["mean"], facts["max"] / facts["mean"]
+    rule = f"above {facts['limit']:g} × the mean or below the mean / {facts['limit']:g}"
     limits = f"Weights run from {smallest:.2g} to {largest:.2g} times the mean. "
     if not facts["n_extreme"]:
-        return f"{limits}None is extreme: above {facts['limit']:g} × the mean, or below the mean / {facts['limit']:g}."
+        return f"{limits}None is extreme: {rule}."
     held = f"{PERCENT * facts['extreme_share']:.1f}% of the weight"
-    return f"{limits}Hatched: {facts['n_extreme']:,} extreme weights (above {facts['limit']:g} × the mean or below the mean / {facts['limit']:g}), {held}."
+    return f"{limits}Hatched: {facts['n_extreme']:,} extreme weights ({rule}), {held}."
 
 
 def plot_official(
@@ -259,11 +265,14 @@ def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes
     rows = frame.drop_duplicates("row")
     labels = ["\n".join(wrap(str(label), LABEL_WIDTH)) for label in rows[LABEL]]
     others = [name for name in names if name != reference]
+    note = f"{interval_note(frame)} Margin: percentage points above (+) or below (−) {reference}."
     left, across = widest(line for label in labels for line in label.split("\n")) + 12, 0.0
     if ax is None:
         height = len(rows) * max(9.0 * len(names) + 7, TEXT * LINE * max(label.count("\n") + 1 for label in labels) + 4)
-        (ax,) = new_axes(left=left, right=12 + COLUMN * len(others), top=50, bottom=52, height=height)
+        (ax,) = new_axes(left=left, right=12 + COLUMN * len(others), top=50, bottom=note_height(note, 32, WIDTH), height=height)
         across = -left
+    else:
+        dress(ax)
     for place in rows["row"]:
         ax.axhspan(place - 0.45, place + 0.45, color=STRIPE, linewidth=0, zorder=0)
     for name, mark in marks.items():
@@ -280,9 +289,8 @@ def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes
     ax.set_xlim(*nice_limits(np.append(reach - 1, reach + 1), 10, low=0, high=100))
     ax.grid(axis="x", color=GRID, linewidth=0.6)
     ax.set_xlabel("%", fontsize=SMALL)
-    key_above(ax, [handle(mark) for mark in marks.values()], names, 28, across=across)
-    note = interval_note(frame)
-    put_below(ax, f"{note} Margin: percentage points above (+) or below (−) {reference}.", 32, across=across)
+    key_above(ax, [handle(mark) for mark in marks.values()], names, 28, WIDTH, across=across)
+    note_below(ax, note, 32, WIDTH, across=across)
     return ax
 
 

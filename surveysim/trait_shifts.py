@@ -24,16 +24,20 @@ from surveysim.figure_style import (
     TITLE,
     WIDTH,
     dots,
+    dress,
     handle,
     key_above,
+    key_height,
     label_rows,
     margin_column,
     new_axes,
     nice_limits,
-    put_above,
-    put_below,
+    note_below,
+    note_height,
     signed,
     source_marks,
+    titles_above,
+    titles_height,
     widest,
     wrap,
 )
@@ -131,16 +135,18 @@ def _variances(cells: pd.DataFrame, pooled: float) -> np.ndarray:
 
 def draw_shifts(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], trait: str, counted: str, ax: Axes | None) -> Axes:
     """Draw the shifts of `shift_table` with their intervals about a zero line; shifts and n in the margin."""
-    marks = source_marks(list(dict.fromkeys(table[SOURCE])))
-    groups = same_n(table)
-    levels = table.drop_duplicates(LEVEL)
-    left, right = widest(levels[LEVEL]) + 12, 14 + COLUMN * (len(marks) + len(groups))
-    lines = wrap(scale.text, WIDTH - 20, TITLE)
-    high = 2 * TEXT * LINE + 16
-    across = 0.0
+    marks, groups, levels = source_marks(list(dict.fromkeys(table[SOURCE]))), same_n(table), table.drop_duplicates(LEVEL)
+    left, right, across = widest(levels[LEVEL]) + 12, 14 + COLUMN * (len(marks) + len(groups)), 0.0
+    width = WIDTH - 4 if ax is None else dress(ax)
+    note = f"{interval_note(table)} n: respondents. {counted}"
+    shown = f"% answering {options_label(scale, codes)}, by {trait}: difference from the pooled share"
+    titles = [(wrap(scale.text, width, TITLE), TITLE, False), (wrap(shown, width, bold=True), TEXT, True)]
+    pooled = table.drop_duplicates(SOURCE).set_index(SOURCE)[POOLED_SHARE]
+    key = [f"{name} (pooled {PERCENT * pooled[name]:.0f}%)" for name in marks]
+    above = TEXT * LINE + 18 + key_height(key, width) + 6
     if ax is None:
-        height, top = len(levels) * (SOURCE_HEIGHT * len(marks) + 6), high + (len(lines) + 1) * TITLE * LINE + 14
-        (ax,) = new_axes(left=left, right=right, top=top, bottom=56, height=height)
+        height, top = len(levels) * (SOURCE_HEIGHT * len(marks) + 6), above + titles_height(titles) + 4
+        (ax,) = new_axes(left=left, right=right, top=top, bottom=note_height(note, 34, width), height=height)
         across = -left
     _axis(ax, table)
     for source, mark in marks.items():
@@ -148,13 +154,9 @@ def draw_shifts(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], trait:
         dots(ax, PERCENT * own[[SHIFT, CONF_LOW, CONF_HIGH]].to_numpy(float), own["y"].to_numpy(float), mark)
     label_rows(ax, list(levels["row"]), list(levels[LEVEL]))
     _columns(ax, table, marks, groups)
-    pooled = table.drop_duplicates(SOURCE).set_index(SOURCE)[POOLED_SHARE]
-    key = [f"{name} (pooled {PERCENT * pooled[name]:.0f}%)" for name in marks]
-    key_above(ax, [handle(mark) for mark in marks.values()], key, high - TEXT * LINE - 2, across=across)
-    shown = f"% answering {options_label(scale, codes)}, by {trait}: difference from the pooled share"
-    put_above(ax, shown, high + 8, across=across, bold=True)
-    put_above(ax, "\n".join(lines), high + TITLE * LINE + 8, across=across, size=TITLE)
-    put_below(ax, f"{interval_note(table)} n: respondents. {counted}", 34, across=across)
+    key_above(ax, [handle(mark) for mark in marks.values()], key, TEXT * LINE + 18, width, across=across)
+    titles_above(ax, titles, above, across=across)
+    note_below(ax, note, 34, width, across=across)
     return ax
 
 
