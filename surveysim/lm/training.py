@@ -190,11 +190,16 @@ class _Work:
         if stage.epochs:
             losses["epochs"] = self._train_layer(stage, targets, label)
             self.features = dict(self._all_features(f"{label}, features"))
+            self._require_finite(losses, label)
             self._fit_heads(stage, targets, label)
         losses["after"] = self._mean_loss(stage, targets)
-        if not np.isfinite(np.hstack(list(losses.values()))).all():
-            raise TrainingError(f"{label}: the loss is not finite ({losses}); lower learning_rate")
+        self._require_finite(losses, label)
         return losses
+
+    def _require_finite(self, losses: Mapping[str, float | list[float]], label: str) -> None:
+        finite = all(bool(torch.isfinite(features).all()) for features in self.features.values())
+        if not finite or not np.isfinite(np.hstack(list(losses.values()))).all():
+            raise TrainingError(f"{label}: the loss or the features are not finite ({losses}); lower learning_rate")
 
     def _fit_heads(self, stage: StageConfig, targets: Mapping[str, QuestionTargets], label: str) -> None:
         for name in self._bar(targets, f"{label}, heads"):
@@ -253,6 +258,8 @@ def training_backgrounds(distributions: pd.DataFrame, backgrounds: pd.DataFrame 
     ------
     TrainingError
         If the table mixes sets of traits, or `backgrounds` has other traits than the table.
+    BackgroundError
+        If a trait or level is unknown.
     """
     levels = {identifier: parse_background_id(identifier) for identifier in distributions[BACKGROUND].unique()}
     traits = sorted({trait for level in levels.values() for trait in level})
@@ -265,7 +272,10 @@ def training_backgrounds(distributions: pd.DataFrame, backgrounds: pd.DataFrame 
     if asked_traits != traits:
         raise TrainingError(f"backgrounds has traits {first_few(asked_traits)}, distributions {first_few(traits)}; use the same")
     rest = pd.DataFrame([level for identifier, level in levels.items() if identifier not in set(asked[BACKGROUND])])
-    return asked if rest.empty else pd.concat([asked, with_background_id(rest, codebook)], ignore_index=True)
+    if rest.empty:
+        return asked
+    unasked = with_background_id(rest, codebook).assign(**{POPULATION_SHARE: 0.0} if POPULATION_SHARE in asked else {})
+    return pd.concat([asked, unasked], ignore_index=True)
 
 
 def _population(grid: pd.DataFrame, cells: Cells) -> np.ndarray:
