@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.font_manager import FontProperties, fontManager
@@ -30,9 +29,10 @@ PAD = 8.0  # free edge of a figure in points
 WIDTH = 7.0 * 72 - 2 * PAD  # what is drawn, in points; with its edges as wide as the text of an A4 or Letter page
 PERCENT, MINUS = 100.0, "−"
 
+_HINTING = 1.03
 _KEY_ROOM = 2.9 * TEXT  # points of a key's entry besides its label
 _CHINESE = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei", "WenQuanYi Zen Hei")
-_WORDS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # Chinese breaks after any character
+_WORDS = re.compile(r"[\u2e80-\uffef][”’)!?:,.;]*|[^\s\u2e80-\uffef]+|\s+")  # Chinese breaks after any character
 
 _STYLE: Any = {
     "font.size": TEXT,
@@ -125,7 +125,7 @@ def option_colors(n_options: int, *, ordered: bool) -> list[tuple[float, float, 
         reach = np.linspace(0.38, 0.06, half) if half > 1 else np.array([0.2])
         places = [*reach[::-1], *([0.5] if n_options % 2 else []), *(1 - reach)]
         return [to_rgb(mpl.colormaps["PuOr"](place)) if place != 0.5 else to_rgb(_MIDDLE) for place in places]
-    return [to_rgb(color) for color in sns.color_palette("cividis", n_options)]
+    return [to_rgb(mpl.colormaps["cividis"](place)) for place in np.linspace(0, 1, n_options + 2)[1:-1]]
 
 
 def text_on(color: tuple[float, float, float]) -> str:
@@ -135,9 +135,9 @@ def text_on(color: tuple[float, float, float]) -> str:
 
 
 def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:
-    """Return the width of `text` in points."""
+    """Return the width of `text` in points, as drawn: hinting makes it a little wider than its outline."""
     font = FontProperties(size=size, weight="bold" if bold else "normal")
-    return float(TextToPath().get_text_width_height_descent(text, font, ismath=False)[0])
+    return _HINTING * float(TextToPath().get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def widest(texts: Iterable[str], size: float = TEXT, *, bold: bool = False) -> float:

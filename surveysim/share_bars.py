@@ -101,7 +101,7 @@ def draw_bars(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
     labels, places, heads = _row_names(table)
     left, across = max(widest([label], bold=head) for label, head in zip(labels, heads, strict=True)) + 12, 0.0
     width = WIDTH - left - GAP - DOT_PANEL - N_COLUMN if ax is None else dress(ax)
-    joint = wrap(f"{options_label(scale, codes)}, %", DOT_PANEL + 2, SMALL)
+    joint = wrap(f"% {options_label(scale, codes)}", DOT_PANEL + 2, SMALL)
     above = max(_key_height(scale, width), len(joint) * SMALL * LINE) + 12
     wide, note = WIDTH - 4 if ax is None else width, _note(table.drop_duplicates("row"))
     titles = [(wrap(scale.text, wide, TITLE), TITLE, False)]
