@@ -93,7 +93,7 @@ def plot_data_saved(
     >>> curve = pd.DataFrame({"source": ["raw"] * 3 + ["dsa"] * 2, "n": sizes, "estimate": errors})
     >>> frame = ss.plot_data_saved(curve, method="dsa", reference="raw", draw=False)
     >>> frame.loc[frame.source == "dsa", "data_saved"].round(2).tolist()
-    [0.75, 0.64]
+    [0.75, 0.6]
     """
     curve, shown = _chosen(curve, method, reference, metric)
     points = _points(curve)
