@@ -91,6 +91,7 @@ def paper_style() -> Iterator[None]:
     """
     installed = {font.name for font in fontManager.ttflist}
     families = [*mpl.rcParams["font.family"], *(name for name in _CHINESE if name in installed)]
+    plt.draw_if_interactive()  # loads the backend, which in a notebook switches `interactive` on: before, so that it stays on
     with mpl.rc_context({**_STYLE, "font.family": families}):
         yield
 
