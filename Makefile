@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test r-reference clean
+.PHONY: install demo test bench-accuracy r-reference clean
 
 install: .venv/installed
 
@@ -19,6 +19,11 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Scores of every method on the survey files in DATA: docs/benchmarks.md and docs/benchmarks/accuracy.json. Resumes where it stopped.
+bench-accuracy: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make bench-accuracy DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_accuracy.py "$(DATA)"
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav> for those on the ESS.
 r-reference:

@@ -1,0 +1,141 @@
+"""How close every method comes to the respondents left out: writes docs/benchmarks/accuracy.json and docs/benchmarks.md.
+
+Run: make bench-accuracy DATA=<folder of the survey files>, or
+python tests/benchmarks/bench_accuracy.py DATA [--only ess11/respondents ...] [--seeds 5] [--skip boosting ...] [--write-only]
+
+Every finished size, seed and method is kept in bench-output/accuracy and not computed again, so a run may be interrupted. The
+tables are made of what is there; they say how many seeds that is. The final 60 questions of ANES (`FINAL`) are not touched here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accuracy_report import write_report
+
+import surveysim as ss
+
+PROJECT = Path(__file__).parents[2]
+RESULTS = PROJECT / "bench-output" / "accuracy"
+TRUST = ["trstprl", "trstlgl", "trstplc", "trstplt", "trstprt"]
+DRAWN, QUESTIONS_SEED = 60, 2020
+METRICS = ("wasserstein", "total_variation", "debiased_squared_error", "variance_ratio", "worst_decile")
+CLASSICAL = ("raw", "pooled", "shrunken", "ridge", "cumulative", "mrp", "mean_tilt", "low_rank", "boosting")
+REFERENCES = ("raw", "mrp", "mean_tilt", "low_rank")  # methods whose curve is measured at larger samples, for the respondents saved
+MODELS = ("dsa-kernel", "dsa", "stage1", "zero-shot")
+
+
+@cache
+def nonvoters(data: Path) -> tuple[ss.Survey, list[str]]:
+    survey = ss.load_example("nonvoters2020")
+    return survey, list(survey.questions)
+
+
+@cache
+def ess11(data: Path) -> tuple[ss.Survey, list[str]]:
+    path = data / "ess11_extract" / "ESS11.csv.gz"
+    survey = ss.read_survey(path, "ess11", weight="none", questions=TRUST, traits=["country", "gender", "age3"])
+    return survey, TRUST
+
+
+@cache
+def anes2020(data: Path) -> tuple[ss.Survey, list[str]]:
+    survey = ss.read_survey(data / "anes2020" / "anes2020_rcpa3.csv.gz", "anes2020")
+    ordered = sorted(name for name, question in survey.codebook.questions.items() if question.type == "ordinal")
+    drawn = [str(name) for name in np.random.default_rng(QUESTIONS_SEED).permutation(ordered)]
+    return survey, drawn[:DRAWN]  # drawn[DRAWN : 2 * DRAWN] are for the final test alone
+
+
+@dataclass(frozen=True)
+class Study:
+    """One comparison: a survey, its split, sizes and methods."""
+
+    name: str
+    load: Callable[[Path], tuple[ss.Survey, list[str]]]
+    by: tuple[str, ...]
+    sizes: tuple[int, ...]
+    methods: tuple[str, ...] = (*CLASSICAL, *MODELS)
+    larger: tuple[int, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def compare(self, data: Path, sizes: tuple[int, ...], methods: list[str], seed: int) -> None:
+        survey, questions = self.load(data)
+        options = {"questions": questions, "metrics": METRICS, "results": RESULTS / self.name, **self.options}
+        ss.compare_methods(survey, by=self.by, train_n=sizes, methods=methods, seeds=[seed], **options)
+
+
+NONVOTERS = ("gender", "age6", "education")
+ANES = ("party3", "gender", "age3", "education3")
+ESS = ("country", "gender", "age3")
+BLIND = ("uniform", "length-matched", "zero-shot", "stage1", "dsa")
+EQUAL = {"equal_by": "country", "min_truth": 100}
+HELD_COUNTRIES = {"split": "levels", "held": {"country": 6}, **EQUAL}
+STUDIES = [
+    Study("ess11/respondents", ess11, ESS, (280, 700, 1400), larger=(2800, 5600, 8400), options=EQUAL),
+    Study("ess11/levels", ess11, ESS, (2200,), options=HELD_COUNTRIES),
+    Study("ess11/backgrounds", ess11, ESS, (700,), options={"split": "backgrounds", "min_truth": 100}),
+    Study("nonvoters2020/respondents", nonvoters, NONVOTERS, (200, 400, 800, 1600), larger=(3200, 4800)),
+    Study("nonvoters2020/backgrounds", nonvoters, NONVOTERS, (800,), options={"split": "backgrounds"}),
+    Study("nonvoters2020/questions", nonvoters, NONVOTERS, (800,), BLIND, options={"split": "questions"}),
+    Study("anes2020/respondents", anes2020, ANES, (200, 400, 800, 1600), larger=(3200, 6400)),
+    Study("anes2020/backgrounds", anes2020, ANES, (800,), options={"split": "backgrounds"}),
+    Study("anes2020/levels", anes2020, ANES, (800,), options={"split": "levels", "held": {"age3": 1}}),
+    Study("anes2020/questions", anes2020, ANES, (800,), BLIND, options={"split": "questions"}),
+]
+
+
+def countries_in_turn(data: Path) -> list[Study]:
+    """Return one study a country of ESS 11: that country never sampled, 100 respondents in each other."""
+    survey, _ = ess11(data)
+    names = sorted(ss.observed_backgrounds(survey, by=["country"]).country)
+    methods = ("pooled", "mrp", "mean_tilt", "low_rank", "dsa-kernel")
+    return [
+        Study(
+            f"ess11/country in turn/{name}",
+            ess11,
+            ESS,
+            (100 * (len(names) - 1),),
+            methods,
+            options={"split": "levels", "held": {"country": [name]}, **EQUAL},
+        )
+        for name in names
+    ]
+
+
+def run(data: Path, studies: list[Study], seeds: int, skip: list[str]) -> None:
+    """Run what is not there yet, a seed at a time in all studies, so that an interruption leaves whole seeds."""
+    for seed in range(seeds):
+        for study in studies:
+            start = time.perf_counter()
+            study.compare(data, study.sizes, [name for name in study.methods if name not in skip], seed)
+            if study.larger:
+                study.compare(data, study.larger, [name for name in REFERENCES if name not in skip], seed)
+            print(f"{study.name}, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def main() -> None:
+    """Run the studies and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with ess11_extract and anes2020")
+    parser.add_argument("--only", nargs="*", default=[], help="studies whose name begins so; default all")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
+    parser.add_argument("--write-only", action="store_true", help="make the tables of what is there")
+    chosen = parser.parse_args()
+    if not chosen.write_only:
+        turn = countries_in_turn(chosen.data)
+        studies = [study for study in STUDIES if not chosen.only or study.name.startswith(tuple(chosen.only))]
+        run(chosen.data, studies, chosen.seeds, chosen.skip)
+        run(chosen.data, [study for study in turn if not chosen.only or study.name.startswith(tuple(chosen.only))], 1, chosen.skip)
+    write_report(RESULTS, PROJECT / "docs")
+
+
+if __name__ == "__main__":
+    main()
