@@ -75,7 +75,8 @@ def simulate(
     Raises
     ------
     SurveySimError
-        If the method is unknown, or a plain frame comes without a codebook.
+        If the method is unknown or contradicts the model, the model is none, `questions` is empty, or a plain frame comes without
+        a codebook.
     BackgroundError
         If a trait or level is unknown, or an aligned model never saw these traits.
     TrainingError
@@ -95,12 +96,12 @@ def simulate(
     """
     if method not in (*MODEL_METHODS, *BASELINES):
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
+    _check_method(method, model)
     survey = _as_survey(df, codebook, weight)
     grid = _grid(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
-    asked = tuple(survey.questions if questions is None else questions)
-    sample = response_distributions(survey, by=traits, questions=asked)
-    if method in BASELINES and model is None:
+    sample = response_distributions(survey, by=traits, questions=_asked(survey, questions))
+    if method in BASELINES:
         ordinal = ordinal_questions(survey.codebook, None)
         table = BASELINES[method](sample, grid, ordinal=ordinal, seed=seed).assign(source=method)
         about: dict[str, object] = {"model": None, "method": method}
@@ -125,7 +126,7 @@ def _simulate_with_model(
     chosen = model if model is not None else load_model()
     if chosen.aligned:
         _check_known_traits(chosen, grid, book)
-        method = "dsa" if len(chosen.recipe.get("stages", ())) > 1 else "stage1"
+        method = _aligned_by(chosen)
     elif method in ("dsa", "stage1"):
         if progress:
             print(
@@ -155,6 +156,31 @@ def _with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
     error = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, STD_ERROR]], on=DISTRIBUTION_KEYS, how="left")[STD_ERROR].to_numpy()
     low, high = table[SHARE] - Z_95 * error, table[SHARE] + Z_95 * error
     return table.assign(**{STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)})
+
+
+def _check_method(method: str, model: OptionModel | None) -> None:
+    """Refuse a model that the method would not use, or would use otherwise than was asked for."""
+    if model is None:
+        return
+    if not hasattr(model, "aligned"):
+        raise SurveySimError(f"model must come from load_model() or align(); got {type(model).__name__} {model!r}")
+    if method in BASELINES:
+        raise SurveySimError(f"method {method!r} is a classical baseline and uses no language model; leave model= out")
+    if model.aligned and method not in ("dsa", _aligned_by(model)):  # "dsa" is the default: not asked for
+        raise SurveySimError(
+            f"method {method!r} needs a base model, but this one is aligned already ({_aligned_by(model)!r}); give model=load_model(...)"
+        )
+
+
+def _aligned_by(model: OptionModel) -> str:
+    return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
+
+
+def _asked(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
+    names = [questions] if isinstance(questions, str) else list(dict.fromkeys(survey.questions if questions is None else questions))
+    if not names:
+        raise SurveySimError(f"questions is empty; name some of {first_few(survey.questions)}, or leave it out")
+    return names
 
 
 def _padded(shares: dict[str, np.ndarray], cells: Cells) -> np.ndarray:
