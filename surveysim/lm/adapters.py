@@ -13,7 +13,8 @@ No row of a respondent is among them.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,45 +26,47 @@ from transformers.pytorch_utils import Conv1D
 
 from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone
-from surveysim.lm.loading import RECIPE_FILE, load_backbone
+from surveysim.lm.base_model import load_backbone
 from surveysim.lm.model_files import file_sha256
-from surveysim.lm.option_model import OptionModel, require_aligned
 from surveysim.lm.readout import QuestionHead, Readout
 from surveysim.lm.storage import open_to_others, partial_beside, sweep
 from surveysim.prompts import PromptTemplate
 
 ADAPTER_FILE, HEADS_FILE = "adapter_model.safetensors", "question_heads.safetensors"
+RECIPE_FILE, CONFIG_FILE = "surveysim.json", "adapter_config.json"
 TENSOR_FILES = (ADAPTER_FILE, HEADS_FILE)
-OWN_FILES = frozenset({*TENSOR_FILES, "adapter_config.json", RECIPE_FILE})
+OWN_FILES = frozenset({*TENSOR_FILES, CONFIG_FILE, RECIPE_FILE})
 PREFIX = "base_model.model."  # how PEFT names the wrapped model's parameters
 RECIPE_FORMAT = 1
 NEEDED = ("base_model", "base_digest", "template", "token_ids")  # what a recipe must say for the model to be loaded
 
 
-def save_model(model: OptionModel, folder: str | Path) -> Path:
+def save_adapter(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any], folder: str | Path) -> Path:
     """Save the trained part of an aligned model as a PEFT adapter with its recipe.
 
     The folder is written beside its final place and renamed, so it is there whole or not at all.
 
     Parameters
     ----------
-    model : OptionModel
+    backbone : Backbone
+    readout : Readout
+    recipe : mapping
+        Plain values.
     folder : str or Path
         New, empty, or a folder saved before, which is replaced.
 
     Raises
     ------
     ModelError
-        If the model is not aligned, the folder holds something else, or it cannot be written.
+        If the folder holds something else, or cannot be written.
     """
-    readout = require_aligned(model, "saving")
     target = Path(folder)
     _refuse_foreign(target)
     try:
         with partial_beside(target) as place:
             sweep(target.parent, target.name)
             place.mkdir()
-            _write(model, readout, place)
+            _write(backbone, readout, recipe, place)
             _swap(place, target)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"model folder {str(target)!r} cannot be written ({error}); nothing was changed") from error
@@ -96,20 +99,20 @@ def _swap(place: Path, target: Path) -> None:
                 old.rename(target)
 
 
-def _write(model: OptionModel, readout: Readout, place: Path) -> None:
-    save_file(_adapter_tensors(model.backbone, readout), place / ADAPTER_FILE, metadata={"format": "pt"})
+def _write(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any], place: Path) -> None:
+    save_file(_adapter_tensors(backbone, readout), place / ADAPTER_FILE, metadata={"format": "pt"})
     save_file({name: value.detach().cpu().contiguous() for name, value in readout.questions.state_dict().items()}, place / HEADS_FILE)
-    _adapter_config(model.backbone, readout).save_pretrained(str(place))
-    base = model.backbone.name
-    recipe = {
+    _adapter_config(backbone, readout).save_pretrained(str(place))
+    base = backbone.name
+    whole = {
         "format": RECIPE_FORMAT,
-        **model.recipe,
+        **recipe,
         "base_model": str(Path(base).resolve()) if Path(base).is_dir() else base,  # found again from another working folder
         "token_ids": readout.token_ids,
         "question_heads": HEADS_FILE,
         "sha256": {name: file_sha256(place / name) for name in TENSOR_FILES},
     }
-    (place / RECIPE_FILE).write_text(json.dumps(recipe, indent=2, ensure_ascii=False), encoding="utf-8")
+    (place / RECIPE_FILE).write_text(json.dumps(whole, indent=2, ensure_ascii=False), encoding="utf-8")
     open_to_others(place)
 
 
@@ -152,8 +155,23 @@ def _adapter_tensors(backbone: Backbone, readout: Readout) -> dict[str, Tensor]:
     return {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
 
 
-def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> OptionModel:
-    """Load a folder that `save_model` wrote, on the base model that its recipe names.
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """What a saved folder holds, on its base model."""
+
+    backbone: Backbone
+    template: PromptTemplate
+    readout: Readout
+    recipe: dict[str, Any]
+
+
+def is_saved(folder: Path) -> bool:
+    """Say whether a folder was written by `save_adapter`, or at least by PEFT."""
+    return (folder / CONFIG_FILE).is_file() or (folder / RECIPE_FILE).is_file()
+
+
+def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Saved:
+    """Load a folder that `save_adapter` wrote, on the base model that its recipe names.
 
     Raises
     ------
@@ -178,8 +196,7 @@ def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Op
     except (KeyError, IndexError, RuntimeError) as error:
         raise _damaged(folder, error) from error
     kept = {name: value for name, value in recipe.items() if name not in ("format", "token_ids", "question_heads", "sha256")}
-    model = OptionModel(backbone, template, readout.eval(), kept)
-    return replace(model, readout=readout.to(backbone.device))
+    return Saved(backbone, template, readout.eval().to(backbone.device), kept)
 
 
 def _checked_tensors(path: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:

@@ -66,6 +66,12 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) 
     ------
     ModelError
         If the name is unknown, the model is nowhere, the download breaks off, its checksum is wrong, or there is no room for it.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> ss.fetch_model("smollm2-135m").joinpath("config.json").is_file()
+    True
     """
     for candidate in (folder, name if Path(name).is_dir() else None):
         if candidate is not None:

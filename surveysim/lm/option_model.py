@@ -12,6 +12,7 @@ import torch
 from surveysim.codebook import Codebook
 from surveysim.errors import ModelError
 from surveysim.lm.activations import stored_states
+from surveysim.lm.adapters import save_adapter
 from surveysim.lm.backbone import Backbone, TokenisedQuestion, tokenise
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
@@ -31,6 +32,13 @@ class OptionModel:
         Trained copies of the last layer, the final norm and head rows; None before `align`.
     recipe : dict
         What made the model: base model and its hash, codebook, prompt, stages with their losses, seed, training sizes.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> model = ss.load_model(device="cpu")
+    >>> model.aligned, model.template.scoring, model.backbone.hidden_size
+    (False, 'letters', 576)
     """
 
     backbone: Backbone
@@ -74,10 +82,19 @@ class OptionModel:
         return self.readout is not None and question_key(question_id) in self.readout.questions
 
     def save(self, folder: str | Path) -> Path:
-        """Save the trained part as a PEFT adapter with its recipe; see `surveysim.lm.adapters.save_model`."""
-        from surveysim.lm.adapters import save_model
+        """Save the trained part as a PEFT adapter with its recipe, in a folder that `load_model` loads.
 
-        return save_model(self, folder)
+        Parameters
+        ----------
+        folder : str or Path
+            New, empty, or a folder saved before, which is replaced.
+
+        Raises
+        ------
+        ModelError
+            If the model is not aligned, or the folder holds something else or cannot be written.
+        """
+        return save_adapter(self.backbone, require_aligned(self, "saving"), self.recipe, folder)
 
     def __repr__(self) -> str:
         trained = self.recipe.get("stages", ())
