@@ -50,6 +50,18 @@ class StageConfig:
     pooling : str
         Who pools the shifts over all respondents: ``"kernel"``, multilevel regression with the language model's own geometry of
         backgrounds (`surveysim.lm.kernel`), or a name of `BASELINES`.
+
+    Raises
+    ------
+    TrainingError
+        If a name is unknown, or a number is out of range.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> stage = ss.StageConfig("pooled_shift", level_weight=1.0, epochs=0, pooling="mrp")
+    >>> stage.loss, stage.epochs
+    ('pooled_shift', 0)
     """
 
     loss: str
@@ -132,6 +144,15 @@ def align(
     References
     ----------
     Huang, Li, Shao (2026), "Distribution Shift Alignment Helps LLMs Simulate Survey Response Distributions", arXiv:2510.21977.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> sample = ss.response_distributions(survey, by=["gender"], questions=["Q8_8"])
+    >>> aligned = ss.align(ss.load_model(device="cpu"), sample, survey.codebook, progress=False)
+    >>> [stage["loss"] for stage in aligned.recipe["stages"]]
+    ['option_kl', 'pooled_shift']
     """
     if not stages:
         raise TrainingError("stages is empty; use DSA, or DSA[:1] for stage 1 alone")
