@@ -13,7 +13,7 @@ Statistica Sinica 10, 613-627. Datta, Rao and Smith (2005), doi:10.1093/biomet/9
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class AreaFit:
     ----------
     variance : float
         Model variance A; 0 where the direct estimates spread no more than their sampling errors do.
+    variance_spread, variance_bias : float
+        Asymptotic variance and bias of A's estimate.
     coefficients : array, shape ``(columns,)``
     coefficient_covariance : array, shape ``(columns, columns)``
     synthetic : array, shape ``(areas,)``
@@ -46,6 +48,8 @@ class AreaFit:
     """
 
     variance: float
+    variance_spread: float
+    variance_bias: float
     coefficients: Array
     coefficient_covariance: Array
     synthetic: Array
@@ -153,20 +157,40 @@ def _root(equation: Equation, direct: Array, covariates: Array, sampling_varianc
     return float(brentq(equation, 0.0, highest, args=data, xtol=1e-15 * highest, rtol=1e-13))
 
 
+def mean_squared_errors(fit: AreaFit, sampling_variances: Array, multipliers: Array) -> tuple[Array, Array]:
+    """Return the MSE of areas under a fitted model, its regression term apart.
+
+    Parameters
+    ----------
+    fit : AreaFit
+    sampling_variances, multipliers : array, any one shape
+        An area without a direct estimate has infinite sampling variance.
+
+    Returns
+    -------
+    tuple of arrays
+        ``g1 + 2 g3 - bias``, and what the variance of ``x_i'b`` is to be multiplied by: the squared weight of the synthetic
+        estimate.
+    """
+    total = fit.variance * multipliers + sampling_variances
+    kept = np.where(np.isinf(total), 1.0, 1 - fit.variance * multipliers / total)
+    slope = multipliers * kept**2  # derivative of the leading term by the variance
+    third = multipliers * slope / total * fit.variance_spread
+    return fit.variance * multipliers * kept + 2 * third - fit.variance_bias * slope, kept**2
+
+
 def _predicted(
     direct: Array, covariates: Array, sampling: Array, scale: Array, variance: float, method: str, information: float
 ) -> AreaFit:
     total = variance * scale + sampling
     residual, coefficients, precision = _generalised_least_squares(direct, covariates, total)
     covariance: Array = np.asarray(np.linalg.inv(precision)) if covariates.shape[1] else np.zeros((0, 0))
-    shrinkage = variance * scale / total
-    slope = scale * sampling**2 / total**2  # derivative of the leading term by the variance
-    second = (1 - shrinkage) ** 2 * np.einsum("ij,jk,ik->i", covariates, covariance, covariates)
+    shrinkage, synthetic = variance * scale / total, direct - residual
     spread, bias = _variance_of_variance(scale / total, method, information)
-    third = scale * slope / total * spread
-    mse = shrinkage * sampling + second + 2 * third - bias * slope
-    synthetic = direct - residual
-    return AreaFit(variance, coefficients, covariance, synthetic, shrinkage, synthetic + shrinkage * residual, mse)
+    nothing = np.zeros(len(direct))
+    fit = AreaFit(variance, spread, bias, coefficients, covariance, synthetic, shrinkage, synthetic + shrinkage * residual, nothing)
+    leading, squared = mean_squared_errors(fit, sampling, scale)
+    return replace(fit, mse=leading + squared * np.einsum("ij,jk,ik->i", covariates, covariance, covariates))
 
 
 def _variance_of_variance(ratio: Array, method: str, information: float) -> tuple[float, float]:
