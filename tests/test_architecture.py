@@ -1,0 +1,225 @@
+"""The package as a whole: light to import, layered, readable in pieces, and shown by examples that run."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import surveysim as ss
+
+PACKAGE = Path(ss.__file__).parent
+LONGEST_MODULE, LONGEST_FUNCTION = 350, 40  # lines; of a function without its signature and docstring
+IMPORT_SECONDS = 0.5
+MODELS_AND_FIGURES = ("torch", "transformers", "peft", "accelerate", "matplotlib", "seaborn")
+HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "pyarrow.parquet")
+
+# A module may import modules of its own layer and of the layers above it in this list (a new module goes where it fits).
+LAYERS: dict[str, str] = {
+    "errors": "errors",
+    "contracts": "schema questions rendering intervals weighting_record",
+    "codebook, metrics, design": """
+        codebook codebook_file wording metrics cells
+        calibration replication stages design adjustment estimators quantiles""",
+    "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
+    "survey, prompts": "survey prompts missing resampling",
+    "backgrounds, distributions, weighting": """
+        backgrounds domains distributions estimation cross_fitting margins weighting poststratification writers""",
+    "splits, baselines, evaluation, inference, datasets": """
+        splits trials training_cells regressions boosted_trees variance_components multilevel baselines
+        evaluation floor summaries comparison_summary blind datasets area_cells fay_herriot small_area""",
+    "plotting, lm": """
+        figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
+        lm.storage lm.model_files lm.backbone lm.trunk lm.readout lm.activations lm.base_model lm.adapters lm.option_model
+        lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.training lm.loading""",
+    "simulation": "simulation",
+    "comparison": "comparison",
+    "package": "__init__ lm.__init__",
+    "scripts": "demo",
+}
+LAYER = {module: place for place, modules in enumerate(LAYERS.values()) for module in modules.split()}
+
+# Public names whose docstring shows no example. This list may only become shorter.
+WITHOUT_EXAMPLE = {
+    "__version__": "a string",
+    "BASELINES": "a table of functions; `estimate_baseline` shows its use",
+    "DSA": "two stages; `align` shows their use",
+    "LOSSES": "a table of functions; `StageConfig` shows its use",
+    "METRICS": "a table of functions, each with its example",
+    "Codebook": "made by load_codebook",
+    "Option": "made by load_codebook",
+    "Question": "made by load_codebook",
+    "Survey": "made by read_survey",
+    "SurveySimError": "the base of errors",
+    "Trait": "made by load_codebook",
+    "as_survey": "to be written",
+    "diagnose": "to be written",
+    "hold_out_backgrounds": "to be written",
+    "hold_out_levels": "to be written",
+    "hold_out_questions": "to be written",
+    "list_codebooks": "to be written",
+    "noise_floor": "to be written",
+    "paired_differences": "to be written",
+    "savings": "to be written",
+    "summarise_comparison": "to be written",
+}
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+SOURCES = {_name(path): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
+
+
+def _dotted(name: str) -> str:
+    return f"surveysim.{name}".removesuffix(".__init__")
+
+
+def _imports(name: str) -> set[str]:
+    """Return the modules of the package that one imports: at its head, in a function, or for type checking alone."""
+    found: set[str] = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively in line {node.lineno}; write the module's whole name"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {module for module in map(_module_of, found) if module and module != name}
+
+
+def _module_of(imported: str) -> str:
+    """Return the module of the package that an imported name lies in; empty where it is none of ours."""
+    package, _, rest = imported.partition(".")
+    if package != "surveysim":
+        return ""
+    parts = rest.split(".") if rest else []
+    for length in range(len(parts), 0, -1):
+        module = ".".join(parts[:length])
+        if module in SOURCES:
+            return module
+    return "__init__"
+
+
+def _in_fresh_interpreter(code: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_import_is_quick() -> None:
+    code = "import time; start = time.perf_counter(); import surveysim; print(time.perf_counter() - start)"
+    seconds = [float(_in_fresh_interpreter(code)) for _ in range(5)]
+    assert min(seconds) < IMPORT_SECONDS, seconds
+
+
+def test_the_import_is_light_and_silent() -> None:
+    code = f"import surveysim, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert _in_fresh_interpreter(code) == "[]"
+
+
+def test_nothing_below_models_and_figures_loads_them_or_statistics() -> None:
+    """Who reads, weights and tabulates waits for none of them; scipy and its like come when a function needs them."""
+    low = [_dotted(name) for name in SOURCES if LAYER[name] < list(LAYERS).index("plotting, lm")]
+    code = f"import sys, importlib\nfor name in {low!r}: importlib.import_module(name)\nprint([n for n in {HEAVY!r} if n in sys.modules])"
+    assert _in_fresh_interpreter(code) == "[]"
+
+
+def test_simulating_classically_loads_no_model() -> None:
+    code = f"import sys, surveysim.simulation\nprint([name for name in {MODELS_AND_FIGURES!r} if name in sys.modules])"
+    assert _in_fresh_interpreter(code) == "[]"
+
+
+def test_every_module_has_its_layer() -> None:
+    unlisted, gone = sorted(set(SOURCES) - set(LAYER)), sorted(set(LAYER) - set(SOURCES))
+    assert not unlisted, f"add {unlisted} to LAYERS in tests/test_architecture.py, in the lowest layer that holds all it imports"
+    assert not gone, f"remove {gone} from LAYERS in tests/test_architecture.py"
+    assert sum(len(modules.split()) for modules in LAYERS.values()) == len(LAYER), "a module stands in two layers"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_imports_point_one_way(name: str) -> None:
+    upwards = {module for module in _imports(name) if LAYER.get(module, 0) > LAYER.get(name, len(LAYERS))}
+    assert not upwards, f"{name} imports {sorted(upwards)}, of a layer that stands on it"
+
+
+def test_no_module_imports_another_in_a_circle() -> None:
+    try:
+        TopologicalSorter({name: _imports(name) for name in SOURCES}).prepare()
+    except CycleError as error:
+        pytest.fail(f"circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_the_language_model_knows_no_figures_and_figures_no_language_model() -> None:
+    layer = set(LAYERS["plotting, lm"].split())
+    crossing = [(name, other) for name in layer for other in _imports(name) & layer if ("lm." in name) != ("lm." in other)]
+    assert crossing == []
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    """`surveysim.simulate` would be the module, once it was imported, if there were a simulate.py."""
+    modules = {name.split(".")[0] for name in SOURCES}
+    assert set(ss.__all__) & modules == set()
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert set(ss.__all__) == set(dir(ss))
+    assert len(ss.__all__) == len(set(ss.__all__))
+    for name in ss.__all__:
+        assert getattr(ss, name) is not None
+    with pytest.raises(AttributeError, match="module 'surveysim' has no attribute 'simulat'"):
+        _ = ss.simulat
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_module_can_be_read_in_one_sitting(name: str) -> None:
+    assert len(SOURCES[name].splitlines()) <= LONGEST_MODULE, f"split {name}"
+    assert ast.get_docstring(TREES[name]), f"say in a docstring what {name} is"
+    long = {node.name: _body_lines(node) for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef)}
+    assert {function: lines for function, lines in long.items() if lines > LONGEST_FUNCTION} == {}
+
+
+def _body_lines(function: ast.FunctionDef) -> int:
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return int(body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def _example(name: str) -> bool:
+    value = getattr(ss, name)
+    own = inspect.isfunction(value) or inspect.isclass(value)
+    return own and ">>>" in (inspect.getdoc(value) or "")
+
+
+@pytest.mark.parametrize("name", ss.__all__)
+def test_a_public_name_shows_its_use(name: str) -> None:
+    value = getattr(ss, name)
+    if inspect.isfunction(value) or inspect.isclass(value):
+        assert inspect.getdoc(value), f"{name} needs a docstring"
+    if name in WITHOUT_EXAMPLE:
+        assert not _example(name), f"{name} has an example now: take it out of WITHOUT_EXAMPLE"
+    else:
+        assert _example(name), f"{name} needs an example that runs"
+
+
+def test_the_list_of_names_without_an_example_holds_public_names_only() -> None:
+    assert set(WITHOUT_EXAMPLE) <= set(ss.__all__)
+    assert all(WITHOUT_EXAMPLE.values())
+
+
+def test_no_example_is_skipped() -> None:
+    assert [name for name, text in SOURCES.items() if "doctest: +SKIP" in text] == []
+
+
+@pytest.mark.parametrize("name", [name for name, text in SOURCES.items() if ">>> " in text])
+def test_examples_run(name: str, capsys: pytest.CaptureFixture) -> None:
+    result = doctest.testmod(import_module(_dotted(name)))
+    assert result.failed == 0, capsys.readouterr().out
+    assert result.attempted > 0
