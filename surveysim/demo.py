@@ -161,18 +161,18 @@ def write(
         place = Path(work)
         (place / "summary.json").write_text(json.dumps(result, indent=2))
         table.to_csv(place / "distributions.csv", index=False)
-        draw(place, table, survey, summary, floor)
+        draw(place, table, survey, population, summary, floor)
         for file in place.iterdir():
             file.replace(output / file.name)
 
 
-def draw(place: Path, table: pd.DataFrame, survey: ss.Survey, summary: pd.DataFrame, floor: pd.DataFrame) -> None:
+def draw(place: Path, table: pd.DataFrame, survey: ss.Survey, population: pd.DataFrame, summary: pd.DataFrame, floor: pd.DataFrame) -> None:
     """Draw the three figures."""
     shown = table[table.source.isin(["raw sample", "DSA", "respondents left out"])]
     figures = {
         "distributions.png": ss.plot_distributions(shown, question=SHOWN_QUESTION, codebook=survey.codebook),
-        "shifts.png": ss.plot_shifts(shown, question=SHOWN_QUESTION, trait=SHOWN_TRAIT, codebook=survey.codebook),
-        "scores.png": ss.plot_scores(summary, floor=floor),
+        "shifts.png": ss.plot_shifts(shown, question=SHOWN_QUESTION, trait=SHOWN_TRAIT, codebook=survey.codebook, population=population),
+        "scores.png": ss.plot_scores(summary, floor=floor, highlight="DSA"),
     }
     for name, drawn in figures.items():
         figure = getattr(drawn, "figure", drawn)

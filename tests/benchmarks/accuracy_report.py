@@ -17,6 +17,7 @@ from surveysim.comparison_summary import BEST_CLASSICAL
 HEADLINE = "dsa-kernel"  # the form of DSA whose numbers the headline dicts hold; `by_method` has them for every form
 FORMS = ("dsa-kernel", "dsa")
 BLIND = ("uniform", "length-matched")
+SAVINGS_METRIC = "debiased_squared_error"  # a larger training sample leaves a smaller truth, whose noise other errors hold
 TITLES = {
     "respondents": "every background sampled",
     "backgrounds": "a fifth of the backgrounds held out",
@@ -59,7 +60,7 @@ def write_report(results: Path, docs: Path) -> dict[str, Any]:
         "paired": {name: paired_rows(scores) for name, scores in studies.items()},
         "software": {"python": platform.python_version(), "surveysim": ss.__version__},
     }
-    report.update({name: values for name, values in report["by_method"][HEADLINE].items() if values})
+    report.update({name: values for name, values in report["by_method"][HEADLINE].items() if name in GOALS and values})
     report["heldout_questions_vs_best_blind"] = report["by_method"]["dsa"].get("heldout_questions_vs_best_blind", {})
     (docs / "benchmarks").mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks" / "accuracy.json").write_text(json.dumps(_rounded(report), indent=1) + "\n", encoding="utf-8")
@@ -102,14 +103,16 @@ def against(scores: pd.DataFrame, n: int, method: str, references: Sequence[str]
     return {**found, "n_seeds": int(rows.seed.nunique()), "references": sorted(means.index)}
 
 
-def headlines(studies: dict[str, pd.DataFrame], method: str) -> dict[str, dict[str, float]]:
-    """Return the headline dicts of one form of DSA, each keyed by dataset/n."""
-    out: dict[str, dict[str, float]] = {name: {} for name in GOALS}
+def headlines(studies: dict[str, pd.DataFrame], method: str) -> dict[str, dict[str, Any]]:
+    """Return the headline dicts of one form of DSA, each keyed by dataset/n, and `bounds`: whether a saving is exact or a bound."""
+    out: dict[str, dict[str, Any]] = {name: {} for name in (*GOALS, "bounds")}
     for name, scores in studies.items():
         dataset, split = name.split("/", 1)
         if split == "respondents":
             for headline, reference in (("data_saved_vs_raw", "raw"), ("data_saved_vs_best_classical", BEST_CLASSICAL)):
-                out[headline].update({f"{dataset}/{n}": value for n, value in saved(scores, method, reference).items()})
+                for n, (value, bound) in saved(scores, method, reference).items():
+                    out[headline][f"{dataset}/{n}"] = value
+                    out["bounds"][f"{headline} {dataset}/{n}"] = bound
         compared = {
             "respondents": {"ratio_vs_stage1": ["stage1"], "ratio_vs_best_classical": list(ss.BASELINES)},
             "backgrounds": {"heldout_cells_vs_mrp": ["mrp"]},
@@ -126,14 +129,18 @@ def headlines(studies: dict[str, pd.DataFrame], method: str) -> dict[str, dict[s
     return out
 
 
-def saved(scores: pd.DataFrame, method: str, reference: str) -> dict[int, float]:
-    """Return n -> share of respondents saved (a bound where the reference's curve ends); empty where there is no curve."""
+def saved(scores: pd.DataFrame, method: str, reference: str) -> dict[int, tuple[float, str]]:
+    """Return n -> share of respondents saved, and whether that is exact or a bound; empty where there is no curve."""
     seeds = set(scores[scores.method == method].seed)
     rows = scores[scores.seed.isin(seeds)]
     if not seeds or rows[rows.method == "raw"].n.nunique() < 2:
         return {}
-    found = ss.savings(rows, reference=reference)
-    return {int(row.n): float(row.data_saved) for row in found[found.method == method].itertuples()}
+    if reference == BEST_CLASSICAL:  # a size at which raw shares alone were run says nothing of the best
+        rows = rows[rows.n.isin(rows[rows.method.isin(["mrp", "low_rank"])].n.unique())]
+        if rows.n.nunique() < 2:
+            return {}
+    found = ss.savings(rows, reference=reference, metric=SAVINGS_METRIC)
+    return {int(row.n): (float(row.data_saved), str(row.bound)) for row in found[found.method == method].itertuples()}
 
 
 def score_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -170,7 +177,8 @@ def page(report: dict[str, Any], studies: dict[str, pd.DataFrame]) -> list[str]:
         for form in FORMS:
             values = report["by_method"][form].get(name, {})
             if values:
-                shown = "; ".join(_against_goal(name, key, value, larger) for key, value in values.items())
+                bounds = report["by_method"][form]["bounds"]
+                shown = "; ".join(_against_goal(name, key, value, larger, bounds) for key, value in values.items())
                 lines.append(f"| {words} | {form} | {shown} |")
     missed = [line for name in GOALS for line in not_reached(report, name)]
     lines += ["", "Not reached:", "", *(missed or ["none of those measured."]), "", "Not measured yet:", "", *_unmeasured(report)]
@@ -185,7 +193,8 @@ def not_reached(report: dict[str, Any], name: str) -> list[str]:
     out = []
     for form in FORMS:
         values = report["by_method"][form].get(name, {})
-        missed = [f"{key} {value:.3f}" for key, value in values.items() if _missed(name, key, value, larger)]
+        bounds = report["by_method"][form]["bounds"]
+        missed = [f"{key} {value:.3f}" for key, value in values.items() if _missed(name, key, value, larger, bounds)]
         if missed:
             out.append(f"- {words}: {form} at {', '.join(missed)}")
     return out
@@ -237,14 +246,18 @@ def _goal(name: str, key: str) -> float | None:
     return goals.get(key, goals.get(key.rsplit("/", 1)[0], goals.get("")))
 
 
-def _missed(name: str, key: str, value: float, larger: bool) -> bool:
+def _missed(name: str, key: str, value: float, larger: bool, bounds: dict[str, str]) -> bool:
+    """Whether the goal is not reached; a lower bound below the goal leaves that open."""
     goal = _goal(name, key)
-    return goal is not None and (value < goal if larger else value > goal)
+    if goal is None or (larger and bounds.get(f"{name} {key}") == "at_least"):
+        return False
+    return value < goal if larger else value > goal
 
 
-def _against_goal(name: str, key: str, value: float, larger: bool) -> str:
-    shown = f"{value:.1%}" if larger else f"{value:.3f}"
-    return f"{key}: **{shown}**" if _missed(name, key, value, larger) else f"{key}: {shown}"
+def _against_goal(name: str, key: str, value: float, larger: bool, bounds: dict[str, str]) -> str:
+    sign = {"at_least": "at least ", "at_most": "at most "}.get(bounds.get(f"{name} {key}", ""), "")
+    shown = f"{sign}{value:.1%}" if larger else f"{value:.3f}"
+    return f"{key}: **{shown}**" if _missed(name, key, value, larger, bounds) else f"{key}: {shown}"
 
 
 def _unmeasured(report: dict[str, Any]) -> list[str]:
@@ -282,8 +295,9 @@ How to read the tables:
   truth would. Nothing gets below the floor but by chance.
 - Intervals are 95%, over seeds and questions at once (two-way random effects). With five questions they are wide.
 - "best classical" is the classical method with the smallest error in these very scores: a choice in its favour.
-- Data saved: 1 - n / n', where the reference method needs n' respondents for the same error, read off its measured curve; where the
-  curve ends it is a bound.
+- Data saved: 1 - n / n', where the reference method needs n' respondents for the same debiased squared error, read off its measured
+  curve; where the curve ends it is a bound. (Wasserstein cannot be used there: the larger the sample, the fewer respondents are left for
+  the truth, and the noisier it is.)
 - ESS 11: an extract without weights, so respondents count alike; as many respondents are drawn in each country (n = 280 is 10 in each
   of 28); cells with fewer than 100 respondents left out are not scored. ANES 2020: 60 ordered questions drawn with a fixed seed.
 - The method was chosen on other seeds than those shown here (100 and above, on ESS 11)."""
