@@ -19,6 +19,7 @@ from surveysim.lm.training import DSA, training_backgrounds
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_sample, opinion_survey
 from tests.tiny import tiny_model, tiny_tokenizer
 
+QUESTIONS = ("taxes", "vote", "news")
 STAGE_1, STAGE_2 = DSA
 FAST = replace(STAGE_1, learning_rate=1e-3)  # a rate at which a tiny model visibly learns
 
@@ -41,17 +42,21 @@ def aligned(base: ss.OptionModel) -> ss.OptionModel:
 
 
 def _align(model: ss.OptionModel, sample: pd.DataFrame | None = None, **options: object) -> ss.OptionModel:
-    return ss.align(model, opinion_sample() if sample is None else sample, opinion_codebook(), **{"progress": False, **options})
+    return ss.align(model, _sample() if sample is None else sample, opinion_codebook(), **{"progress": False, **options})
+
+
+def _sample(questions: tuple[str, ...] = QUESTIONS) -> pd.DataFrame:
+    return ss.response_distributions(opinion_survey(), by=TRAITS, questions=questions)
 
 
 def _shares(model: ss.OptionModel) -> dict[str, np.ndarray]:
     book = opinion_codebook()
-    return predict(model, book, tuple(book.questions), ss.background_grid(book, by=TRAITS), progress=False)
+    return predict(model, book, QUESTIONS, ss.background_grid(book, by=TRAITS), progress=False)
 
 
 def _kl(model: ss.OptionModel) -> float:
     """Return the mean divergence from the sample, by the numpy metric and not by the loss."""
-    estimated, sample = _shares(model), opinion_sample().set_index(["question_id", "background_id"])
+    estimated, sample = _shares(model), _sample().set_index(["question_id", "background_id"])
     grid = ss.background_grid(opinion_codebook(), by=TRAITS)["background_id"]
     cells = [
         float(ss.METRICS["kl"](row, sample.loc[(name, background), "share"]))
@@ -59,10 +64,6 @@ def _kl(model: ss.OptionModel) -> float:
         for background, row in zip(grid, rows, strict=True)
     ]
     return float(np.mean(cells))
-
-
-def _two(sample: pd.DataFrame) -> pd.DataFrame:
-    return sample[sample["question_id"].isin(["taxes", "vote"])]
 
 
 @pytest.mark.parametrize("scoring", ["letters", "text"])
@@ -127,21 +128,21 @@ def test_the_recipe_records_stages_losses_and_sizes(base: ss.OptionModel, aligne
         assert {key: value for key, value in stage.items() if key != "losses"} == config.__dict__
         assert set(stage["losses"]) == {"before", "heads", "epochs", "after"}
         assert len(stage["losses"]["epochs"]) == config.epochs
-    sample = opinion_sample()
+    sample = _sample()
     cells = sample.drop_duplicates(["question_id", "background_id"])
     assert recipe["n_respondents"] == 300
     assert recipe["n_eff"] == pytest.approx(cells[cells["question_id"] == "taxes"]["n_eff"].sum())
     assert recipe["empty_backgrounds"] == 0
-    assert recipe["questions"] == list(opinion_codebook().questions)
+    assert recipe["questions"] == list(QUESTIONS)
     assert (recipe["seed"], recipe["codebook"]) == (0, "opinions")
     assert all(aligned.knows(name) for name in recipe["questions"])
     assert not aligned.knows("elections")
 
 
 def test_the_same_seed_gives_the_same_bits(base: ss.OptionModel) -> None:
-    """Questions a step: 2 of 6, so that their order, which the seed decides, matters."""
-    stages = (replace(FAST, questions_per_step=2),)
-    first, second, other = (_align(base, stages=stages, seed=seed) for seed in (3, 3, 4))
+    """One question a step, so that their order, which the seed decides, matters."""
+    stages = (replace(FAST, questions_per_step=1, epochs=1),)
+    first, second, other = (_align(base, stages=stages, seed=seed) for seed in (3, 3, 6))
     assert first.recipe == second.recipe
     for name, value in first.readout.state_dict().items():
         assert torch.equal(value, second.readout.state_dict()[name])
@@ -151,7 +152,7 @@ def test_the_same_seed_gives_the_same_bits(base: ss.OptionModel) -> None:
 def test_nothing_global_is_touched(base: ss.OptionModel, capsys: pytest.CaptureFixture) -> None:
     np.random.seed(5)  # noqa: NPY002 - the global generator is what must not be drawn from
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
-    sample = _two(opinion_sample())
+    sample = _sample(("taxes", "vote"))
     kept = sample.copy()
     _align(base, sample)
     assert torch.equal(torch.get_rng_state(), states[0])
@@ -163,7 +164,7 @@ def test_nothing_global_is_touched(base: ss.OptionModel, capsys: pytest.CaptureF
 
 
 def test_the_order_of_rows_does_not_matter(base: ss.OptionModel) -> None:
-    sample = _two(opinion_sample())
+    sample = _sample(("taxes", "vote"))
     shuffled = pd.concat([rows.sample(frac=1, random_state=1) for _, rows in sample.groupby("question_id", sort=False)])
     first, second = (_align(base, table, stages=(STAGE_1,)) for table in (sample, shuffled))
     for name, value in first.readout.state_dict().items():
@@ -171,14 +172,13 @@ def test_the_order_of_rows_does_not_matter(base: ss.OptionModel) -> None:
 
 
 def test_bars_are_shown_only_if_asked_for(base: ss.OptionModel, capsys: pytest.CaptureFixture) -> None:
-    _align(base, _two(opinion_sample()), stages=(STAGE_1,), progress=True)
+    _align(base, _sample(("taxes", "vote")), stages=(STAGE_1,), progress=True)
     assert "stage 1 (option_kl)" in capsys.readouterr().err
 
 
 def test_cells_count_by_their_effective_respondents(base: ss.OptionModel) -> None:
     """A cell with a thousand times the respondents of the others is matched, theirs are not."""
-    sample = _two(opinion_sample())
-    sample = sample[sample["question_id"] == "vote"].copy()
+    sample = _sample(("vote",))
     chosen = sample["background_id"] == "age=old|gender=male"
     sample["share"] = np.where(sample["option_code"] == 1, np.where(chosen, 0.9, 0.1), np.where(chosen, 0.1, 0.9))
     sample["n_eff"] = np.where(chosen, 5000.0, 5.0)
@@ -194,12 +194,12 @@ def test_cells_count_by_their_effective_respondents(base: ss.OptionModel) -> Non
 def test_backgrounds_never_sampled_are_trained_too(base: ss.OptionModel) -> None:
     frame = opinion_frame()
     frame = frame[~((frame["age"] == 2) & (frame["gender"] == 1))]
-    sample = ss.response_distributions(ss.as_survey(frame, opinion_codebook()), by=TRAITS)
-    trained = _align(base, _two(sample))
+    sample = ss.response_distributions(ss.as_survey(frame, opinion_codebook()), by=TRAITS, questions=["taxes", "vote"])
+    trained = _align(base, sample)
     assert trained.recipe["empty_backgrounds"] == 1
     assert len(trained.recipe["backgrounds"]) == 6
     asked = pd.DataFrame({"age": ["old"], "gender": ["male"], "population_share": [1.0]})
-    few = _align(base, _two(sample), backgrounds=asked)
+    few = _align(base, sample, backgrounds=asked)
     assert few.recipe["backgrounds"][0] == "age=old|gender=male"
     assert sorted(few.recipe["backgrounds"]) == sorted(trained.recipe["backgrounds"])
 
@@ -308,12 +308,12 @@ def test_no_stage_at_all(base: ss.OptionModel) -> None:
 
 def test_a_training_that_goes_astray_says_so(base: ss.OptionModel) -> None:
     with pytest.raises(TrainingError, match=r"stage 1 \(option_kl\): the loss or the features are not finite .* lower learning_rate"):
-        _align(base, _two(opinion_sample()), stages=(replace(STAGE_1, learning_rate=1e30, epochs=3, questions_per_step=1),))
+        _align(base, _sample(("taxes", "vote")), stages=(replace(STAGE_1, learning_rate=1e30, epochs=3, questions_per_step=1),))
 
 
 def test_letters_that_are_no_token_are_named_before_training(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     tiny_tokenizer(letters="ABC").save_pretrained(tmp_path)
-    with pytest.raises(PromptError, match=r"question 'trust': answer letter ' D' is not a single token .*; use scoring=\"text\""):
+    with pytest.raises(PromptError, match=r"question 'news': answer letter ' D', ' E' is not a single token .*; use scoring=\"text\""):
         _align(load_tiny(tmp_path))
-    assert _align(load_tiny(tmp_path, scoring="text"), _two(opinion_sample()), stages=(STAGE_1,)).aligned
+    assert _align(load_tiny(tmp_path, scoring="text"), _sample(("taxes", "vote")), stages=(STAGE_1,)).aligned
