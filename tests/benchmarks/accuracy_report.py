@@ -85,11 +85,14 @@ def read_studies(results: Path) -> dict[str, pd.DataFrame]:
 
 
 def fair(scores: pd.DataFrame, n: int, method: str, references: Sequence[str]) -> pd.DataFrame:
-    """Rows at n of a method and of the references that were run with all its seeds."""
+    """Rows at n of a method and of the references that were run with all its seeds (a single one: with any of them)."""
     here = scores[scores.n == n]
     seeds = {name: set(group.seed) for name, group in here.groupby("method")}
-    kept = [name for name in references if seeds.get(method) and seeds[method] <= seeds.get(name, set())]
-    return here[here.method.isin([method, *kept]) & here.seed.isin(seeds.get(method, set()))]
+    own = seeds.get(method, set())
+    if len(references) == 1:  # one opponent: the seeds that both were run with
+        own = own & seeds.get(references[0], set())
+    kept = [name for name in references if own and own <= seeds.get(name, set())]
+    return here[here.method.isin([method, *kept]) & here.seed.isin(own)]
 
 
 def against(scores: pd.DataFrame, n: int, method: str, references: Sequence[str]) -> dict[str, Any] | None:
