@@ -31,7 +31,7 @@ LAYERS: dict[str, str] = {
     "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
     "survey, prompts": "survey prompts missing resampling",
     "backgrounds, distributions, weighting": """
-        backgrounds domains distributions estimation cross_fitting margins weighting poststratification writers""",
+        backgrounds domains distributions estimation cross_fitting margins weighting population poststratification writers""",
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines
         evaluation floor summaries comparison_summary blind datasets area_cells fay_herriot small_area""",
@@ -54,6 +54,7 @@ WITHOUT_EXAMPLE = {
     "LOSSES": "a table of functions; `StageConfig` shows its use",
     "METRICS": "a table of functions, each with its example",
     "Codebook": "made by load_codebook",
+    "CrossFit": "made by cross_fit",
     "Option": "made by load_codebook",
     "Question": "made by load_codebook",
     "Survey": "made by read_survey",
