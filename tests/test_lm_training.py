@@ -306,6 +306,20 @@ def test_no_stage_at_all(base: ss.OptionModel) -> None:
         _align(base, stages=())
 
 
+def test_a_questions_name_may_be_any_variables_name(base: ss.OptionModel, tmp_path: Path) -> None:
+    """Names that mean something to a torch module, a dot, a space, letters of another script."""
+    names = ["values", "type", "train", "q.1", "q%2E1", "my question", "\u8bc4\u4ef7"]
+    book = opinion_codebook()
+    vote = book.question("vote")
+    named = replace(book, questions={name: replace(vote, question_id=name) for name in names})
+    sample = pd.concat([_sample(("vote",)).assign(question_id=name) for name in names])
+    trained = ss.align(base, sample, named, stages=(replace(STAGE_1, epochs=0),), progress=False)
+    assert all(trained.knows(name) for name in names)
+    grid = ss.background_grid(named, by=TRAITS)
+    shares = [predict(model, named, names, grid, progress=False) for model in (trained, load_tiny(trained.save(tmp_path / "saved")))]
+    assert all(np.abs(shares[0][name] - shares[1][name]).max() < 1e-6 for name in names)
+
+
 def test_a_training_that_goes_astray_says_so(base: ss.OptionModel) -> None:
     with pytest.raises(TrainingError, match=r"stage 1 \(option_kl\): the loss or the features are not finite .* lower learning_rate"):
         _align(base, _sample(("taxes", "vote")), stages=(replace(STAGE_1, learning_rate=1e30, epochs=3, questions_per_step=1),))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from tokenizers import processors
 
 import surveysim as ss
 from surveysim.codebook import Option, Question
 from surveysim.errors import PromptError
-from surveysim.lm.backbone import option_trie, tokenise
+from surveysim.lm.backbone import Backbone, option_trie, require_room, tokenise
 from surveysim.prompts import question_prompts
 from tests.opinion_survey import opinion_codebook
 from tests.tiny import tiny_tokenizer
@@ -123,6 +125,16 @@ def test_an_option_that_begins_with_another_is_told_apart_by_its_end() -> None:
 def test_options_that_are_the_same_tokens_cannot_be_told_apart(answers: list) -> None:
     with pytest.raises(PromptError, match="two options are the same tokens, or one begins with the other"):
         option_trie(answers)
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused() -> None:
+    backbone = Backbone(SimpleNamespace(config=SimpleNamespace(max_position_embeddings=60)), tiny_tokenizer(), "short", "digest")
+    tokens = tokenise(question_prompts(_question(AGREE), WORDS, opinion_codebook()), backbone.tokenizer, scoring="letters")
+    longest = len(tokens.opening) + max(len(suffix) for suffix in tokens.suffixes)
+    with pytest.raises(PromptError, match=rf"question 'agree': its longest prompt has {longest} tokens, and 'short' reads 60; shorten"):
+        require_room(tokens, backbone)
+    backbone.model.config.max_position_embeddings = longest
+    require_room(tokens, backbone)
 
 
 @pytest.mark.parametrize("begins", [True, False])

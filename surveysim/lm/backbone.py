@@ -190,3 +190,20 @@ def _text_start(tokenizer: Any) -> tuple[int, ...]:
     """Return the token that this tokenizer begins every text with, if any."""
     first = tuple(tokenizer("").input_ids[:1])
     return first if first == (tokenizer.bos_token_id,) else ()
+
+
+def require_room(question: TokenisedQuestion, backbone: Backbone) -> None:
+    """Refuse prompts that are longer than the model was made to read: it would answer, but not sensibly.
+
+    Raises
+    ------
+    PromptError
+        If the longest prompt has more tokens than the model has positions.
+    """
+    room = getattr(backbone.model.config, "max_position_embeddings", None)
+    longest = len(question.opening) + max(map(len, question.suffixes)) + max(len(branch.path) for branch in question.trie.branches)
+    if room is not None and longest > room:
+        raise PromptError(
+            f"question {question.question_id!r}: its longest prompt has {longest:,} tokens, and {backbone.name!r} reads {room:,}; "
+            "shorten the template, or use another model"
+        )

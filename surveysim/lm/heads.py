@@ -74,14 +74,15 @@ def fit_prior_strength(
     with torch.no_grad():
         plain = {name: readout.edge_logits(features[name], tokenised[name].trie) for name in targets}
         plain = {name: logits - logits.mean(0) for name, logits in plain.items()}
-    factor = torch.tensor(1.0, requires_grad=True)
-    biases = {name: torch.zeros(len(tokenised[name].trie.edges), requires_grad=True) for name in targets}
+    place = readout.rows.device
+    factor = torch.tensor(1.0, requires_grad=True, device=place)
+    biases = {name: torch.zeros(len(tokenised[name].trie.edges), requires_grad=True, device=place) for name in targets}
     optimiser = torch.optim.LBFGS([factor, *biases.values()], max_iter=STEPS, line_search_fn="strong_wolfe")
     total = sum(float(target.n_eff.sum()) for target in targets.values())
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=place)
         for name, target in targets.items():
             log_shares = trie_log_shares(factor * plain[name] + biases[name], tokenised[name].trie)
             loss = loss + LOSSES["option_kl"](log_shares, target) * target.n_eff.sum() / total

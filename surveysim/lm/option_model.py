@@ -13,7 +13,7 @@ from surveysim.codebook import Codebook
 from surveysim.errors import ModelError
 from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
-from surveysim.lm.backbone import Backbone, TokenisedQuestion, tokenise
+from surveysim.lm.backbone import Backbone, TokenisedQuestion, require_room, tokenise
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
 from surveysim.prompts import PromptTemplate, question_prompts
@@ -52,15 +52,21 @@ class OptionModel:
         return self.readout is not None
 
     def tokenise(self, codebook: Codebook, questions: Iterable[str], words: Mapping[str, str]) -> dict[str, TokenisedQuestion]:
-        """Return the token ids of every question's prompts; `words` maps background ids to their words."""
-        return {
-            name: tokenise(
-                question_prompts(codebook.question(name), words, codebook, template=self.template),
-                self.backbone.tokenizer,
-                scoring=self.template.scoring,
-            )
-            for name in questions
-        }
+        """Return the token ids of every question's prompts; `words` maps background ids to their words.
+
+        Raises
+        ------
+        CodebookError
+            If a question is unknown.
+        PromptError
+            If a question cannot be put to this model: its options cannot be told apart, or its prompts are too long.
+        """
+        tokenised = {}
+        for name in questions:
+            prompts = question_prompts(codebook.question(name), words, codebook, template=self.template)
+            tokenised[name] = tokenise(prompts, self.backbone.tokenizer, scoring=self.template.scoring)
+            require_room(tokenised[name], self.backbone)
+        return tokenised
 
     def states(self, tokenised: Mapping[str, TokenisedQuestion]) -> Iterator[tuple[str, QuestionStates]]:
         """Yield each question's trunk states, computed once and then read from the cache."""
@@ -74,8 +80,8 @@ class OptionModel:
         features = readout.features(states.to(readout.rows.device, torch.float32))
         strength = self.recipe.get("prior_strength")
         rows = readout.shared_rows(question.trie.edges, self.backbone, 1.0 if strength is None else strength)
-        shares = readout.log_shares(features, question.trie, question.question_id, rows).double().exp()
-        return (shares / shares.sum(-1, keepdim=True)).cpu()
+        shares = readout.log_shares(features, question.trie, question.question_id, rows).cpu().double().exp()
+        return shares / shares.sum(-1, keepdim=True)
 
     def knows(self, question_id: str) -> bool:
         """Whether the question was among those the model was aligned with."""

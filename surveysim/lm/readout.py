@@ -175,8 +175,8 @@ def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:
 
 
 def question_key(question_id: str) -> str:
-    """Return the name under which a question's head is kept: module names may hold no dot."""
-    return question_id.replace("%", "%25").replace(".", "%2E")
+    """Return the name under which a question's head is kept: it may hold no dot, and be no attribute of a module ("type")."""
+    return "question " + question_id.replace("%", "%25").replace(".", "%2E")
 
 
 def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -48,6 +48,11 @@ class QuestionTargets:
     smooth: Tensor
     population: Tensor
     pairs: Tensor
+
+    def to(self, device: torch.device) -> QuestionTargets:
+        """Return the targets on a device."""
+        moved = {name: getattr(self, name).to(device) for name in ("share", "n_eff", "level", "smooth", "population", "pairs")}
+        return replace(self, **moved)
 
 
 def question_targets(

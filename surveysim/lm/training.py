@@ -167,6 +167,7 @@ def align(
     for number, stage in enumerate(stages, start=1):
         smooth = work.pooled(stage.pooling, distributions, grid, codebook) if stage.loss == "pooled_shift" else cells
         targets = question_targets(cells, smooth, grid, codebook, population, seed=seed)
+        targets = {name: target.to(work.readout.rows.device) for name, target in targets.items()}
         losses = work.run(stage, targets, f"stage {number} ({stage.loss})")
         history.append({**asdict(stage), "losses": losses})
     return replace(model, readout=work.readout.eval(), recipe=_recipe(model, codebook, cells, work.prior_strength, seed, history))
