@@ -27,6 +27,7 @@ _PUBLIC = {
     "margins": ["population_margins"],
     "weighting": ["calibrate", "poststratify_weights", "rake", "trim_weights", "weight_summary"],
     "resampling": ["as_replicates", "with_replicates"],
+    "population": ["joint_population", "list_populations", "read_population"],
     "poststratification": ["poststratify"],
     "weighting_record": ["weights_applied"],
     "cross_fitting": ["CrossFit", "cross_fit"],

@@ -140,7 +140,9 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     table[N_EFF] = (table["_sum"] ** 2 / table["_squares"]).where(table["_squares"] > 0, 0.0)
     table[POPULATION_SHARE] = table["_sum"] / table["_sum"].sum()
     out = with_background_id(table[[*names, N, N_EFF, POPULATION_SHARE]].astype(dict.fromkeys(names, str)), survey.codebook)
-    return out.assign(**{ENOUGH: (out[N] >= min_n) & (out[N_EFF] >= min_n_eff)})
+    out = out.assign(**{ENOUGH: (out[N] >= min_n) & (out[N_EFF] >= min_n_eff)})
+    out.attrs.update(survey=survey.codebook.name, weight=survey.weight_name)
+    return out
 
 
 def _trait_names(survey: Survey, by: Sequence[str]) -> list[str]:

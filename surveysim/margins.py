@@ -54,12 +54,12 @@ def population_margins(population: pd.DataFrame | Survey, *, by: Sequence[str | 
     if not margins or not all(margins):
         raise TableError("by names no trait; give at least one, such as by=['gender', ('age3', 'education')]")
     if isinstance(population, Survey):
-        tables = [_survey_margin(population, traits) for traits in margins]
-    else:
-        require_columns(population, sorted({trait for traits in margins for trait in traits}), "population")
-        amount = amount_column(population, "population")
-        tables = [_frame_margin(population, traits, amount) for traits in margins]
-    return pd.concat(tables, ignore_index=True)
+        table = pd.concat([_survey_margin(population, traits) for traits in margins], ignore_index=True)
+        table.attrs.update(survey=population.codebook.name, weight=population.weight_name)
+        return table
+    require_columns(population, sorted({trait for traits in margins for trait in traits}), "population")
+    amount = amount_column(population, "population")
+    return pd.concat([_frame_margin(population, traits, amount) for traits in margins], ignore_index=True)
 
 
 def amount_column(table: pd.DataFrame, what: str) -> str:
@@ -145,7 +145,7 @@ def margin_targets(survey: Survey, margins: Margins, *, missing: str = "fail") -
     """
     if missing not in ("fail", "keep"):
         raise DesignError(f"missing must be 'fail' or 'keep'; got {missing!r}")
-    tables = _tables(margins)
+    tables = margin_amounts(margins)
     sums = {name: sum(amounts.values()) for name, (_, amounts) in tables.items()}
     population = float(np.mean(list(sums.values())))
     if max(abs(total - population) for total in sums.values()) > SHARE_TOLERANCE * population:
@@ -156,8 +156,14 @@ def margin_targets(survey: Survey, margins: Margins, *, missing: str = "fail") -
     return [_target(survey, name, traits, amounts, scale, missing) for name, (traits, amounts) in tables.items()]
 
 
-def _tables(margins: Margins) -> dict[str, tuple[tuple[str, ...], dict[str, float]]]:
-    """Return margin name -> (traits, background_id -> amount)."""
+def margin_amounts(margins: Margins) -> dict[str, tuple[tuple[str, ...], dict[str, float]]]:
+    """Return margin name -> (traits, background_id -> amount), of margins in any of their forms.
+
+    Raises
+    ------
+    TableError
+        If `margins` is neither a table nor a mapping, repeats a level, is empty, or a number is missing or negative.
+    """
     tables: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {}
     if isinstance(margins, pd.DataFrame):
         require_columns(margins, [BACKGROUND], "margins")

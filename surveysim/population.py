@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -9,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from surveysim.backgrounds import background_id, parse_background_id
+from surveysim.backgrounds import background_id
+from surveysim.calibration import raked_weights
 from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.margins import COUNT, MARGIN, Margins, amount_column, margin_amounts
 from surveysim.schema import BACKGROUND, N_EFF, POPULATION_SHARE, SHARE_TOLERANCE, STD_ERROR, N
 
 ABOUT = frozenset({BACKGROUND, COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF, MARGIN, "enough"})  # columns that are no traits
 REQUIRED_FACTS = ("source", "year", "universe")
-SWEEPS, CLOSE_ENOUGH = 1000, 1e-11  # of proportional fitting; largest distance from a margin, as a share of the population
 TOTALS_AGREE = 1e-6  # relative difference of two margins' totals that rounding explains
 
 
@@ -137,8 +138,10 @@ def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     TableError
-        If the margins' totals disagree, a margin's level is not in `structure` or the reverse, a level has people and no
-        cell of positive structure, or no table meets the margins.
+        If the margins' totals disagree, a margin's level is not in `structure` or the reverse, or a level has people and no
+        cell of positive structure.
+    DesignError
+        If no table meets the margins.
 
     References
     ----------
@@ -150,7 +153,7 @@ def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:
     >>> seed = pd.DataFrame({"gender": ["female", "female", "male", "male"], "age": ["young", "old"] * 2, "count": [10, 20, 20, 10]})
     >>> margins = {"gender": {"female": 0.6, "male": 0.4}, "age": {"young": 0.5, "old": 0.5}}
     >>> ss.joint_population(margins, seed).population_share.round(3).tolist()
-    [0.232, 0.368, 0.268, 0.132]
+    [0.22, 0.38, 0.28, 0.12]
     """
     check_population(structure, "structure")
     tables = margin_amounts(margins)
@@ -163,19 +166,24 @@ def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:
         )
     amount = structure[amount_column(structure, "structure")].to_numpy(float)
     groups = [_groups(structure, amount, name, traits, amounts) for name, (traits, amounts) in tables.items()]
-    fitted = _fit_proportionally(amount / amount.sum(), groups) * sums[largest]
+    rows, totals = zip(*groups, strict=True)
+    fitted = raked_weights(amount, rows, [share * sums[largest] for share in totals], list(tables))
     kept = structure.drop(columns=[COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF], errors="ignore")
     table = kept.assign(**{POPULATION_SHARE if abs(sums[largest] - 1) < TOTALS_AGREE else COUNT: fitted})
     table.attrs["structure"] = structure.attrs.get("source", "structure")
     return table
 
 
-def _groups(structure: pd.DataFrame, amount: np.ndarray, name: str, traits: Iterable[str], amounts: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def _groups(
+    structure: pd.DataFrame, amount: np.ndarray, name: str, traits: Iterable[str], amounts: dict[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return each row's group in a margin, and the groups' target shares."""
     names = list(traits)
     absent = [trait for trait in names if trait not in structure]
     if absent:
-        raise TableError(f"structure lacks trait {first_few(absent)} of margin {name!r}; {nearest(absent[0], population_traits(structure))}")
+        raise TableError(
+            f"structure lacks trait {first_few(absent)} of margin {name!r}; {nearest(absent[0], population_traits(structure))}"
+        )
     ids = [background_id(dict(zip(names, row, strict=True))) for row in structure[names].astype(str).itertuples(index=False)]
     known = list(amounts)
     strange, empty = sorted(set(ids) - set(known)), sorted(set(known) - set(ids))
@@ -192,26 +200,12 @@ def _groups(structure: pd.DataFrame, amount: np.ndarray, name: str, traits: Iter
     return group, target
 
 
-def _fit_proportionally(shares: np.ndarray, groups: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    for _ in range(SWEEPS):
-        furthest = 0.0
-        for group, target in groups:
-            found = np.bincount(group, shares, minlength=len(target))
-            furthest = max(furthest, float(np.abs(found - target).max()))
-            shares = shares * np.divide(target, found, out=np.zeros(len(target)), where=found > 0)[group]
-        if furthest < CLOSE_ENOUGH:
-            return shares
-    raise TableError(
-        f"no table with these margins was found in {SWEEPS} sweeps ({furthest:.2g} of the population away): cells of structure that are 0 "
-        "contradict the margins; join levels"
-    )
-
-
 def _text(path: str | Path) -> str:
     place = Path(path)
     if not place.suffix and not place.exists():
         if str(path) not in list_populations():
-            raise ReadError(f"no population table {str(path)!r} ships with surveysim, and there is no such file; {nearest(str(path), list_populations())}")
+            shipped = nearest(str(path), list_populations())
+            raise ReadError(f"no population table {str(path)!r} ships with surveysim, and there is no such file; {shipped}")
         return files("surveysim").joinpath("data", "populations", f"{path}.csv").read_text(encoding="utf-8")
     if not place.is_file():
         raise ReadError(f"population table {place.name!r} does not exist in folder {str(place.parent)!r}")
@@ -227,20 +221,16 @@ def _facts(text: str) -> dict[str, str]:
 
 
 def _frame(lines: list[str], name: str) -> pd.DataFrame:
-    from io import StringIO
-
-    if len(lines) < 2:
+    rows = [[entry.strip() for entry in row] for row in csv.reader(lines)]
+    if len(rows) < 2:
         raise ReadError(f"{name} holds no rows; a population table has a header and a row per group of people")
-    numbers = {column: float for column in (COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF)}
-    try:
-        table = pd.read_csv(StringIO("\n".join(lines)), dtype=str, keep_default_na=False, skipinitialspace=True)
-        for column in numbers.keys() & set(table):
-            table[column] = pd.to_numeric(table[column].replace("", "nan")).astype(float)
-    except (pd.errors.ParserError, ValueError) as error:
-        raise ReadError(f"{name} is no table of comma-separated values: {error}") from error
+    ragged = [place for place, row in enumerate(rows) if len(row) != len(rows[0])]
+    if ragged:
+        raise ReadError(f"{name}: rows {first_few(ragged)} have not {len(rows[0])} entries as the header has; quote entries with commas")
+    table = pd.DataFrame(rows[1:], columns=rows[0])
+    for column in {COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF} & set(table):
+        try:
+            table[column] = [float(value or "nan") for value in table[column]]
+        except ValueError as error:
+            raise ReadError(f"{name}: {column} holds text: {error}; write numbers, without thousands separators") from error
     return table
-
-
-def parse_levels(ids: Iterable[str]) -> pd.DataFrame:
-    """Return a column per trait of background ids."""
-    return pd.DataFrame([parse_background_id(identifier) for identifier in ids])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from surveysim.backgrounds import background_id, parse_background_id
+from surveysim.backgrounds import background_id, observed_backgrounds, parse_background_id
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.intervals import share_intervals
-from surveysim.margins import amount_column
+from surveysim.margins import MARGIN, Margins, amount_column
+from surveysim.population import joint_population
 from surveysim.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -30,73 +31,120 @@ from surveysim.schema import (
     check_distributions,
     require_columns,
 )
+from surveysim.survey import Survey
+from surveysim.weighting_record import weighted_across
+
+PEOPLE, VARIANCE = "people", "people_variance"
+SELF = "self-post-stratified"
 
 
-def poststratify(distributions: pd.DataFrame, population: pd.DataFrame, *, by: Sequence[str] = ()) -> pd.DataFrame:
+def poststratify(
+    distributions: pd.DataFrame,
+    population: pd.DataFrame | Survey | Margins,
+    *,
+    by: Sequence[str] = (),
+    structure: pd.DataFrame | Survey | None = None,
+) -> pd.DataFrame:
     """Weight the cells of a distributions table by a population's share in each, and add them up.
 
-    ``share = sum_c P_c share_c`` and ``std_error = sqrt(sum_c P_c^2 std_error_c^2)``, the cells taken as independent: right
-    for cells that share no PSU, an approximation otherwise. It serves simulated, estimated and survey tables alike.
+    ``share = sum_c P_c share_c`` with variance ``sum_c P_c^2 std_error_c^2 + sum_c var(P_c) (share_c - share)^2``: what the
+    cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike.
+
+    Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) The errors of two
+    cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together, since they
+    were learnt from one sample, and the standard error of their sum is then too small: take it from `jackknife_errors`.
+    (3) The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error.
 
     With a survey's own cells and its own joint distribution as population, the result is the survey's weighted share,
-    provided that everyone answered. Where some did not, the survey's marginal share weights a cell by those of it who
-    answered, and post-stratification by all of it: the second corrects for nonresponse that differs between cells, and
-    the two agree exactly if `population` is that of the question's respondents.
+    provided that everyone answered; it is labelled ``"self-post-stratified"``. Where some did not, the survey's marginal share
+    weights a cell by those of it who answered, and post-stratification by all of it: the second corrects for nonresponse that
+    differs between cells, and the two agree exactly if `population` is that of the question's respondents.
 
     Parameters
     ----------
     distributions : DataFrame
         A distributions table whose backgrounds are all over the same traits.
-    population : DataFrame
+    population : DataFrame, Survey or mapping
         A row per cell: `background_id` or a column per trait (level names; further traits are summed over), and `count`
-        (people) or `population_share` (0-1, sums to 1).
+        (people) or `population_share` (0-1, sums to 1). Where it is an estimate: `std_error` of that number, or `n_eff` or `n`,
+        the respondents behind it. Or a survey, whose weighted cells are taken. Or margins (`population_margins`, or
+        ``{"gender": {"female": 0.51, "male": 0.49}}``), to which `structure` is raked.
     by : sequence of str
         Traits of the result's backgrounds; none: one background ``"all"``.
+    structure : DataFrame or Survey, optional
+        Joint table that margins are raked from (`joint_population`).
 
     Returns
     -------
     DataFrame
         A distributions table with the sources of `distributions`. `n` is the sum over the cells; `n_eff` is
         ``1 / sum_c(P_c^2 / n_eff_c)``, the size of an unweighted sample of the same precision. Intervals are normal on the
-        logit scale. Standard errors that the table lacks stay missing.
+        logit scale. Standard errors that the table lacks stay missing. `attrs` says the population and every step of
+        weighting (`weights_applied`).
 
     Raises
     ------
     TableError
         If a table breaks its contract, the traits do not agree, shares of the population do not sum to 1, the
-        population has cells without a distribution, or the distributions have respondents in cells without population.
+        population has cells without a distribution, or the distributions have respondents in cells without population; if
+        margins come without a structure or their totals disagree; if the table was summed over one of the traits before.
+    BackgroundError
+        If a survey given as population lacks a trait.
 
     References
     ----------
     Gelman and Little (1997), Poststratification into many categories using hierarchical logistic regression, Survey
-    Methodology 23, 127-135.
+    Methodology 23, 127-135. Holt and Smith (1979), doi:10.2307/2344652.
 
     Examples
     --------
     >>> import surveysim as ss
     >>> survey = ss.load_example("nonvoters2020")
-    >>> cells = ss.response_distributions(survey, by=["gender", "age3"], questions=["Q8_8"])
-    >>> adjusted = ss.poststratify(cells, ss.observed_backgrounds(survey, by=["gender", "age3"]))
+    >>> cells = ss.response_distributions(survey, by=["gender", "education"], questions=["Q8_8"])
+    >>> adjusted = ss.poststratify(cells, ss.read_population("us_adults_2014_2018"))
     >>> adjusted.background_id.unique().tolist(), round(float(adjusted.share.sum()), 9)
     (['all'], 1.0)
     """
     check_distributions(distributions)
     require_columns(distributions, DISTRIBUTION_COLUMNS, "distributions")
-    people = _population(population, distributions)
+    traits = _traits(distributions)
+    table = _joint_table(population, structure, traits)
+    people = _people(table, traits)
     weights = _cell_weights(people, by)
-    _refuse_empty_population(distributions, people)
+    _refuse_empty_population(distributions, people[PEOPLE])
     groups = distributions.groupby([QUESTION, SOURCE], sort=False)
-    return pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)[DISTRIBUTION_COLUMNS]
+    result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)[DISTRIBUTION_COLUMNS]
+    label = _label(table, distributions)
+    result.attrs = {**weighted_across(distributions, set(traits) - set(_names(by)), label), "population": label}
+    return result
 
 
-def _population(population: pd.DataFrame, distributions: pd.DataFrame) -> pd.Series:
-    """Return the share of each cell of positive population, indexed by background_id."""
+def _traits(distributions: pd.DataFrame) -> list[str]:
     cells = list(distributions[BACKGROUND].unique())
     traits = sorted(parse_background_id(cells[0]))
     odd = [cell for cell in cells if sorted(parse_background_id(cell)) != traits]
     if odd:
         raise TableError(f"distributions: backgrounds {first_few(odd)} have other traits than {cells[0]!r}; take one set at a time")
-    require_columns(population, [], "population")
+    return traits
+
+
+def _joint_table(population: pd.DataFrame | Survey | Margins, structure: pd.DataFrame | Survey | None, traits: list[str]) -> pd.DataFrame:
+    """Return a table of cells, of whatever the population was given as."""
+    if isinstance(population, Survey):
+        return observed_backgrounds(population, by=traits)
+    if not isinstance(population, Mapping) and not (isinstance(population, pd.DataFrame) and MARGIN in population):
+        require_columns(population, [], "population")
+        return population
+    if structure is None:
+        raise TableError("population holds margins, which do not say how traits go together; give structure=, a joint table or a survey")
+    seed = observed_backgrounds(structure, by=traits) if isinstance(structure, Survey) else structure
+    joint = joint_population(population, seed)
+    joint.attrs.update(getattr(population, "attrs", {}))
+    return joint
+
+
+def _people(population: pd.DataFrame, traits: list[str]) -> pd.DataFrame:
+    """Return each cell's share of the population and its variance, indexed by background_id."""
     amount = amount_column(population, "population")
     absent = [trait for trait in traits if trait not in population]
     if not absent:
@@ -105,24 +153,50 @@ def _population(population: pd.DataFrame, distributions: pd.DataFrame) -> pd.Ser
         ids = list(population[BACKGROUND])
     else:
         raise TableError(f"population lacks trait {first_few(absent)} of the distributions; {nearest(absent[0], population.columns)}")
-    people = population[amount].astype(float).groupby(np.array(ids, dtype=object), sort=False).sum()
-    total = float(people.sum())
+    numbers = population[amount].to_numpy(float)
+    rows = pd.DataFrame({PEOPLE: numbers, VARIANCE: _variances(population, numbers)})
+    people = rows.groupby(np.array(ids, dtype=object), sort=False).sum()
+    total = float(people[PEOPLE].sum())
     if not total or (amount == POPULATION_SHARE and abs(total - 1) > SHARE_TOLERANCE):
         raise TableError(f"population: {amount} sums to {total:.6g}; shares must sum to 1, counts to more than 0")
-    return people / total
+    return people / [total, total**2]
 
 
-def _cell_weights(people: pd.Series, by: Sequence[str]) -> pd.DataFrame:
-    """Return background_id, the background it goes into, and its share of that background's people."""
-    kept = people[people > 0]
-    names = [by] if isinstance(by, str) else list(by)
+def _variances(population: pd.DataFrame, numbers: np.ndarray) -> np.ndarray:
+    """Sampling variance of the population's own numbers: as stated, or ``number^2 / n_eff``; 0 for a census."""
+    if STD_ERROR in population:
+        return np.square(population[STD_ERROR].fillna(0).to_numpy(float))
+    size = next((population[name].to_numpy(float) for name in (N_EFF, N) if name in population), None)
+    if size is None:
+        return np.zeros(len(numbers))
+    return np.divide(np.square(numbers), size, out=np.zeros(len(numbers)), where=size > 0)
+
+
+def _label(population: pd.DataFrame, distributions: pd.DataFrame) -> str:
+    """Name the population; one that was weighted by the very weight of the distributions is no other population."""
+    about, own = population.attrs, distributions.attrs
+    if "weight" not in about:
+        return str(about.get("source", "population table"))
+    same = about["weight"] == own.get("weight") and about.get("survey") == own.get("survey", about.get("survey"))
+    return f"{SELF}: {about['weight']}" if same else f"survey {about.get('survey')}, weight {about['weight']}"
+
+
+def _names(by: Sequence[str]) -> list[str]:
+    return [by] if isinstance(by, str) else list(by)
+
+
+def _cell_weights(people: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return background_id, the background it goes into, and its share of that background's people with its variance."""
+    kept = people[people[PEOPLE] > 0]
+    names = _names(by)
     levels = [parse_background_id(cell) for cell in kept.index]
     unknown = [name for name in names if name not in levels[0]]
     if unknown:
         raise TableError(f"by: the cells have no trait {first_few(unknown)}; {nearest(unknown[0], levels[0])}")
     into = [background_id({name: own[name] for name in names}) if names else POOLED for own in levels]
-    table = pd.DataFrame({BACKGROUND: kept.index, "into": into, "people": kept.to_numpy()})
-    return table.assign(people=table["people"] / table.groupby("into")["people"].transform("sum"))
+    table = kept.rename_axis(BACKGROUND).reset_index().assign(into=into)
+    total = table.groupby("into")[PEOPLE].transform("sum")
+    return table.assign(**{PEOPLE: table[PEOPLE] / total, VARIANCE: table[VARIANCE] / total**2})
 
 
 def _refuse_empty_population(distributions: pd.DataFrame, people: pd.Series) -> None:
@@ -149,10 +223,11 @@ def _combine(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
         )
     options = rows.drop_duplicates(OPTION)[[OPTION, ORDER]].sort_values(ORDER)
     joined = present.merge(weights, on=BACKGROUND)
-    share, people = joined[SHARE].to_numpy(float), joined["people"].to_numpy(float)
+    share, people = joined[SHARE].to_numpy(float), joined[PEOPLE].to_numpy(float)
+    joined["_share"] = people * share
+    away = share - joined.groupby(["into", OPTION], sort=False)["_share"].transform("sum").to_numpy(float)
     sums = joined.assign(
-        _share=people * share,
-        _variance=np.square(people * joined[STD_ERROR].to_numpy(float)),
+        _variance=np.square(people * joined[STD_ERROR].to_numpy(float)) + joined[VARIANCE].to_numpy(float) * np.square(away),
         _inverse=np.square(people) / joined[N_EFF].where(joined[N_EFF] > 0).to_numpy(float),
     )
     columns = {"_share": "sum", "_variance": _strict_sum, "_inverse": _strict_sum, N: "sum"}

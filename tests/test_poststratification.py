@@ -97,7 +97,7 @@ def test_a_finer_population_is_summed_over_and_a_background_id_serves_as_well() 
     fine, coarse = ss.observed_backgrounds(survey, by=TRAITS), ss.observed_backgrounds(survey, by=["age"])
     ours = ss.poststratify(cells, coarse)
     pd.testing.assert_frame_equal(ss.poststratify(cells, fine), ours, rtol=1e-12)
-    pd.testing.assert_frame_equal(ss.poststratify(cells, coarse[["background_id", "population_share"]]), ours)
+    pd.testing.assert_frame_equal(ss.poststratify(cells, coarse[["background_id", "population_share", "n_eff"]]), ours)
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=12, max_size=12))
@@ -130,6 +130,74 @@ def test_cells_without_people_may_be_simulated_for_nobody() -> None:
     cells = ss.response_distributions(small_survey(), by=["age"], questions=["q1"]).assign(n=0, source="model")
     ours = ss.poststratify(cells, pd.DataFrame({"age": ["young", "old"], "count": [0, 5]}))
     np.testing.assert_array_equal(ours["share"], cells.loc[cells["background_id"] == "age=old", "share"])
+
+
+def test_the_survey_itself_as_population_is_labelled_and_has_the_direct_standard_error() -> None:
+    """Within cells and between cells together make the variance of the weighted share (here to 2%: linearisation)."""
+    frame = small_frame(n=4000)
+    survey = ss.as_survey(frame[frame["q1"] < 7], small_codebook())
+    cells = ss.response_distributions(survey, by=TRAITS, questions=["q1"])
+    ours, direct = ss.poststratify(cells, survey), ss.response_distributions(survey, questions=["q1"])
+    np.testing.assert_allclose(ours["share"], direct["share"], rtol=1e-9)
+    np.testing.assert_allclose(ours["std_error"], direct["std_error"], rtol=0.02)
+    assert ours.attrs["population"] == "self-post-stratified: w"
+    census = ss.poststratify(cells, ss.observed_backgrounds(survey, by=TRAITS)[[*TRAITS, "population_share"]])
+    assert (census["std_error"] < ours["std_error"]).all(), "a census has no error of its own"
+
+
+def test_another_survey_or_a_census_as_population_is_named() -> None:
+    survey, other = small_survey(), ss.as_survey(small_frame(seed=1), small_codebook(), weight="w2")
+    cells = ss.response_distributions(survey, by=["age"], questions=["q1"])
+    assert ss.poststratify(cells, other).attrs["population"] == "survey small, weight w2"
+    assert ss.poststratify(cells, pd.DataFrame({"age": ["young", "old"], "count": [3, 5]})).attrs["population"] == "population table"
+
+
+def test_the_population_tables_own_error_by_hand() -> None:
+    cells = pd.DataFrame(
+        {
+            "question_id": "q",
+            "background_id": ["age=young", "age=young", "age=old", "age=old"],
+            "option_code": [1, 2, 1, 2],
+            "option_order": [0, 1, 0, 1],
+            "share": [0.2, 0.8, 0.6, 0.4],
+            "std_error": 0.0,
+            "conf_low": 0.0,
+            "conf_high": 1.0,
+            "n": 100,
+            "n_eff": 100.0,
+            "source": "model",
+        }
+    )
+    people = pd.DataFrame({"age": ["young", "old"], "count": [250.0, 750.0]})
+    stated = ss.poststratify(cells, people.assign(std_error=[30.0, 40.0]))
+    np.testing.assert_allclose(stated["std_error"], np.hypot(0.03 * (0.2 - 0.5), 0.04 * (0.6 - 0.5)))
+    sampled = ss.poststratify(cells, people.assign(n=[100, 400]))
+    np.testing.assert_allclose(sampled["std_error"], np.hypot(0.25 / 10 * 0.3, 0.75 / 20 * 0.1))
+    np.testing.assert_allclose(ss.poststratify(cells, people.assign(n_eff=1e12))["std_error"], 0, atol=1e-6)
+    np.testing.assert_allclose(ss.poststratify(cells, people.assign(std_error=30.0), by=["age"])["std_error"], 0, atol=1e-12)
+
+
+def test_margins_are_raked_from_a_structure() -> None:
+    survey = small_survey(n=1000)
+    cells = ss.response_distributions(survey, by=["age", "gender"], questions=["q1"])
+    margins = {"age": {"young": 0.3, "old": 0.7}, "gender": {"female": 0.6, "male": 0.4}}
+    raked = ss.poststratify(cells, margins, structure=survey)
+    joint = ss.joint_population(margins, ss.observed_backgrounds(survey, by=["age", "gender"]))
+    pd.testing.assert_frame_equal(raked, ss.poststratify(cells, joint))
+    own = ss.poststratify(cells, ss.population_margins(survey, by=["age", "gender"]), structure=survey)
+    assert own.attrs["population"] == "self-post-stratified: w"
+
+
+def test_every_step_of_weighting_is_on_record() -> None:
+    cells = ss.response_distributions(small_survey(), by=TRAITS, questions=["q1"])
+    people = ss.background_grid(small_codebook(), by=TRAITS).assign(count=1)
+    half = ss.poststratify(cells, people, by=["age"])
+    whole = ss.poststratify(half, pd.DataFrame({"age": ["young", "old"], "count": [1, 1]}))
+    assert ss.weights_applied(whole).to_numpy().tolist() == [
+        ["within cells", "", "w"],
+        ["across cells", "gender|region", "population table"],
+        ["across cells", "age", "population table"],
+    ]
 
 
 SURVEY = small_survey()
@@ -165,6 +233,12 @@ BROKEN: list[tuple[Callable[[], object], str]] = [
     (lambda: ss.poststratify(pd.concat([CELLS, ss.response_distributions(SURVEY)]), PEOPLE), "all have other traits than 'age=young"),
     (lambda: ss.poststratify(CELLS.assign(share=2 * CELLS["share"]), PEOPLE), "shares must lie in 0-1"),
     (lambda: ss.poststratify(CELLS.iloc[1:], PEOPLE), "the shares of a cell must sum to 1"),
+    (lambda: ss.poststratify(CELLS, {"age": {"young": 0.5, "old": 0.5}}), "holds margins.*give structure="),
+    (lambda: ss.poststratify(CELLS, ss.population_margins(SURVEY, by=["age"])), "holds margins.*give structure="),
+    (
+        lambda: ss.poststratify(CELLS, {"age": {"young": 0.5, "old": 0.5}, "gender": {"female": 60, "male": 40}}, structure=PEOPLE),
+        "the margins' totals disagree: gender sums to 100, age to 1",
+    ),
 ]
 
 
