@@ -20,7 +20,7 @@ from surveysim.lm.prediction import predict
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_sample
 from tests.tiny import save_tiny_model
 
-ARCHITECTURES = ["llama", "qwen3 tied", "qwen3 untied", "gemma3", "mistral"]
+ARCHITECTURES = ["llama", "qwen3 tied", "qwen3 untied", "gemma3", "mistral", "gpt2"]
 QUESTIONS = ("taxes", "vote", "party")
 STAGES = (
     ss.StageConfig("option_kl", learning_rate=1e-3, epochs=1),

@@ -131,10 +131,12 @@ def _vehicle(backbone: Backbone) -> str:
 def _adapter_config(backbone: Backbone, readout: Readout) -> Any:
     from peft import LoraConfig
 
+    vehicle = _vehicle(backbone)
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=1,
-        target_modules=[_vehicle(backbone)],
+        target_modules=[vehicle],
+        fan_in_fan_out=isinstance(backbone.model.get_submodule(vehicle), Conv1D),  # how GPT-2 stores its weights
         modules_to_save=[_module_name(backbone, backbone.layers[-1]), _module_name(backbone, backbone.norm)],
         trainable_token_indices={_module_name(backbone, backbone.head): readout.token_ids},
         base_model_name_or_path=backbone.name,
