@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from surveysim.backgrounds import parse_background_id
 from surveysim.cells import Array, Cells, to_cells
 from surveysim.codebook import Codebook
 from surveysim.errors import EvaluationError, first_few
@@ -29,6 +30,7 @@ from surveysim.schema import (
     check_distributions,
     require_columns,
 )
+from surveysim.weighting_record import RECORD, weighted_across
 
 DEBIASED = "debiased_squared_error"  # squared_error less the reference's own sampling variance; can fall below 0
 KNOWN_METRICS = (*METRICS, DEBIASED)
@@ -78,7 +80,8 @@ def evaluate(
     DataFrame
         A row per question x background x metric (and `by`) with the columns of `schema.SCORE_COLUMNS` and `weight`.
         `std_error` and the 95% interval speak of the reference's sampling error alone (delta method with `n_eff`), and
-        are missing where `n_eff` is unknown. `attrs`: `reference_empty`, `only_estimated`, `only_reference`.
+        are missing where `n_eff` is unknown. `attrs`: `reference_empty`, `only_estimated`, `only_reference`, and
+        `weights_applied`, the steps of weighting (`surveysim.weights_applied`).
 
     Raises
     ------
@@ -86,7 +89,7 @@ def evaluate(
         If a metric is unknown; the types of questions are needed and not given; the tables hold different cells or
         options; an estimated cell is empty; several sources come without `by`; or a background has no weight.
     TableError
-        If a table breaks its contract.
+        If a table breaks its contract, or its cells were weighted over before.
 
     Examples
     --------
@@ -112,6 +115,7 @@ def evaluate(
     scores = pd.concat(parts, ignore_index=True)
     scores[CELL_WEIGHT] = cell_weights(scores, answered, weights)
     scores.attrs.update(counts)
+    scores.attrs[RECORD] = _weighting(estimated, weights)
     return scores
 
 
@@ -140,6 +144,14 @@ def score_arrays(estimated: Array, reference: Array, mask: np.ndarray, names: Se
     if set(names) & ORDERED_ONLY:
         wanted.setdefault(NOMINAL_SUBSTITUTE)
     return {name: METRICS[name](estimated, reference, mask=mask[:, None]) for name in wanted}
+
+
+def _weighting(estimated: pd.DataFrame, weights: pd.DataFrame | Mapping[str, float] | None) -> list[dict[str, object]]:
+    """Return the steps of weighting with the cell weights as the last; refuse cells that were weighted over before."""
+    traits = {trait for identifier in estimated[BACKGROUND].unique() for trait in parse_background_id(identifier)}
+    about = weights.attrs if isinstance(weights, pd.DataFrame) else {}
+    label = "respondents of the reference" if weights is None else str(about.get("weight", about.get("source", "weights given")))
+    return weighted_across(estimated, traits, label)[RECORD]
 
 
 def _tables(estimated: pd.DataFrame, by: str | Sequence[str] | None) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from r_numbers import FOLDER, table
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
@@ -143,6 +144,20 @@ def test_the_survey_itself_as_population_is_labelled_and_has_the_direct_standard
     assert ours.attrs["population"] == "self-post-stratified: w"
     census = ss.poststratify(cells, ss.observed_backgrounds(survey, by=TRAITS)[[*TRAITS, "population_share"]])
     assert (census["std_error"] < ours["std_error"]).all(), "a census has no error of its own"
+
+
+def test_shares_equal_those_of_weights_that_r_post_stratified() -> None:
+    """R: ``postStratify(dclus1, ~stype, pop.types)``; shares of award-winning schools, by its weights and by our sum over cells."""
+    theirs = pd.read_csv(FOLDER / "inputs" / "weights_postStratify_dclus1_stype.csv", dtype={"cds": str})["weight"].to_numpy(float)
+    schools = table("apiclus1").assign(theirs=theirs, won=lambda f: (f["awards"] == "Yes").astype(float))
+    rows = []
+    for stype, cell in schools.groupby("stype"):
+        share = np.average(cell["won"], weights=cell["pw"].astype(float))
+        rows += [("won", f"stype={stype}", code, code, value, 0.01, 0, 1, 9, 9.0, "survey") for code, value in ((0, 1 - share), (1, share))]
+    people = schools.groupby("stype")["theirs"].sum().rename("count").reset_index()
+    ours = ss.poststratify(pd.DataFrame(rows, columns=DISTRIBUTION_COLUMNS), people)
+    np.testing.assert_allclose(ours["share"].iloc[1], np.average(schools["won"], weights=theirs), rtol=1e-6)
+    assert people["count"].round().tolist() == [4421, 755, 1018], "California's schools"
 
 
 def test_another_survey_or_a_census_as_population_is_named() -> None:
