@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test bench-accuracy r-reference clean
+.PHONY: install demo test figures bench-accuracy r-reference clean
 
 install: .venv/installed
 
@@ -19,6 +19,11 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The demo's score figure and numbers for the README; then its table, which a test compares with them.
+figures: demo
+	cp demo-output/scores.png docs/figures/demo_scores.png
+	cp demo-output/summary.json docs/figures/demo_summary.json
 
 # Scores of every method on the survey files in DATA: docs/benchmarks.md and docs/benchmarks/accuracy.json. Resumes where it stopped.
 bench-accuracy: install
