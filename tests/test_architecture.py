@@ -34,7 +34,8 @@ LAYERS: dict[str, str] = {
         backgrounds domains distributions estimation cross_fitting margins weighting population poststratification writers""",
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines
-        evaluation floor summaries comparison_summary blind datasets area_cells fay_herriot small_area""",
+        evaluation floor summaries comparison_summary blind datasets area_cells fay_herriot small_area
+        official official_comparison""",
     "plotting, lm": """
         figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
         lm.storage lm.model_files lm.backbone lm.trunk lm.readout lm.activations lm.base_model lm.adapters lm.option_model
