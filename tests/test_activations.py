@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,21 +158,42 @@ def test_a_full_disk_costs_time_but_no_result(
     assert not [name for name in _files() if name.endswith(".partial")]
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 2,000 bytes, as on a full disk."""
-    resource = pytest.importorskip("resource", reason="the limit of a file's size is a matter of Unix")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def _store_where_no_file_may_grow(said: Connection) -> None:
+    """Store states while files end at 2,000 bytes, as on a full disk; in a process of its own, whose log may be a file too."""
+    import resource
 
-
-def test_a_disk_that_is_really_full(backbone: Backbone, small_files: None, caplog: pytest.LogCaptureFixture) -> None:
+    handler = _Collected()
+    activations.log.addHandler(handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    backbone = _backbone()
     states = stored_states(backbone, _question())
-    assert "states of q0 are not kept" in caplog.text
-    assert _files() == []
-    assert _equal(states, question_states(backbone, _question()))
+    said.send((handler.texts, _files(), _equal(states, question_states(backbone, _question()))))
+
+
+class _Collected(logging.Handler):
+    """Messages logged in another process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit of a file's size is a matter of Unix")
+def test_a_disk_that_is_really_full(own_cache: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    other = context.Process(target=_store_where_no_file_may_grow, args=(theirs,))
+    other.start()
+    theirs.close()
+    texts, files, equal = ours.recv()
+    other.join()
+    assert len(texts) == 1
+    assert "states of q0 are not kept" in texts[0]
+    assert files == []
+    assert equal
 
 
 def test_an_interrupted_write_leaves_no_file(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone, OptionTrie
-from surveysim.lm.trunk import QuestionStates, TokenTree, additive, attention_windows, tree_mask, within_window
+from surveysim.lm.trunk import QuestionStates, TokenTree, additive, attention_windows, reading, tree_mask, within_window
 
 INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
 ATTENTION_NAMES = ("self_attn", "attn")
@@ -99,8 +99,8 @@ class Readout(nn.Module):
         self.attention(
             hidden_states=self.input_norm(everything),
             attention_mask=self._mask(torch.ones(len(positions), len(positions), dtype=torch.bool), nodes),
-            past_key_values=cache,
             use_cache=True,
+            **reading(self.attention, cache),
             **self._rotated(everything, positions[None]),
         )
         answers = torch.from_numpy(tree.answers).to(device)
@@ -113,8 +113,8 @@ class Readout(nn.Module):
         out = self.layer(
             asked,
             attention_mask=self._mask(seen, nodes),
-            past_key_values=cache,
             use_cache=True,
+            **reading(self.layer, cache),
             **self._rotated(asked, places[None]),
         )
         normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])

@@ -8,6 +8,7 @@ states are those of the plain prompts.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
@@ -111,23 +112,30 @@ def question_states(backbone: Backbone, question: TokenisedQuestion) -> Question
     trees = question_trees(question)
     with _entering_last_layer(backbone) as entering:
         opening = torch.tensor([question.opening], device=backbone.device)
-        shared = backbone.body(opening, past_key_values=DynamicCache(), use_cache=True).past_key_values  # keeps all; masks cut windows
+        shared = DynamicCache()  # keeps all; masks cut windows
+        backbone.body(opening, use_cache=True, **reading(backbone.body, shared))
         for number, tree in enumerate(trees, start=1):
             cache = shared if number == len(trees) else copy.deepcopy(shared)
             _run_tree(backbone, tree, len(question.opening), cache)
     return QuestionStates(entering[0][0], tuple(state[0] for state in entering[1:]), tuple(trees), len(question.trie.branches))
 
 
-def _run_tree(backbone: Backbone, tree: TokenTree, n_opening: int, cache: Any) -> None:
+def _run_tree(backbone: Backbone, tree: TokenTree, n_opening: int, cache: DynamicCache) -> None:
     positions = torch.from_numpy(tree.depth + n_opening).to(backbone.device)
     allowed = tree_mask(torch.from_numpy(tree.ancestors).to(backbone.device), n_opening)
     backbone.body(
         torch.from_numpy(tree.tokens)[None].to(backbone.device),
         attention_mask=_masks(backbone, allowed, positions),
         position_ids=positions[None],
-        past_key_values=cache,
         use_cache=True,
+        **reading(backbone.body, cache),
     )
+
+
+def reading(module: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
+    """Return keys and values as the argument that a transformers module takes them in: `cache`, before 5.24 `past_key_values`."""
+    name = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
+    return {name: cache}
 
 
 def tree_mask(seen: Tensor, n_opening: int) -> Tensor:
