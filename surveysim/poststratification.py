@@ -107,19 +107,26 @@ def poststratify(
     """
     check_distributions(distributions)
     require_columns(distributions, DISTRIBUTION_COLUMNS, "distributions")
-    traits = _traits(distributions)
-    table = _joint_table(population, structure, traits)
-    people = _people(table, traits)
+    traits = cell_traits(distributions)
+    table = joint_table(population, structure, traits)
+    people = cell_numbers(table, traits)
     weights = _cell_weights(people, by)
     _refuse_empty_population(distributions, people[PEOPLE])
     groups = distributions.groupby([QUESTION, SOURCE], sort=False)
     result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)[DISTRIBUTION_COLUMNS]
-    label = _label(table, distributions)
+    label = population_label(table, distributions)
     result.attrs = {**weighted_across(distributions, set(traits) - set(_names(by)), label), "population": label}
     return result
 
 
-def _traits(distributions: pd.DataFrame) -> list[str]:
+def cell_traits(distributions: pd.DataFrame) -> list[str]:
+    """Return the traits of a table's backgrounds.
+
+    Raises
+    ------
+    TableError
+        If the backgrounds differ in their traits.
+    """
     cells = list(distributions[BACKGROUND].unique())
     traits = sorted(parse_background_id(cells[0]))
     odd = [cell for cell in cells if sorted(parse_background_id(cell)) != traits]
@@ -128,38 +135,69 @@ def _traits(distributions: pd.DataFrame) -> list[str]:
     return traits
 
 
-def _joint_table(population: pd.DataFrame | Survey | Margins, structure: pd.DataFrame | Survey | None, traits: list[str]) -> pd.DataFrame:
-    """Return a table of cells, of whatever the population was given as."""
+def joint_table(
+    population: pd.DataFrame | Survey | Margins, structure: pd.DataFrame | Survey | None, traits: Sequence[str]
+) -> pd.DataFrame:
+    """Return a table of cells, of whatever the population was given as (`poststratify`).
+
+    Raises
+    ------
+    TableError
+        If margins come without a structure, or their totals disagree.
+    BackgroundError
+        If a survey given as population lacks a trait.
+    """
     if isinstance(population, Survey):
         return observed_backgrounds(population, by=traits)
     if not isinstance(population, Mapping) and not (isinstance(population, pd.DataFrame) and MARGIN in population):
         require_columns(population, [], "population")
         return population
     if structure is None:
-        raise TableError("population holds margins, which do not say how traits go together; give structure=, a joint table or a survey")
+        raise TableError(
+            "population holds margins, which do not say how traits go together; give structure=, a joint table or a survey to rake to them"
+        )
     seed = observed_backgrounds(structure, by=traits) if isinstance(structure, Survey) else structure
     joint = joint_population(population, seed)
     joint.attrs.update(getattr(population, "attrs", {}))
     return joint
 
 
-def _people(population: pd.DataFrame, traits: list[str]) -> pd.DataFrame:
-    """Return each cell's share of the population and its variance, indexed by background_id."""
+def cell_numbers(population: pd.DataFrame, traits: Sequence[str]) -> pd.DataFrame:
+    """Return the number of people in each cell, or its share, and that number's variance.
+
+    Parameters
+    ----------
+    population : DataFrame
+        A joint table, as of `poststratify`.
+    traits : sequence of str
+        Of the cells; other traits are summed over.
+
+    Returns
+    -------
+    DataFrame
+        Columns `people` and `people_variance`, indexed by background_id.
+
+    Raises
+    ------
+    TableError
+        If a trait or the amount is absent, shares do not sum to 1, or there are no people.
+    """
     amount = amount_column(population, "population")
     absent = [trait for trait in traits if trait not in population]
     if not absent:
-        ids = [background_id(dict(zip(traits, row, strict=True))) for row in population[traits].astype(str).itertuples(index=False)]
+        rows = population[list(traits)].astype(str).itertuples(index=False)
+        ids = [background_id(dict(zip(traits, row, strict=True))) for row in rows]
     elif BACKGROUND in population:
         ids = list(population[BACKGROUND])
     else:
         raise TableError(f"population lacks trait {first_few(absent)} of the distributions; {nearest(absent[0], population.columns)}")
     numbers = population[amount].to_numpy(float)
-    rows = pd.DataFrame({PEOPLE: numbers, VARIANCE: _variances(population, numbers)})
-    people = rows.groupby(np.array(ids, dtype=object), sort=False).sum()
-    total = float(people[PEOPLE].sum())
+    table = pd.DataFrame({PEOPLE: numbers, VARIANCE: _variances(population, numbers)})
+    cells = table.groupby(np.array(ids, dtype=object), sort=False).sum()
+    total = float(cells[PEOPLE].sum())
     if not total or (amount == POPULATION_SHARE and abs(total - 1) > SHARE_TOLERANCE):
         raise TableError(f"population: {amount} sums to {total:.6g}; shares must sum to 1, counts to more than 0")
-    return people / [total, total**2]
+    return cells
 
 
 def _variances(population: pd.DataFrame, numbers: np.ndarray) -> np.ndarray:
@@ -172,7 +210,7 @@ def _variances(population: pd.DataFrame, numbers: np.ndarray) -> np.ndarray:
     return np.divide(np.square(numbers), size, out=np.zeros(len(numbers)), where=size > 0)
 
 
-def _label(population: pd.DataFrame, distributions: pd.DataFrame) -> str:
+def population_label(population: pd.DataFrame, distributions: pd.DataFrame) -> str:
     """Name the population; one that was weighted by the very weight of the distributions is no other population."""
     about, own = population.attrs, distributions.attrs
     if "weight" not in about:

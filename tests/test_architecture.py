@@ -35,7 +35,7 @@ LAYERS: dict[str, str] = {
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines
         evaluation floor summaries comparison_summary blind datasets area_cells fay_herriot small_area
-        official official_comparison""",
+        official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
         figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
         lm.storage lm.model_files lm.backbone lm.trunk lm.readout lm.activations lm.base_model lm.adapters lm.option_model
