@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from marked_sections import marked_sections
 
 import surveysim as ss
 from surveysim.comparison_summary import BEST_CLASSICAL
@@ -64,7 +65,8 @@ def write_report(results: Path, docs: Path) -> dict[str, Any]:
     report["heldout_questions_vs_best_blind"] = report["by_method"]["dsa"].get("heldout_questions_vs_best_blind", {})
     (docs / "benchmarks").mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks" / "accuracy.json").write_text(json.dumps(_rounded(report), indent=1) + "\n", encoding="utf-8")
-    (docs / "benchmarks.md").write_text("\n".join(page(report, studies)) + "\n", encoding="utf-8")
+    kept = [line for section in marked_sections(docs / "benchmarks.md") for line in ("", section)]
+    (docs / "benchmarks.md").write_text("\n".join([*page(report, studies), *kept]) + "\n", encoding="utf-8")
     return report
 
 
