@@ -35,6 +35,7 @@ _PUBLIC = {
     "cross_fitting": ["CrossFit", "cross_fit"],
     "small_area": ["composite"],
     "prediction_power": ["prediction_powered"],
+    "disclosure": ["protect"],
     "metrics": ["METRICS"],
     "splits": ["hold_out_backgrounds", "hold_out_levels", "hold_out_questions", "hold_out_respondents"],
     "baselines": ["BASELINES", "estimate_baseline"],
