@@ -30,6 +30,7 @@ _PUBLIC = {
     "population": ["joint_population", "list_populations", "read_population"],
     "poststratification": ["poststratify"],
     "weighting_record": ["weights_applied"],
+    "table_view": ["show"],
     "official": ["list_official", "read_official"],
     "official_comparison": ["compare_with_official"],
     "cross_fitting": ["CrossFit", "cross_fit"],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 
 import pandas as pd
 
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
+from surveysim.rendering import facts_table, folded, frame_table
 from surveysim.schema import BACKGROUND, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
 
 RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, "fpc", QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
@@ -222,6 +222,14 @@ class Codebook:
         return f"Codebook({self.name!r}: {self.title}; {len(self.questions)} questions, traits {', '.join(self.traits)})"
 
     def _repr_html_(self) -> str:
-        named = f"<b>{escape(self.title)}</b> ({escape(self.year)})"
-        head = f"<p>{named} · {len(self.questions)} questions · traits: {escape(', '.join(self.traits))}</p>"
-        return head + self.to_frame()[["question_id", "text", "options", "topic"]].to_html(index=False)
+        unverified = sum(not question.verified for question in self.questions.values())
+        facts = {
+            "survey": ", ".join(filter(None, (self.country, self.year, self.producer))),
+            "traits": ", ".join(f"{name} ({len(trait.levels)} levels)" for name, trait in self.traits.items()),
+            "weights": "; ".join(f"{weight.variable}: {weight.use or weight.label or 'use not stated'}" for weight in self.weights),
+            "design": ", ".join(f"{what} {name}" for what, name in (("stratum", self.design.stratum), ("PSU", self.design.psu)) if name),
+            "licence": self.licence,
+            "to be checked": f"{unverified} questions are not verified" if unverified else "",
+        }
+        asked = frame_table(self.to_frame()[["question_id", "text", "options", "topic"]])
+        return facts_table(f"{self.title} ({self.name})", facts) + folded(f"{len(self.questions)} questions", asked)

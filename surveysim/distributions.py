@@ -105,7 +105,8 @@ def response_distributions(
     tables = [_question_table(survey, question, domains, missing, lonely_psu) for question in asked_questions(survey, questions)]
     table = pd.concat(tables, ignore_index=True)
     denominator = "valid answers" if missing == "drop" else "all respondents"
-    table.attrs |= {"weight": survey.weight_name, "denominator": denominator, "design": survey.design.description}
+    table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
+    table.attrs |= {"denominator": denominator, "design": survey.design.description}
     return table
 
 

@@ -262,7 +262,8 @@ def _rows(name: str, domains: Domains, members: Members, estimate: np.ndarray, v
 def _described(tables: list[pd.DataFrame], survey: Survey) -> pd.DataFrame:
     """Put tables together, with the weight, denominator and design in words as `attrs`."""
     table = pd.concat(tables, ignore_index=True)
-    table.attrs |= {"weight": survey.weight_name, "denominator": "valid answers", "design": survey.design.description}
+    table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
+    table.attrs |= {"denominator": "valid answers", "design": survey.design.description}
     return table
 
 

@@ -70,7 +70,7 @@ def simulate(
         A distributions table, `source` = the method. `n` and `n_eff` are the respondents whom the method learnt this very cell
         from: 0 for a background never sampled. `std_error` and the 95% interval of "dsa" are those of its closed form, the
         posterior of the kernel form given this sample; "stage1" and "zero-shot" have none. ``attrs`` holds ``simulated``,
-        weight, denominator, model, prompt and seed.
+        survey, weight, denominator, design, model with its SHA-256, prompt, stages with their losses, and seed; `show` displays them.
 
     Raises
     ------
@@ -109,7 +109,14 @@ def simulate(
         table, about = _simulate_with_model(model, sample, grid, survey, method, seed, progress)
     table.attrs.clear()
     table.attrs.update(
-        simulated=True, survey=survey.codebook.name, weight=survey.weight_name, denominator="valid answers", seed=seed, **about
+        simulated=True,
+        survey=survey.codebook.name,
+        n_respondents=len(survey),
+        weight=survey.weight_name,
+        denominator="valid answers",
+        design=survey.design.description,
+        seed=seed,
+        **about,
     )
     return table
 
@@ -138,6 +145,7 @@ def _simulate_with_model(
         chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=progress)
     about = {
         "model": chosen.backbone.name,
+        "model_sha256": chosen.backbone.digest,
         "method": method,
         "prompt": chosen.template.to_dict(),
         "stages": chosen.recipe.get("stages", []),

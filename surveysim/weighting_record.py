@@ -19,7 +19,10 @@ from surveysim.errors import TableError, first_few
 
 RECORD = "weights_applied"
 WITHIN, ACROSS = "within cells", "across cells"
-TRAVELLING = ("simulated", "survey", "weight", "denominator", "design", "model", "method", "prompt", "seed", "country", "year")
+TRAVELLING = (
+    *("simulated", "survey", "n_respondents", "weight", "denominator", "design", "country", "year"),
+    *("model", "model_sha256", "method", "prompt", "stages", "seed"),
+)
 NOT_RECORDED = "not recorded"
 
 

@@ -24,7 +24,7 @@ HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "
 # A module may import modules of its own layer and of the layers above it in this list (a new module goes where it fits).
 LAYERS: dict[str, str] = {
     "errors": "errors",
-    "contracts": "schema questions rendering intervals weighting_record",
+    "contracts": "schema questions rendering intervals weighting_record table_facts table_view",
     "codebook, metrics, design": """
         codebook codebook_file wording metrics cells
         calibration replication stages design adjustment estimators quantiles""",

@@ -95,10 +95,12 @@ def test_columns_order_and_options() -> None:
 def test_weight_denominator_and_design_are_said() -> None:
     survey = small_survey(design=True)
     ours = ss.response_distributions(survey, missing="as_option")
-    assert ours.attrs == {"weight": "w", "denominator": "all respondents", "design": "4 strata, 20 PSUs, Taylor linearisation"}
+    design = "4 strata, 20 PSUs, Taylor linearisation"
+    assert ours.attrs == {"survey": "small", "weight": "w", "denominator": "all respondents", "design": design}
     raked = ss.rake(ss.as_replicates(survey, method="JKn"), {"gender": {"female": 0.5, "male": 0.5}})
     said = ss.survey_mean(raked, questions=["q1"]).attrs
-    assert said == {"weight": "w", "denominator": "valid answers", "design": "4 strata, 20 PSUs, 1 calibration, 20 JKn replicates"}
+    design = "4 strata, 20 PSUs, 1 calibration, 20 JKn replicates"
+    assert said == {"survey": "small", "weight": "w", "denominator": "valid answers", "design": design}
     alone = ss.Design(np.ones(3), strata=np.array([1, 1, 2]), fpc=np.full(3, 9), lonely_psu="adjust")
     words = "2 strata, every respondent a PSU, finite population, Taylor linearisation, lonely PSUs: adjust"
     assert repr(alone) == f"Design(3 respondents, n_eff 3.0: {words})"

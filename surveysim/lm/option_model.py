@@ -17,6 +17,7 @@ from surveysim.lm.backbone import Backbone, TokenisedQuestion, require_room, tok
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
 from surveysim.prompts import PromptTemplate, question_prompts
+from surveysim.rendering import facts_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,30 @@ class OptionModel:
         trained = self.recipe.get("stages", ())
         state = f"aligned in {len(trained)} stages with {self.recipe.get('codebook')}" if self.aligned else "not aligned"
         return f"OptionModel({self.backbone.name!r}, {state}, answers read from {self.template.scoring})"
+
+    def _repr_html_(self) -> str:
+        scoring, precision = self.template.scoring, str(self.backbone.dtype).removeprefix("torch.")
+        facts = {
+            "state": "aligned" if self.aligned else "not aligned: it answers as the base model does; call align() or simulate()",
+            **(_trained(self.recipe) if self.aligned else {}),
+            "answers read from": "option letters" if scoring == "letters" else "the options' own words",
+            "device": f"{self.backbone.device}, trunk in {precision}",
+        }
+        return facts_table(f"Language model {self.backbone.name}", facts)
+
+
+def _trained(recipe: Mapping[str, Any]) -> dict[str, object]:
+    """What an aligned model learnt from, and how its loss fell."""
+    people = f"{recipe.get('n_respondents', 0):,} respondents (n_eff {recipe.get('n_eff', 0):,.0f})"
+    cells = f"{len(recipe.get('questions', ()))} questions, {len(recipe.get('backgrounds', ()))} backgrounds"
+    stages = [f"{place}. {stage['loss']}: {_losses(stage)}" for place, stage in enumerate(recipe.get("stages", ()), start=1)]
+    return {"learnt from": f"{recipe.get('codebook')}: {people}, {cells}", "stages": "; ".join(stages), "seed": recipe.get("seed", "")}
+
+
+def _losses(stage: Mapping[str, Any]) -> str:
+    losses = stage.get("losses", {})
+    ends = [losses[name] for name in ("before", "after") if name in losses]
+    return " -> ".join(f"{loss:.4f}" for loss in ends) or "losses not recorded"
 
 
 def require_aligned(model: OptionModel, doing: str) -> Readout:
