@@ -45,6 +45,10 @@ class Weight:
     without : {"refuse", "drop"}
         Respondents without this weight are an error, or belong to no population that it stands for: then they are left
         out, and the survey's notes count them.
+    source : str
+        Where the variable and its use were found.
+    verified : bool
+        False where they could not be checked against a source.
     """
 
     variable: str
@@ -52,6 +56,8 @@ class Weight:
     label: str = ""
     product_of: tuple[str, ...] = ()
     without: str = "refuse"
+    source: str = ""
+    verified: bool = True
 
     def __post_init__(self) -> None:
         if self.without not in ("refuse", "drop"):
@@ -74,6 +80,10 @@ class DesignVariables:
         ``JK1``, ``BRR``, ``bootstrap``, or Fay's with its factor: ``Fay 0.5``.
     note : str
         What the release lacks.
+    source : str
+        Where these names, or that there are none, were found.
+    verified : bool
+        False where that could not be checked against a source.
     """
 
     stratum: str = ""
@@ -83,6 +93,8 @@ class DesignVariables:
     replicate_weights: str = ""
     replicate_method: str = ""
     note: str = ""
+    source: str = ""
+    verified: bool = True
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,26 @@ _PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "str | None": str, "bo
 
 
 def list_codebooks() -> list[str]:
-    """Return the names of the codebooks that ship with surveysim."""
+    """Return the names of the codebooks that ship with surveysim.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> [name for name in ss.list_codebooks() if name.startswith("ess")]
+    ['ess11', 'ess9']
+    """
     return sorted(path.stem for path in _codebook_folder().glob("*.toml"))
 
 
-def load_codebook(name_or_path: str | Path | Codebook) -> Codebook:
+def load_codebook(name_or_path: str | Path | Codebook, *, language: str | None = None) -> Codebook:
     """Load a codebook: one that ships with surveysim by name, or any TOML file by path.
 
     Parameters
     ----------
     name_or_path : str, Path or Codebook
-        ``"nonvoters2020"``, or ``"my_survey.toml"``. A `Codebook` is returned as it is.
+        ``"nonvoters2020"``, or ``"my_survey.toml"``. A `Codebook` is returned as it is, unless another language is asked for.
+    language : str, optional
+        Of the wording: ``"zh"`` for the Chinese of the CGSS and CFPS codebooks; default the codebook's own. Codes stay.
 
     Returns
     -------
@@ -36,7 +45,8 @@ def load_codebook(name_or_path: str | Path | Codebook) -> Codebook:
     Raises
     ------
     CodebookError
-        If there is no such codebook, the file is no TOML, a key is unknown, or a declaration contradicts itself.
+        If there is no such codebook, the file is no TOML, a key is unknown, a declaration contradicts itself, or a question has
+        no wording in `language`.
 
     Examples
     --------
@@ -44,9 +54,15 @@ def load_codebook(name_or_path: str | Path | Codebook) -> Codebook:
     >>> codebook = ss.load_codebook("nonvoters2020")
     >>> codebook.question("Q8_8").labels
     ('A lot', 'Some', 'Not much', 'Not at all')
+    >>> ss.load_codebook("cgss2017", language="zh").question("a35").text
+    '总的来说，您认为当今的社会公不公平？'
     """
-    if isinstance(name_or_path, Codebook):
-        return name_or_path
+    book = name_or_path if isinstance(name_or_path, Codebook) else _find(name_or_path)
+    return book if language is None else book.in_language(language)
+
+
+def _find(name_or_path: str | Path) -> Codebook:
+    """Return the codebook that ships under a name, or that a path leads to."""
     path = Path(name_or_path)
     if path.suffix != ".toml":
         if str(name_or_path) not in list_codebooks():

@@ -75,6 +75,14 @@ def hold_out_backgrounds(frame: pd.DataFrame, *, fraction: float, seed: int) -> 
         If `fraction` is not between 0 and 1, or there are fewer than two backgrounds.
     TableError
         If `frame` lacks `background_id`.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> cells = ss.observed_backgrounds(ss.load_example("nonvoters2020"), by=["gender", "age3"])
+    >>> kept, held = ss.hold_out_backgrounds(cells, fraction=0.25, seed=0)
+    >>> len(kept), held.background_id.tolist()
+    (4, ['age3=55+|gender=female', 'age3=18-34|gender=male'])
     """
     require_columns(frame, [BACKGROUND], "frame")
     held = _draw(list(frame[BACKGROUND].unique()), fraction, seed, "backgrounds")
@@ -103,6 +111,15 @@ def hold_out_levels(frame: pd.DataFrame, *, trait: str, levels: Sequence[str] | 
         If the backgrounds have no such trait or no such level (the message names the nearest), or no level would be left.
     TableError
         If `frame` lacks `background_id`.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> shares = ss.response_distributions(survey, by=["gender", "age3"], questions=["Q8_8"])
+    >>> kept, held = ss.hold_out_levels(shares, trait="age3", levels="55+")
+    >>> held.background_id.unique().tolist(), kept.background_id.nunique()
+    (['age3=55+|gender=female', 'age3=55+|gender=male'], 4)
     """
     require_columns(frame, [BACKGROUND], "frame")
     parsed = {identifier: parse_background_id(identifier) for identifier in frame[BACKGROUND].unique()}
@@ -150,6 +167,16 @@ def hold_out_questions(
     SplitError
         If `fraction` is not between 0 and 1, there are fewer than two questions or topics, or topics are asked for and
         `questions` is a plain list.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> codebook = ss.load_codebook("nonvoters2020")
+    >>> kept, held = ss.hold_out_questions(codebook, fraction=0.2, seed=0)
+    >>> len(kept), len(held)
+    (70, 17)
+    >>> {codebook.question(name).topic for name in kept} & {codebook.question(name).topic for name in held}
+    set()
     """
     if not by_topic:
         return _divide(_ids(questions), set(_draw(_ids(questions), fraction, seed, "questions")))

@@ -181,6 +181,18 @@ def diagnose(
         If the types of questions are not given, or the tables hold different cells or options.
     TableError
         If a table breaks its contract.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> train, rest = ss.hold_out_respondents(survey, n_train=400, seed=0)
+    >>> by, asked = ["gender", "age3"], ["Q8_8"]
+    >>> truth = ss.response_distributions(rest, by=by, questions=asked)
+    >>> raw = ss.response_distributions(train, by=by, questions=asked)
+    >>> found = ss.diagnose(raw, truth, codebook=survey.codebook).iloc[0]
+    >>> f"{found.variance_ratio:.1f}", int(found.n_backgrounds)  # the noise of 400 respondents looks like differences
+    ('1.6', 6)
     """
     ordered = ordinal_questions(codebook, ordinal)
     ours, truth, _ = align(estimated, reference[reference[SHARE].notna()], reference, on)

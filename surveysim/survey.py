@@ -226,6 +226,14 @@ def as_survey(
         If a variable is absent (the message names the nearest), or a code is in neither options nor missing.
     DesignError
         If there is no weight, one is missing, negative, infinite or text, or all are zero.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> frame = ss.load_example("nonvoters2020").data
+    >>> women = ss.as_survey(frame[frame.gender == "female"], "nonvoters2020", questions=["Q8_8"])
+    >>> len(women), women.weight_name, women.questions
+    (2896, 'weight', ('Q8_8',))
     """
     book = load_codebook(codebook)
     if not isinstance(frame, pd.DataFrame):

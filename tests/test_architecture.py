@@ -62,16 +62,6 @@ WITHOUT_EXAMPLE = {
     "Survey": "made by read_survey",
     "SurveySimError": "the base of errors",
     "Trait": "made by load_codebook",
-    "as_survey": "to be written",
-    "diagnose": "to be written",
-    "hold_out_backgrounds": "to be written",
-    "hold_out_levels": "to be written",
-    "hold_out_questions": "to be written",
-    "list_codebooks": "to be written",
-    "noise_floor": "to be written",
-    "paired_differences": "to be written",
-    "savings": "to be written",
-    "summarise_comparison": "to be written",
 }
 
 

@@ -108,8 +108,11 @@ def test_language_changes_the_words_and_not_the_codes(codebook: ss.Codebook) -> 
     german = codebook.question("trust").in_language("de")
     assert (german.text, german.labels, german.codes) == ("Vertrauen Sie?", ("Nein", "Ja"), (0, 1))
     assert codebook.in_language("en") is codebook
+    assert ss.load_codebook(codebook, language="en") is codebook
     with pytest.raises(CodebookError, match=r"'a\.b' has no wording in 'de'"):
         codebook.in_language("de")
+    with pytest.raises(CodebookError, match="has no wording in 'fr'"):
+        ss.load_codebook("nonvoters2020", language="fr")
 
 
 def test_look_for_finds_every_word_in_any_column(codebook: ss.Codebook) -> None:

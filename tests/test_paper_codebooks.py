@@ -230,8 +230,10 @@ def test_wvs7_fills_the_nationality_in() -> None:
 
 def test_wvs7_gives_every_country_one_vote() -> None:
     weights = {weight.variable: weight for weight in ss.load_codebook("wvs7").weights}
-    assert list(weights) == ["W_WEIGHT", "W_WEIGHT_S018"]
+    assert list(weights) == ["W_WEIGHT", "W_WEIGHT_S018", "W_WEIGHT_PWGHT"]
     assert weights["W_WEIGHT_S018"].product_of == ("W_WEIGHT", "S018")
+    assert weights["W_WEIGHT_S018"].verified
+    assert not weights["W_WEIGHT_PWGHT"].verified, "no source says how PWGHT is to be used"
 
 
 # --- Chinese surveys -------------------------------------------------------------------------------------------------------
@@ -262,7 +264,8 @@ def test_chinese_wording_survives_gb18030(chinese: ss.Codebook) -> None:
 
 
 def test_language_changes_both_ways_with_equal_codes(chinese: ss.Codebook) -> None:
-    there = chinese.in_language("zh")
+    there = ss.load_codebook(chinese.name, language="zh")
+    assert there == chinese.in_language("zh")
     back = there.in_language("en")
     assert (chinese.language, there.language, back.language) == ("en", "zh", "en")
     for name, question in chinese.questions.items():
