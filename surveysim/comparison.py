@@ -304,7 +304,8 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
         return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)
     from surveysim.lm.loading import load_model
     from surveysim.lm.prediction import predict
-    from surveysim.lm.training import DSA, align
+    from surveysim.lm.stages import DSA
+    from surveysim.lm.training import align
 
     chosen = model or load_model()
     book = plan.survey.codebook

@@ -127,7 +127,8 @@ def _simulate_with_model(
     from surveysim.lm.kernel import kernel_shares, sample_states
     from surveysim.lm.loading import load_model
     from surveysim.lm.prediction import predict
-    from surveysim.lm.training import DSA, align
+    from surveysim.lm.stages import DSA
+    from surveysim.lm.training import align
 
     book = survey.codebook
     chosen = model if model is not None else load_model()

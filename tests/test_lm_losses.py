@@ -33,13 +33,14 @@ def _targets(*, ordered: bool = True) -> QuestionTargets:
     population = torch.tensor([0.1, 0.2, 0.3, 0.15, 0.05, 0.2], dtype=torch.float64)
     level = (n_eff[:, None] * share).sum(0) / n_eff.sum()
     pairs = one_trait_pairs(LEVELS, tuple(LEVELS), max_pairs=1000, seed=0)
-    return QuestionTargets("q", ordered, share, n_eff, level, _shares(1), population, pairs)
+    worth = torch.tensor([90.0, 40.0, 35.0, 120.0, 20.0, 15.0], dtype=torch.float64)
+    return QuestionTargets("q", ordered, share, n_eff, level, _shares(1), worth, _shares(3), _shares(4), population, pairs)
 
 
 def _at_its_target(*, ordered: bool) -> QuestionTargets:
     """Targets that agree with each other: sample, pooled shifts and level are of the same shares."""
     shares = _shares(2)
-    targets = replace(_targets(ordered=ordered), share=shares, smooth=shares)
+    targets = replace(_targets(ordered=ordered), share=shares, smooth=shares, carried=shares, tilted=shares)
     return replace(targets, n_eff=torch.ones(len(shares), dtype=torch.float64), level=(targets.population[:, None] * shares).sum(0))
 
 
@@ -72,6 +73,9 @@ def test_a_background_of_weight_zero_changes_nothing(name: str) -> None:
             targets,
             share=torch.cat([targets.share, torch.zeros(1, N_OPTIONS)]),
             smooth=torch.cat([targets.smooth, _shares(seed, 1)]),
+            smooth_n_eff=torch.cat([targets.smooth_n_eff, one]),
+            carried=torch.cat([targets.carried, _shares(seed + 20, 1)]),
+            tilted=torch.cat([targets.tilted, _shares(seed + 30, 1)]),
             n_eff=torch.cat([targets.n_eff, one]),
             population=torch.cat([targets.population, one]),
         )
@@ -95,7 +99,8 @@ def test_the_order_of_backgrounds_does_not_matter(name: str, ordered: bool) -> N
     targets = _targets(ordered=ordered)
     log_shares = _logits().log_softmax(-1)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    moved = {field: getattr(targets, field)[order] for field in ("share", "smooth", "n_eff", "population")}
+    by_background = ("share", "smooth", "smooth_n_eff", "carried", "tilted", "n_eff", "population")
+    moved = {field: getattr(targets, field)[order] for field in by_background}
     permuted = replace(targets, **moved, pairs=torch.argsort(order)[targets.pairs].flip(-1))
     torch.testing.assert_close(LOSSES[name](log_shares[order], permuted), LOSSES[name](log_shares, targets), rtol=1e-12, atol=0)
 
@@ -109,7 +114,7 @@ def test_option_kl_is_the_metric_of_that_name_weighted_by_effective_respondents(
     assert float(LOSSES["option_kl"](estimated.log(), targets)) == pytest.approx(expected, rel=1e-4)  # the metric mixes in 1e-6 of uniform
 
 
-@pytest.mark.parametrize("name", ["pooled_shift", "pairwise_shift"])
+@pytest.mark.parametrize("name", ["pooled_shift", "pairwise_shift", "precision_shift"])
 def test_a_shift_loss_leaves_the_level_open(name: str) -> None:
     """The same change in every background moves no shift."""
     targets = _at_its_target(ordered=False)
@@ -138,7 +143,23 @@ def test_pairwise_shift_counts_a_pair_by_the_harmonic_mean_of_its_cells() -> Non
     assert float(LOSSES["pairwise_shift"](shares.log(), targets)) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["pooled_shift", "pairwise_shift"])
+def test_precision_shift_counts_a_pair_by_what_the_pooled_estimates_are_worth() -> None:
+    targets = replace(_targets(), pairs=torch.tensor([[0, 1], [2, 3]]))
+    log_shares = _logits().log_softmax(-1)
+    alone = [float(LOSSES["pooled_shift"](log_shares, replace(targets, pairs=targets.pairs[[place]]))) for place in (0, 1)]
+    weights = [2 / (1 / 90 + 1 / 40), 2 / (1 / 35 + 1 / 120)]
+    assert float(LOSSES["precision_shift"](log_shares, targets)) == pytest.approx(np.average(alone, weights=weights), rel=1e-12)
+
+
+def test_transport_counts_backgrounds_by_their_population_share() -> None:
+    targets, shares = _targets(), _logits().softmax(-1)
+    cells = ss.METRICS["kl"](shares.numpy(), targets.carried.numpy())
+    expected = float(np.average(cells, weights=targets.population.numpy()))
+    assert float(LOSSES["transport"](shares.log(), targets)) == pytest.approx(expected, rel=1e-4)
+    assert float(LOSSES["tilted_transport"](shares.log(), targets)) != pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["pooled_shift", "pairwise_shift", "precision_shift"])
 def test_without_pairs_there_is_no_shift_to_lose(name: str) -> None:
     alone = replace(_targets(), pairs=torch.zeros(0, 2, dtype=torch.int64))
     assert float(LOSSES[name](_logits().log_softmax(-1), alone)) == 0

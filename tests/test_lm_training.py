@@ -15,7 +15,8 @@ import torch
 import surveysim as ss
 from surveysim.errors import BackgroundError, CodebookError, PromptError, SurveySimError, TableError, TrainingError
 from surveysim.lm.prediction import predict
-from surveysim.lm.training import DSA, training_backgrounds
+from surveysim.lm.stages import DSA
+from surveysim.lm.training import training_backgrounds
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_sample, opinion_survey
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -119,13 +120,66 @@ def test_the_shifts_are_those_of_whoever_pools_them(pooling: str, base: ss.Optio
         assert spread > 0.03
 
 
+@pytest.mark.parametrize("loss", ["precision_shift", "transport", "tilted_transport"])
+def test_the_other_losses_of_stage_2_train_too(loss: str, base: ss.OptionModel) -> None:
+    stage = replace(STAGE_2, loss=loss, level_weight=0.0 if "transport" in loss else 1.0, epochs=0)
+    losses = _align(base, stages=(STAGE_1, stage)).recipe["stages"][1]["losses"]
+    assert losses["after"] < losses["before"]
+    assert losses["after"] < 0.02
+
+
+def test_validation_keeps_the_epoch_that_fits_respondents_left_out_best(base: ss.OptionModel) -> None:
+    train, kept = ss.hold_out_respondents(opinion_survey(), n_train=150, seed=0)
+    tables = [ss.response_distributions(part, by=TRAITS, questions=QUESTIONS) for part in (train, kept)]
+    stage = replace(STAGE_1, learning_rate=3e-2, epochs=3, head_penalty=0.01)  # steps so long that they do harm
+    found = _align(base, tables[0], stages=(stage,), validation=tables[1]).recipe["stages"][0]
+    checked = found["losses"]["validation"]
+    assert len(checked) == 4
+    assert found["kept_epoch"] == int(np.argmin(checked)) == 0
+    assert found["losses"]["after"] == pytest.approx(found["losses"]["heads"], rel=1e-3), "the heads alone were kept"
+    still = _align(base, tables[0], stages=(replace(stage, learning_rate=0.0),), validation=tables[1]).recipe["stages"][0]
+    assert still["losses"]["validation"] == pytest.approx([checked[0]] * 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table[table["question_id"] != "news"], "validation lacks questions news; make it as distributions was made"),
+        (lambda table: table.replace({"background_id": {"age=old|gender=male": "age=old"}}), "validation has other backgrounds: age=old;"),
+    ],
+)
+def test_a_validation_table_that_does_not_fit(change: Callable[[pd.DataFrame], pd.DataFrame], message: str, base: ss.OptionModel) -> None:
+    with pytest.raises(TrainingError, match=message):
+        _align(base, validation=change(_sample()))
+
+
+def test_the_shift_fit_rises_to_the_pooled_shifts(aligned: ss.OptionModel) -> None:
+    stage_1, stage_2 = aligned.recipe["stages"]
+    assert "shift_fit" not in stage_1
+    before, after = stage_2["shift_fit"]["before"], stage_2["shift_fit"]["after"]
+    assert before["r2"] < after["r2"] <= 1
+    assert after["correlation"] > 0.9
+
+
+def test_the_level_of_stage_2_is_the_populations(base: ss.OptionModel) -> None:
+    """Backgrounds are sampled far from their population shares: the anchor is the pooled estimate's population answer."""
+    grid = ss.background_grid(opinion_codebook(), by=TRAITS)
+    weights = np.where(grid["background_id"] == "age=old|gender=male", 0.95, 0.01)
+    trained = _align(base, backgrounds=grid.assign(population_share=weights), stages=(STAGE_1, replace(STAGE_2, epochs=0)))
+    pooled = ss.simulate(opinion_survey(), grid, model=base, questions=["taxes"], method="dsa-kernel", progress=False)
+    cell = pooled[pooled["background_id"] == "age=old|gender=male"]["share"].to_numpy()
+    place = list(grid["background_id"]).index("age=old|gender=male")
+    shares = predict(trained, opinion_codebook(), ("taxes",), grid, progress=False)["taxes"][place]
+    assert np.abs(shares - cell).max() < 0.02
+
+
 def test_the_recipe_records_stages_losses_and_sizes(base: ss.OptionModel, aligned: ss.OptionModel) -> None:
     recipe = aligned.recipe
     assert recipe["base_model"] == base.backbone.name
     assert recipe["base_digest"] == base.backbone.digest
     assert [stage["loss"] for stage in recipe["stages"]] == ["option_kl", "pooled_shift"]
     for stage, config in zip(recipe["stages"], DSA, strict=True):
-        assert {key: value for key, value in stage.items() if key != "losses"} == config.__dict__
+        assert {key: value for key, value in stage.items() if key not in ("losses", "shift_fit")} == config.__dict__
         assert set(stage["losses"]) == {"before", "heads", "epochs", "after"}
         assert len(stage["losses"]["epochs"]) == config.epochs
     sample = _sample()

@@ -15,6 +15,7 @@ from surveysim.lm.targets import QuestionTargets
 
 Loss = Callable[[Tensor, QuestionTargets], Tensor]
 SMALLEST_SHARE = 1e-4  # floor inside logarithms and variances, so that empty options stay finite
+SMALLEST_VARIANCE = 0.02  # floor of the binomial variance that scales a shift
 
 
 def option_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
@@ -51,9 +52,31 @@ def pairwise_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
 
     A pair counts by the harmonic mean of its cells' effective respondents. Kept as the ablation of `pooled_shift`.
     """
-    n_eff = targets.n_eff[targets.pairs].clamp_min(1e-12)
-    precision = torch.where((targets.n_eff[targets.pairs] > 0).all(-1), 2 / (1 / n_eff).sum(-1), torch.zeros(()))
-    return _shift_error(log_shares.exp(), targets.share, targets, precision)
+    return _shift_error(log_shares.exp(), targets.share, targets, _pair_precision(targets.n_eff[targets.pairs]))
+
+
+def precision_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """As `pooled_shift`, every pair counted by the precision of its pooled shift (loss E).
+
+    A pair counts by the harmonic mean of the respondents that the two pooled estimates are worth, so that a shift which nobody
+    knows is not fitted.
+    """
+    return _shift_error(log_shares.exp(), targets.smooth, targets, _pair_precision(targets.smooth_n_eff[targets.pairs]))
+
+
+def transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    r"""Divergence from what all backgrounds' answers become when the stage-1 model's own shifts carry them here (loss A).
+
+    Ordered options are carried by quantile mapping, nominal ones by ratios; see `surveysim.lm.transport`.
+
+    .. math:: \sum_b w_b \, KL(t_b \,\|\, \pi_b)
+    """
+    return (targets.population * _kl(targets.carried, log_shares)).sum()
+
+
+def tilted_transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """As `transport`, with ratios of shares for ordered options too (loss D)."""
+    return (targets.population * _kl(targets.tilted, log_shares)).sum()
 
 
 LOSSES: dict[str, Loss] = {
@@ -61,7 +84,17 @@ LOSSES: dict[str, Loss] = {
     "level_kl": level_kl,
     "pooled_shift": pooled_shift,
     "pairwise_shift": pairwise_shift,
+    "precision_shift": precision_shift,
+    "transport": transport,
+    "tilted_transport": tilted_transport,
 }
+NEEDS_POOLED = ("pooled_shift", "precision_shift")  # shares pooled over all respondents
+NEEDS_MODEL = ("transport", "tilted_transport")  # the shares of the model as it is before the stage
+
+
+def _pair_precision(sizes: Tensor) -> Tensor:
+    """Harmonic mean of two effective sizes, `(pairs,)` from `(pairs, 2)`; 0 where one is 0."""
+    return torch.where((sizes > 0).all(-1), 2 / (1 / sizes.clamp_min(1e-12)).sum(-1), torch.zeros((), dtype=sizes.dtype))
 
 
 def _shift_error(shares: Tensor, target: Tensor, targets: QuestionTargets, weight: Tensor) -> Tensor:
@@ -73,7 +106,7 @@ def _shift_error(shares: Tensor, target: Tensor, targets: QuestionTargets, weigh
         difference, level = difference.cumsum(-1)[:, :-1], level.cumsum(-1)[:-1]
     first, second = targets.pairs.unbind(-1)
     shift = difference[second] - difference[first]  # (pairs, thresholds)
-    variance = (level * (1 - level)).clamp_min(0.02)
+    variance = (level * (1 - level)).clamp_min(SMALLEST_VARIANCE)
     return (weight * (shift**2 / variance).mean(-1)).sum() / weight.sum()
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.cells import Cells
+from surveysim.cells import Array, Cells, to_cells
 from surveysim.codebook import Codebook
-from surveysim.schema import BACKGROUND
+from surveysim.lm.transport import carried_answers
+from surveysim.schema import BACKGROUND, QUESTION, SHARE, STD_ERROR
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +32,14 @@ class QuestionTargets:
     n_eff : Tensor
         `(backgrounds,)` effective respondents behind them; 0 where nobody answered.
     level : Tensor
-        `(options,)` share of all respondents together.
+        `(options,)` share of all respondents together; where shares are pooled, the pooled estimate's share of the population.
     smooth : Tensor
         `(backgrounds, options)` shares of a model pooled over all respondents, for every background; the shifts between its
         rows are the pooled shifts.
+    smooth_n_eff : Tensor
+        `(backgrounds,)` respondents of a simple random sample that would be as precise as `smooth`.
+    carried, tilted : Tensor
+        `(backgrounds, options)` mean of all backgrounds' sample shares, each carried here along the model's own shift.
     population : Tensor
         `(backgrounds,)` weight of each background in the population; sums to 1.
     pairs : Tensor
@@ -46,44 +52,105 @@ class QuestionTargets:
     n_eff: Tensor
     level: Tensor
     smooth: Tensor
+    smooth_n_eff: Tensor
+    carried: Tensor
+    tilted: Tensor
     population: Tensor
     pairs: Tensor
 
     def to(self, device: torch.device) -> QuestionTargets:
         """Return the targets on a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("share", "n_eff", "level", "smooth", "population", "pairs")}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, **moved)
+
+
+@dataclass(frozen=True, eq=False)
+class PooledShares:
+    """Shares of every background pooled over all respondents.
+
+    Attributes
+    ----------
+    shares : array, shape (questions, backgrounds, options)
+    n_eff : array, shape (questions, backgrounds)
+        Respondents of a simple random sample that would be as precise; 1 where the estimate states no error.
+    """
+
+    shares: Array
+    n_eff: Array
+
+
+def pooled_shares(table: pd.DataFrame, backgrounds: tuple[str, ...]) -> PooledShares:
+    """Return a distributions table of all backgrounds as pooled shares, its precision read off its standard errors."""
+    cells = to_cells(table, backgrounds=backgrounds)
+    squares = table.assign(one=table[SHARE] * (1 - table[SHARE]), error=table[STD_ERROR] ** 2)
+    sums = squares.pivot_table(index=QUESTION, columns=BACKGROUND, values=["one", "error"], aggfunc="sum")
+    worth = (sums["one"] / sums["error"].where(sums["error"] > 0)).fillna(1.0)
+    return PooledShares(cells.shares, worth.reindex(index=cells.questions, columns=backgrounds).to_numpy(float))
 
 
 def question_targets(
     cells: Cells,
-    smooth: Cells,
     backgrounds: pd.DataFrame,
     codebook: Codebook,
     population: np.ndarray,
     *,
+    pooled: PooledShares | None = None,
+    frozen: Mapping[str, Array] | None = None,
     max_pairs: int = 4000,
     seed: int = 0,
 ) -> dict[str, QuestionTargets]:
-    """Return every question's targets, in the order of `backgrounds`."""
+    """Return every question's targets.
+
+    Parameters
+    ----------
+    cells : Cells
+        The sample.
+    backgrounds : DataFrame
+        With `background_id` and trait columns, in the order of the cells.
+    codebook : Codebook
+    population : array, shape (backgrounds,)
+    pooled : PooledShares, optional
+        Default: the sample's own shares stand there.
+    frozen : mapping of question_id to array, shape (backgrounds, options), optional
+        The model's shares that carry answers from background to background; default: nothing is carried.
+    max_pairs, seed : int
+        As of `one_trait_pairs`.
+    """
     traits = [column for column in backgrounds.columns if column in codebook.traits]
-    pairs = one_trait_pairs(backgrounds.set_index(BACKGROUND)[traits].to_dict("index"), cells.backgrounds, max_pairs=max_pairs, seed=seed)
+    levels = backgrounds.set_index(BACKGROUND)[traits].to_dict("index")
+    pairs = one_trait_pairs(levels, cells.backgrounds, max_pairs=max_pairs, seed=seed)
+    apart = traits_apart(levels, cells.backgrounds)
+    weight = population / population.sum()
     out = {}
     for row, question_id in enumerate(cells.questions):
         options = int(cells.mask[row].sum())
         share, n_eff = cells.shares[row, :, :options], cells.n_eff[row]
-        level = (share * n_eff[:, None]).sum(0) / n_eff.sum()
+        smooth = share if pooled is None else pooled.shares[row, :, :options]
+        level = n_eff @ share / n_eff.sum() if pooled is None else weight @ smooth
+        carried = [share, share]
+        if frozen is not None:
+            carried = [carried_answers(share, n_eff, frozen[question_id], apart, ordered=ordered) for ordered in (True, False)]
+        is_ordered = codebook.question(question_id).type == "ordinal"
         out[question_id] = QuestionTargets(
             question_id,
-            codebook.question(question_id).type == "ordinal",
-            _tensor(share),
-            _tensor(n_eff),
-            _tensor(level),
-            _tensor(smooth.shares[row, :, :options]),
-            _tensor(population / population.sum()),
-            pairs,
+            is_ordered,
+            share=_tensor(share),
+            n_eff=_tensor(n_eff),
+            level=_tensor(level),
+            smooth=_tensor(smooth),
+            smooth_n_eff=_tensor(n_eff if pooled is None else pooled.n_eff[row]),
+            carried=_tensor(carried[0] if is_ordered else carried[1]),
+            tilted=_tensor(carried[1]),
+            population=_tensor(weight),
+            pairs=pairs,
         )
     return out
+
+
+def traits_apart(levels: Mapping[str, Mapping[str, str]], order: Sequence[str]) -> Array:
+    """Return in how many traits every two backgrounds differ, `(backgrounds, backgrounds)`."""
+    rows = np.array([list(levels[identifier].values()) for identifier in order], dtype=object)
+    return (rows[:, None] != rows[None]).sum(-1).astype(float)
 
 
 def one_trait_pairs(levels: Mapping[str, Mapping[str, str]], order: Sequence[str], *, max_pairs: int, seed: int) -> Tensor:
