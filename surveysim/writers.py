@@ -55,6 +55,7 @@ _LABELS = {
     N: "Respondents",
     N_EFF: "Effective number of respondents (Kish)",
     SOURCE: "Source: survey, model, official, or a method",
+    "suppressed": "Why the cell's numbers are withheld",
     ESTIMATE: "Estimate",
     METRIC: "Metric",
     POPULATION_SHARE: "Share of the population, 0 to 1",
@@ -152,14 +153,19 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
     shares.sav
     """
     book = None if codebook is None else load_codebook(codebook)
-    table = frame if book is None else _spelled_out(frame, book)
-    if OPTION in table and len(set(map(type, table[OPTION]))) > 1:  # questions with codes of either kind: write all as text
-        table = table.assign(**{OPTION: [f"{code:g}" if isinstance(code, int | float) else str(code) for code in table[OPTION]]})
+    table = with_codes_of_one_kind(frame if book is None else spelled_out(frame, book))
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
 
 
-def _spelled_out(frame: pd.DataFrame, book: Codebook) -> pd.DataFrame:
+def with_codes_of_one_kind(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose option codes are all numbers or all text: where questions have codes of either kind, text."""
+    if OPTION not in table or len(set(map(type, table[OPTION]))) < 2:
+        return table
+    return table.assign(**{OPTION: [f"{code:g}" if isinstance(code, int | float) else str(code) for code in table[OPTION]]})
+
+
+def spelled_out(frame: pd.DataFrame, book: Codebook) -> pd.DataFrame:
     """Add a column per trait of the backgrounds, and the options' labels."""
     table = frame.copy()
     if BACKGROUND in table:

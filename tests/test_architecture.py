@@ -32,10 +32,10 @@ LAYERS: dict[str, str] = {
     "survey, prompts": "survey prompts missing resampling",
     "backgrounds, distributions, weighting": """
         backgrounds domains distributions estimation cross_fitting margins weighting population poststratification writers
-        suppression count_rounding disclosure""",
+        suppression count_rounding disclosure exports multilevel_export""",
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines
-        evaluation floor summaries comparison_summary blind datasets area_cells fay_herriot small_area
+        evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
         figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
