@@ -52,7 +52,7 @@ _PUBLIC = {
     "prompts": ["PromptTemplate"],
     "lm.loading": ["load_model"],
     "lm.model_files": ["fetch_model"],
-    "lm.option_model": ["OptionModel"],
+    "lm.option_model": ["OptionModel", "export_model"],
     "lm.stages": ["DSA", "StageConfig"],
     "lm.training": ["align"],
     "lm.losses": ["LOSSES"],

@@ -7,7 +7,7 @@ question_heads.safetensors  rows and bias that single questions add to the share
 surveysim.json            the recipe: base model and its hash, codebook, prompt, stages, seed, training sizes
 ========================  ===================================================================================
 
-No row of a respondent is among them.
+No row of a respondent is among them; of cells only the number of respondents in the smallest (`smallest_cell`).
 """
 
 from __future__ import annotations

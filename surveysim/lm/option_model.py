@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from surveysim.codebook import Codebook
+from surveysim.disclosure import MIN_N
 from surveysim.errors import ModelError
 from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
@@ -88,19 +89,24 @@ class OptionModel:
         """Whether the question was among those the model was aligned with."""
         return self.readout is not None and question_key(question_id) in self.readout.questions
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, min_n: int = 0) -> Path:
         """Save the trained part as a PEFT adapter with its recipe, in a folder that `load_model` loads.
 
         Parameters
         ----------
         folder : str or Path
             New, empty, or a folder saved before, which is replaced.
+        min_n : int
+            Fewest respondents of any cell that the model may have learnt from; 0: any (`export_model` asks for 10).
 
         Raises
         ------
         ModelError
-            If the model is not aligned, or the folder holds something else or cannot be written.
+            If the model is not aligned, the folder holds something else or cannot be written, or a cell that the model learnt
+            from had fewer respondents than `min_n`.
         """
+        if min_n and self.aligned:
+            _require_large_cells(self.recipe, min_n)
         return save_adapter(self.backbone, require_aligned(self, "saving"), self.recipe, folder)
 
     def __repr__(self) -> str:
@@ -131,6 +137,59 @@ def _losses(stage: Mapping[str, Any]) -> str:
     losses = stage.get("losses", {})
     ends = [losses[name] for name in ("before", "after") if name in losses]
     return " -> ".join(f"{loss:.4f}" for loss in ends) or "losses not recorded"
+
+
+def export_model(model: OptionModel, folder: str | Path, *, min_n: int = MIN_N) -> Path:
+    """Save a model for others: only one that learnt from no cell of fewer respondents than the minimum.
+
+    A model's folder holds no row of a respondent, but a model learns the shares of its cells, and of a small cell these are a
+    few people's answers. So the cells must be large *before* it learns: ``align(model, protect(distributions), codebook)``
+    learns nothing from small ones and estimates them like backgrounds that were never sampled.
+
+    Assumption: what a model gives away of a cell is at most the cell's shares, which at `min_n` respondents one would publish.
+    That is a rule for tables, kept here for models; it is no bound on what an attack on the weights could find (Shokri et al.
+    2017), and the rules of the data's owner come first.
+
+    Parameters
+    ----------
+    model : OptionModel
+        Aligned.
+    folder : str or Path
+        As of `OptionModel.save`.
+    min_n : int
+        Fewest respondents of a cell; 0: any.
+
+    Raises
+    ------
+    ModelError
+        As of `OptionModel.save`.
+
+    References
+    ----------
+    Hundepool et al. (2012), Statistical Disclosure Control, doi:10.1002/9781118348239. Shokri et al. (2017), Membership
+    inference attacks against machine learning models, doi:10.1109/SP.2017.41.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> model = ss.load_model(device="cpu")
+    >>> try:
+    ...     ss.export_model(model, "for_colleagues")
+    ... except ss.SurveySimError as error:
+    ...     print(str(error)[:29])
+    saving needs an aligned model
+    """
+    return model.save(folder, min_n=min_n)
+
+
+def _require_large_cells(recipe: Mapping[str, Any], min_n: int) -> None:
+    smallest = recipe.get("smallest_cell")
+    if smallest is None or smallest < min_n:
+        found = "the recipe does not say its smallest cell" if smallest is None else f"its smallest cell had {smallest} respondents"
+        raise ModelError(
+            f"the model may have learnt from fewer than min_n={min_n} respondents of a cell ({found}); withhold them before: "
+            f"align(model, protect(distributions, min_n={min_n}), codebook)"
+        )
 
 
 def require_aligned(model: OptionModel, doing: str) -> Readout:

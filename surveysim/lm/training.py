@@ -180,4 +180,5 @@ def _recipe(
         "n_respondents": int(cells.n.sum(1).max()),
         "n_eff": float(cells.n_eff.sum(1).max()),
         "empty_backgrounds": int((cells.n.sum(0) == 0).sum()),
+        "smallest_cell": int(cells.n[cells.n > 0].min()),  # respondents; what a saved model is checked by before it is given away
     }
