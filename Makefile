@@ -30,7 +30,7 @@ bench-accuracy: install
 	test -n "$(DATA)" || (echo "say where the survey files are: make bench-accuracy DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_accuracy.py "$(DATA)"
 
-# Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav> for those on the ESS.
+# Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
 	cd tests/r && Rscript make_reference.R && Rscript make_domains.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")

@@ -22,6 +22,7 @@ from surveysim.quantiles import weighted_quantile
 from surveysim.schema import ESTIMATE_COLUMNS
 
 ESS = json.loads((FOLDER / "r_reference_ess9no.json").read_text())
+ESS_BY_FILE = {"sav": ESS, "dta": json.loads((FOLDER / "r_reference_ess9no_dta.json").read_text())}  # R read both files
 ESS_QUESTIONS = sorted(set(ESS) - {"file", "n"})
 
 
@@ -102,6 +103,15 @@ def ess_file(request: pytest.FixtureRequest, shared_data: Path) -> Path:
     return shared_data / "ess9_norway" / f"ESS9NO.{request.param}"
 
 
+def test_every_entry_of_the_ess_reference_is_tested() -> None:
+    for theirs in ESS_BY_FILE.values():
+        assert set(theirs) == {"file", "n", *ESS_QUESTIONS}
+        assert len(ESS_QUESTIONS) == 6
+        for question in ESS_QUESTIONS:
+            assert set(theirs[question]) == {"none", "dweight", "pspwght", "design_psp", "shares_psp"}
+            assert set(theirs[question]["design_psp"]) == {"mean", "se", "df"}
+
+
 def _ess(path: Path, weight: str, *, clustered: bool = False) -> ss.Survey:
     survey = ss.read_survey(path, "ess9", weight=weight, questions=ESS_QUESTIONS)
     return survey if clustered else replace(survey, data=survey.data.drop(columns=["stratum", "psu"]))
@@ -109,28 +119,29 @@ def _ess(path: Path, weight: str, *, clustered: bool = False) -> ss.Survey:
 
 @pytest.mark.parametrize("weight", ["none", "dweight", "pspwght"])
 def test_ess_means_and_shares_equal_r(ess_file: Path, weight: str) -> None:
-    survey = _ess(ess_file, weight)
-    assert len(survey) == ESS["n"]
+    survey, reference = _ess(ess_file, weight), ESS_BY_FILE[ess_file.suffix[1:]]
+    assert len(survey) == reference["n"]
     for row in ss.survey_mean(survey, questions=ESS_QUESTIONS).itertuples():
-        theirs = ESS[row.question_id][weight]
+        theirs = reference[row.question_id][weight]
         assert_equals_r({"mean": row.estimate, "se": row.std_error}, {"mean": theirs["mean"], "se": theirs["se"][0][0]}, row.question_id)
     if weight == "pspwght":
         for question, rows in ss.response_distributions(survey).groupby("question_id"):
-            theirs = ESS[question]["shares_psp"]
+            theirs = reference[question]["shares_psp"]
             assert [str(code) for code in rows["option_code"]] == list(theirs)
             assert rows["share"].round(6).to_list() == pytest.approx(list(theirs.values()), abs=1e-9)  # R's were rounded to 6 digits
 
 
-def test_ess_design_errors_equal_r_on_the_edition_that_r_read(shared_data: Path) -> None:
-    survey = _ess(shared_data / "ess9_norway" / "ESS9NO.sav", "pspwght", clustered=True)
+def test_ess_design_errors_equal_r(ess_file: Path) -> None:
+    survey = _ess(ess_file, "pspwght", clustered=True)
     for row in ss.survey_mean(survey, questions=ESS_QUESTIONS, lonely_psu="adjust").itertuples():
-        theirs = ESS[row.question_id]["design_psp"]
-        found = {"mean": row.estimate, "se": row.std_error, "df": row.df}
+        theirs = ESS_BY_FILE[ess_file.suffix[1:]][row.question_id]["design_psp"]
+        found = {"mean": row.estimate, "se": row.std_error, "df": survey.design.degrees_of_freedom}
+        assert row.df <= theirs["df"], "that of the respondents who answered, as R's degf(subset(design, !is.na(x)))"
         assert_equals_r(found, {"mean": theirs["mean"], "se": theirs["se"][0][0], "df": theirs["df"]}, row.question_id)
 
 
 def test_ess_editions_differ_in_their_design_variables(shared_data: Path) -> None:
-    """The .sav (edition 2) codes 42 PSUs, the .dta (edition 3) every respondent as one: R's clustered errors are the .sav's."""
+    """The .sav (edition 2) codes 42 PSUs, the .dta (edition 3) every respondent as one: so R's clustered errors differ too."""
     by_file = {kind: _ess(shared_data / "ess9_norway" / f"ESS9NO.{kind}", "pspwght", clustered=True) for kind in ("sav", "dta")}
     assert {kind: survey.data["psu"].nunique() for kind, survey in by_file.items()} == {"sav": 42, "dta": 1406}
     assert {kind: survey.data["stratum"].nunique() for kind, survey in by_file.items()} == {"sav": 21, "dta": 42}

@@ -35,6 +35,32 @@ def test_spss_and_stata_give_the_same_shares_for_every_question(norway: dict[str
         np.testing.assert_allclose(left["share"], right["share"], rtol=0, atol=1e-9)
 
 
+# What edition 3 (.dta) has and edition 2 (.sav) has not: names of countries that joined later, and `domain`.
+ADDED_IN_EDITION_3 = {
+    *("domain", "edlvddk", "edlvdis", "edlvfddk", "edlvfdis", "edlvmddk", "edlvmdis", "edlvpddk", "edlvpdis"),
+    *("prtclcis", "prtclddk", "prtvtcis", "prtvtddk", "rlgdeais", "rlgdnais"),
+}
+
+
+def test_spss_and_stata_give_the_same_shares_for_every_labelled_variable_that_both_hold(shared_data: Path, tmp_path: Path) -> None:
+    paths = {suffix: shared_data / "ess9_norway" / f"ESS9NO.{suffix}" for suffix in ("sav", "dta")}
+    columns = {suffix: set(read_columns(path).frame.columns) for suffix, path in paths.items()}
+    assert columns["dta"] - columns["sav"] == ADDED_IN_EDITION_3
+    assert columns["sav"] <= columns["dta"]
+    books = {suffix: ss.load_codebook(ss.draft_codebook(path, tmp_path / f"{suffix}.toml")) for suffix, path in paths.items()}
+    both = [name for name in books["sav"].questions if name in books["dta"].questions]
+    assert set(books["sav"].questions) == set(both)
+    assert set(books["dta"].questions) - set(both) == {"prtclddk", "prtvtddk", "rlgdeais", "rlgdnais"}
+    assert len(both) == 301
+    surveys = [ss.read_survey(path, books[suffix], weight="pspwght", questions=both) for suffix, path in paths.items()]
+    left, right = map(ss.response_distributions, surveys)
+    exact = ["question_id", "background_id", "option_code", "n"]
+    pd.testing.assert_frame_equal(left[exact], right[exact])
+    np.testing.assert_allclose(left["share"], right["share"], rtol=0, atol=1e-9)
+    unasked = left.loc[left["n"] == 0, "question_id"].nunique()
+    assert unasked == 79, "asked in other countries only: kept, with n = 0 and no share"
+
+
 def test_spss_and_stata_give_the_same_reasons_for_every_respondent(norway: dict[str, ss.Survey]) -> None:
     sav, dta = norway["sav"], norway["dta"]
     order = np.argsort(sav.data.respondent_id.to_numpy()), np.argsort(dta.data.respondent_id.to_numpy())
