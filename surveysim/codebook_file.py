@@ -81,7 +81,9 @@ def _load_file(path: Path, modified: int) -> Codebook:
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CodebookError(f"codebook {path.name} is not a valid UTF-8 TOML file: {error}") from error
+        raise CodebookError(
+            f"codebook {path.name} is not a valid UTF-8 TOML file: {error}; correct it there, or save it as UTF-8"
+        ) from error
     return parse_codebook(declared, path.stem)
 
 

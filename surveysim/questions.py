@@ -73,7 +73,9 @@ class Question:
         if not self.text.strip():
             raise CodebookError(f"{where}: text is empty; give the exact wording")
         if len(self.options) < 2:
-            raise CodebookError(f"{where}: a question needs at least two options; it has {len(self.options)}")
+            raise CodebookError(
+                f"{where}: a question needs at least two options; it has {len(self.options)}: add the others, or leave it out"
+            )
         _refuse_repeats(where, "option code", [option.code for option in self.options])
         _refuse_repeats(where, "option label", [option.label for option in self.options])
         both = [code for code in self.codes if code in self.missing]
@@ -85,7 +87,9 @@ class Question:
                 raise CodebookError(f"{where}: translation {language!r} has no text; give the exact wording in that language")
             labels = other.get("options", self.labels)
             if len(labels) != len(self.options):
-                raise CodebookError(f"{where}: translation {language!r} has {len(labels)} option labels for {len(self.options)} options")
+                raise CodebookError(
+                    f"{where}: translation {language!r} has {len(labels)} option labels for {len(self.options)} options; give one each"
+                )
 
     @property
     def codes(self) -> tuple[Code, ...]:
@@ -189,7 +193,7 @@ class Trait:
     def __post_init__(self) -> None:
         where = f"trait {self.name!r}"
         if len(self.levels) < 2:
-            raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}")
+            raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}: add the others, or leave it out")
         if "|" in self.name or "=" in self.name:
             raise CodebookError(f"{where}: a trait's name may hold neither '|' nor '='; rename it")
         _refuse_repeats(where, "level", [level.name for level in self.levels])
@@ -230,7 +234,7 @@ class Trait:
 def _refuse_repeats(where: str, what: str, values: Sequence[object]) -> None:
     repeated = sorted({str(value) for value in values if values.count(value) > 1})
     if repeated:
-        raise CodebookError(f"{where}: {what} {first_few(repeated)} is declared twice")
+        raise CodebookError(f"{where}: {what} {first_few(repeated)} is declared twice; keep one, or give the other its own")
 
 
 def _refuse_overlaps(where: str, levels: Sequence[Level]) -> None:
