@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test figures bench-accuracy r-reference clean
+.PHONY: install demo test figures bench-accuracy bench-read bench-design r-reference clean
 
 install: .venv/installed
 
@@ -29,6 +29,13 @@ figures: demo
 bench-accuracy: install
 	test -n "$(DATA)" || (echo "say where the survey files are: make bench-accuracy DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_accuracy.py "$(DATA)"
+
+# Reading beside bare pyreadstat, and shares with standard errors beside R's svyby, each in one run: docs/design.md has the figures.
+bench-read: install
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_read.py
+
+bench-design: install
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_design.py
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
