@@ -18,7 +18,8 @@ from surveysim.errors import TableError, first_few, nearest
 from surveysim.exports import checked_target, protected, write_csv, write_facts
 from surveysim.margins import Margins
 from surveysim.population import population_traits
-from surveysim.poststratification import PEOPLE, cell_numbers, joint_table
+from surveysim.population_error import PEOPLE
+from surveysim.poststratification import cell_numbers, joint_table
 from surveysim.schema import BACKGROUND, N_EFF, QUESTION, SOURCE, N, check_distributions, require_columns
 from surveysim.survey import Survey
 

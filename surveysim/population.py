@@ -14,9 +14,10 @@ from surveysim.backgrounds import background_id
 from surveysim.calibration import raked_weights
 from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.margins import COUNT, MARGIN, Margins, amount_column, margin_amounts
+from surveysim.population_error import BASE, RAKED_TO
 from surveysim.schema import BACKGROUND, N_EFF, POPULATION_SHARE, SHARE_TOLERANCE, STD_ERROR, N
 
-ABOUT = frozenset({BACKGROUND, COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF, MARGIN, "enough"})  # columns that are no traits
+ABOUT = frozenset({BACKGROUND, COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF, MARGIN, BASE, "enough"})  # columns that are no traits
 REQUIRED_FACTS = ("source", "year", "universe")
 TOTALS_AGREE = 1e-6  # relative difference of two margins' totals that rounding explains
 
@@ -133,7 +134,9 @@ def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `structure` with new `count` or `population_share`, whichever the margins give. `std_error` and `n` are dropped.
+        `structure` with new `count` or `population_share`, whichever the margins give, its own before raking as
+        `structure_people`, and its `n` and `n_eff`: from them `poststratify` takes what the joint structure's sampling error
+        adds. `std_error`, of other numbers, is dropped.
 
     Raises
     ------
@@ -168,8 +171,9 @@ def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:
     groups = [_groups(structure, amount, name, traits, amounts) for name, (traits, amounts) in tables.items()]
     rows, totals = zip(*groups, strict=True)
     fitted = raked_weights(amount, rows, [share * sums[largest] for share in totals], list(tables))
-    kept = structure.drop(columns=[COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF], errors="ignore")
-    table = kept.assign(**{POPULATION_SHARE if abs(sums[largest] - 1) < TOTALS_AGREE else COUNT: fitted})
+    kept = structure.drop(columns=[COUNT, POPULATION_SHARE, STD_ERROR], errors="ignore")
+    table = kept.assign(**{POPULATION_SHARE if abs(sums[largest] - 1) < TOTALS_AGREE else COUNT: fitted, BASE: amount})
+    table.attrs[RAKED_TO] = [sorted(traits) for traits, _ in tables.values()]
     table.attrs["structure"] = structure.attrs.get("source", "structure")
     return table
 

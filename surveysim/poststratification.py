@@ -12,6 +12,7 @@ from surveysim.errors import TableError, first_few, nearest
 from surveysim.intervals import share_intervals
 from surveysim.margins import MARGIN, Margins, amount_column
 from surveysim.population import joint_population
+from surveysim.population_error import BASE, PEOPLE, RAKED_TO, VARIANCE, table_variance
 from surveysim.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -34,7 +35,7 @@ from surveysim.schema import (
 from surveysim.survey import Survey
 from surveysim.weighting_record import weighted_across
 
-PEOPLE, VARIANCE = "people", "people_variance"
+INTO, PART = "into", "part"  # columns of cells: the background each goes into, and its share of its people
 SELF = "self-post-stratified"
 
 
@@ -48,12 +49,15 @@ def poststratify(
     """Weight the cells of a distributions table by a population's share in each, and add them up.
 
     ``share = sum_c P_c share_c`` with variance ``sum_c P_c^2 std_error_c^2 + sum_c var(P_c) (share_c - share)^2``: what the
-    cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike.
+    cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike. Where margins
+    were raked, the second term is what they leave open (`population_error`); for a survey without clusters and strata the
+    standard errors are then those of R's ``postStratify`` and ``rake``.
 
     Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) The errors of two
     cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together, since they
     were learnt from one sample, and the standard error of their sum is then too small: take it from `jackknife_errors`.
-    (3) The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error.
+    (3) The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error,
+    and the structure raked to them that of its `n_eff`.
 
     With a survey's own cells and its own joint distribution as population, the result is the survey's weighted share,
     provided that everyone answered; it is labelled ``"self-post-stratified"``. Where some did not, the survey's marginal share
@@ -175,7 +179,7 @@ def cell_numbers(population: pd.DataFrame, traits: Sequence[str]) -> pd.DataFram
     Returns
     -------
     DataFrame
-        Columns `people` and `people_variance`, indexed by background_id.
+        Columns `people`, `people_variance` and `structure_people` (before raking), indexed by background_id.
 
     Raises
     ------
@@ -192,8 +196,10 @@ def cell_numbers(population: pd.DataFrame, traits: Sequence[str]) -> pd.DataFram
     else:
         raise TableError(f"population lacks trait {first_few(absent)} of the distributions; {nearest(absent[0], population.columns)}")
     numbers = population[amount].to_numpy(float)
-    table = pd.DataFrame({PEOPLE: numbers, VARIANCE: _variances(population, numbers)})
+    base = population[BASE].to_numpy(float) if BASE in population else numbers
+    table = pd.DataFrame({PEOPLE: numbers, VARIANCE: _variances(population, numbers), BASE: base})
     cells = table.groupby(np.array(ids, dtype=object), sort=False).sum()
+    cells.attrs[RAKED_TO] = [names for names in population.attrs.get(RAKED_TO, []) if BASE in population and set(names) <= set(traits)]
     total = float(cells[PEOPLE].sum())
     if not total or (amount == POPULATION_SHARE and abs(total - 1) > SHARE_TOLERANCE):
         raise TableError(f"population: {amount} sums to {total:.6g}; shares must sum to 1, counts to more than 0")
@@ -201,13 +207,15 @@ def cell_numbers(population: pd.DataFrame, traits: Sequence[str]) -> pd.DataFram
 
 
 def _variances(population: pd.DataFrame, numbers: np.ndarray) -> np.ndarray:
-    """Sampling variance of the population's own numbers: as stated, or ``number^2 / n_eff``; 0 for a census."""
+    """Sampling variance of the population's own numbers: as stated, or ``number^2 / n_eff n / (n - 1)``; 0 for a census."""
     if STD_ERROR in population:
         return np.square(population[STD_ERROR].fillna(0).to_numpy(float))
     size = next((population[name].to_numpy(float) for name in (N_EFF, N) if name in population), None)
     if size is None:
         return np.zeros(len(numbers))
-    return np.divide(np.square(numbers), size, out=np.zeros(len(numbers)), where=size > 0)
+    respondents = float(population[N if N in population else N_EFF].sum())
+    unbiased = respondents / (respondents - 1) if respondents > 1 else 1.0
+    return unbiased * np.divide(np.square(numbers), size, out=np.zeros(len(numbers)), where=size > 0)
 
 
 def population_label(population: pd.DataFrame, distributions: pd.DataFrame) -> str:
@@ -224,7 +232,7 @@ def _names(by: Sequence[str]) -> list[str]:
 
 
 def _cell_weights(people: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return background_id, the background it goes into, and its share of that background's people with its variance."""
+    """Return the cells with people, the background that each goes into, and its share of that background's people."""
     kept = people[people[PEOPLE] > 0]
     names = _names(by)
     levels = [parse_background_id(cell) for cell in kept.index]
@@ -232,9 +240,8 @@ def _cell_weights(people: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     if unknown:
         raise TableError(f"by: the cells have no trait {first_few(unknown)}; {nearest(unknown[0], levels[0])}")
     into = [background_id({name: own[name] for name in names}) if names else POOLED for own in levels]
-    table = kept.rename_axis(BACKGROUND).reset_index().assign(into=into)
-    total = table.groupby("into")[PEOPLE].transform("sum")
-    return table.assign(**{PEOPLE: table[PEOPLE] / total, VARIANCE: table[VARIANCE] / total**2})
+    table = kept.assign(**{INTO: into})
+    return table.assign(**{PART: table[PEOPLE] / table.groupby(INTO)[PEOPLE].transform("sum")})
 
 
 def _refuse_empty_population(distributions: pd.DataFrame, people: pd.Series) -> None:
@@ -250,35 +257,45 @@ def _refuse_empty_population(distributions: pd.DataFrame, people: pd.Series) -> 
         raise TableError(f"population lacks {first_few(unknown)}; give each a count, 0 where there is nobody")
 
 
-def _combine(rows: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
+def _combine(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return one question's and source's distributions in the backgrounds that the cells go into."""
     question = rows[QUESTION].iloc[0]
-    present = rows[rows[SHARE].notna()]
-    lacking = [cell for cell in weights[BACKGROUND] if cell not in set(present[BACKGROUND])]
+    present = rows[rows[SHARE].notna() & rows[BACKGROUND].isin(cells.index)]
+    lacking = [cell for cell in cells.index if cell not in set(present[BACKGROUND])]
     if lacking:
         raise TableError(
             f"question {question!r}: population has people in {first_few(lacking)}, for which there is no distribution; "
             "simulate these backgrounds, or join levels"
         )
-    options = rows.drop_duplicates(OPTION)[[OPTION, ORDER]].sort_values(ORDER)
-    joined = present.merge(weights, on=BACKGROUND)
-    share, people = joined[SHARE].to_numpy(float), joined[PEOPLE].to_numpy(float)
-    joined["_share"] = people * share
-    away = share - joined.groupby(["into", OPTION], sort=False)["_share"].transform("sum").to_numpy(float)
-    sums = joined.assign(
-        _variance=np.square(people * joined[STD_ERROR].to_numpy(float)) + joined[VARIANCE].to_numpy(float) * np.square(away),
-        _inverse=np.square(people) / joined[N_EFF].where(joined[N_EFF] > 0).to_numpy(float),
-    )
-    columns = {"_share": "sum", "_variance": _strict_sum, "_inverse": _strict_sum, N: "sum"}
-    table = sums.groupby(["into", OPTION], sort=False).agg(columns).reset_index()  # type: ignore[arg-type]
-    std_error, n_eff = np.sqrt(table["_variance"].to_numpy(float)), 1 / table["_inverse"].to_numpy(float)
-    low, high = _intervals(table["_share"].to_numpy(float), std_error, n_eff)
-    out = table.rename(columns={"into": BACKGROUND, "_share": SHARE}).merge(options, on=OPTION)
-    out = out.assign(**{QUESTION: question, SOURCE: rows[SOURCE].iloc[0], STD_ERROR: std_error, CONF_LOW: low, CONF_HIGH: high})
-    return out.assign(**{N_EFF: np.nan_to_num(n_eff)})
+    options = rows.drop_duplicates(OPTION).sort_values(ORDER, kind="stable")
+    place = cells.index.get_indexer(pd.Index(present[BACKGROUND])), pd.Index(options[OPTION]).get_indexer(pd.Index(present[OPTION]))
+    share, error, n, n_eff = (np.zeros((len(cells), len(options))) for _ in range(4))
+    for array, column in ((share, SHARE), (error, STD_ERROR), (n, N), (n_eff, N_EFF)):
+        array[place] = present[column].to_numpy(float)
+    code, names = pd.factorize(cells[INTO])
+    part = cells[PART].to_numpy(float)[:, None]
+    combined, within = _sums(part * share, code), _sums(np.square(part * error), code)
+    respondents, inverse = _sums(n, code), _sums(_inverse(part, n_eff), code)
+    away = (share[:, None] - combined) * (code[:, None] == np.arange(len(names)))[..., None]
+    total = _sums(cells[[PEOPLE]].to_numpy(float), code)
+    std_error = np.sqrt(within + table_variance(cells, away) / np.square(total))
+    low, high = _intervals(combined.ravel(), std_error.ravel(), 1 / inverse.ravel())
+    columns = {SHARE: combined, STD_ERROR: std_error, CONF_LOW: low, CONF_HIGH: high, N: respondents, N_EFF: np.nan_to_num(1 / inverse)}
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    keys = {QUESTION: question, BACKGROUND: np.repeat(np.asarray(names, dtype=object), len(options)), SOURCE: rows[SOURCE].iloc[0]}
+    repeated = options.iloc[np.tile(np.arange(len(options)), len(names))].reset_index(drop=True)
+    return table.assign(**keys, **{OPTION: repeated[OPTION], ORDER: repeated[ORDER], N: table[N].astype(rows[N].dtype)})
 
 
-def _strict_sum(values: pd.Series) -> float:
-    return float(values.to_numpy(float).sum())  # one missing value makes the sum missing
+def _sums(values: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Return sums over the cells of each background; one missing value makes its own sum missing."""
+    sums = np.zeros((code.max() + 1, values.shape[1]))
+    np.add.at(sums, code, values)
+    return sums
+
+
+def _inverse(part: np.ndarray, n_eff: np.ndarray) -> np.ndarray:
+    return np.divide(np.square(part), n_eff, out=np.full(n_eff.shape, np.nan), where=n_eff > 0)
 
 
 def _intervals(share: np.ndarray, std_error: np.ndarray, n_eff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,8 @@ from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.estimators import Members, weighted_ratios
 from surveysim.intervals import mean_intervals, share_intervals
 from surveysim.margins import COUNT, Margins
-from surveysim.poststratification import PEOPLE, VARIANCE, cell_numbers, joint_table, population_label
+from surveysim.population_error import PEOPLE, VARIANCE, table_variance
+from surveysim.poststratification import cell_numbers, joint_table, population_label
 from surveysim.prediction_cells import CellDomains, PredictionCells, cell_domains, prediction_cells
 from surveysim.schema import (
     BACKGROUND,
@@ -220,7 +221,8 @@ def _population_means(
     mixed = np.einsum("df,fck->dck", weight / np.maximum(weight.sum(1, keepdims=True), 1e-300), predicted)
     means = np.einsum("cd,dck->dk", count / total, mixed)
     spread = numbers[VARIANCE].to_numpy()[:, None] * inside
-    variance = np.einsum("cd,dck->dk", spread / total**2, np.square(mixed - means[:, None]))
+    away = ((mixed - means[:, None]) * inside.T[..., None]).swapaxes(0, 1)
+    variance = table_variance(numbers, away) / np.square(total)[:, None]
     return means, variance, pd.DataFrame({PEOPLE: total, VARIANCE: spread.sum(0)}, index=list(domains.ids))
 
 

@@ -31,7 +31,7 @@ LAYERS: dict[str, str] = {
     "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
     "survey, prompts": "survey prompts missing resampling",
     "backgrounds, distributions, weighting": """
-        backgrounds domains distributions estimation cross_fitting margins weighting population poststratification writers
+        backgrounds domains distributions estimation cross_fitting margins weighting population_error population poststratification writers
         suppression count_rounding disclosure exports multilevel_export""",
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from r_numbers import FOLDER, table
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
+from surveysim.codebook import Level, Option, Question, Trait, Weight
 from surveysim.errors import TableError
 from surveysim.intervals import share_intervals
 from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
@@ -160,6 +162,57 @@ def test_shares_equal_those_of_weights_that_r_post_stratified() -> None:
     assert people["count"].round().tolist() == [4421, 755, 1018], "California's schools"
 
 
+R_NUMBERS = json.loads((FOLDER / "r_poststratify.json").read_text())
+TYPES, WIDE = {"E": 4421, "H": 755, "M": 1018}, {"No": 1072, "Yes": 5122}
+
+
+def _schools(*, equal: bool) -> ss.Survey:
+    """Return California's sampled schools as a survey: did they win an award, by type and by whether they met their target."""
+    traits = {
+        name: Trait(name, name, tuple(Level(code, code, (code,)) for code in codes)) for name, codes in (("stype", TYPES), ("wide", WIDE))
+    }
+    awards = Question("awards", "Awards?", (Option("No", "No"), Option("Yes", "Yes")), type="nominal")
+    frame = table("apistrat").rename(columns={"sch.wide": "wide"})[["stype", "wide", "awards", "pw"]]
+    book = ss.Codebook("api", "Schools", traits, {"awards": awards}, weights=(Weight("pw"),))
+    return ss.as_survey(frame.assign(pw=31.0) if equal else frame, book)
+
+
+def _assert_r(ours: pd.DataFrame, theirs: dict) -> None:
+    """Compare shares and standard errors of a total with R's."""
+    np.testing.assert_allclose(ours["share"], theirs["estimate"], rtol=1e-6)
+    np.testing.assert_allclose(ours["std_error"], theirs["se"], rtol=1e-6)
+
+
+def _assert_r_domains(ours: pd.DataFrame, theirs: dict) -> None:
+    levels = ours["background_id"].str.split("=").str[1] + ":awards" + ours["option_code"]
+    assert set(levels) == set(theirs["estimate"])
+    np.testing.assert_allclose(ours["share"], [theirs["estimate"][name] for name in levels], rtol=1e-6)
+    np.testing.assert_allclose(ours["std_error"], [theirs["se"][name] for name in levels], rtol=1e-6, atol=1e-12)
+
+
+def test_post_stratified_totals_and_domains_with_their_errors_equal_r() -> None:
+    survey = _schools(equal=False)
+    by_type = ss.response_distributions(survey, by=["stype"])
+    _assert_r(ss.poststratify(by_type, pd.DataFrame({"stype": list(TYPES), "count": TYPES.values()})), R_NUMBERS["postStratify"])
+    theirs = R_NUMBERS["postStratify_joint"]
+    people = pd.DataFrame(theirs["population"]).rename(columns={"sch.wide": "wide", "Freq": "count"})
+    cells = ss.response_distributions(survey, by=["stype", "wide"])
+    _assert_r(ss.poststratify(cells, people), theirs)
+    _assert_r_domains(ss.poststratify(cells, people, by=["wide"]), theirs["by_wide"])
+
+
+def test_raked_totals_and_domains_with_their_errors_equal_r() -> None:
+    """The structure is the survey's own joint table: what the margins leave open of it keeps its sampling error, as in R."""
+    survey, theirs = _schools(equal=True), R_NUMBERS["rake"]
+    cells, margins = ss.response_distributions(survey, by=["stype", "wide"]), {"stype": TYPES, "wide": WIDE}
+    _assert_r(ss.poststratify(cells, margins, structure=survey), theirs)
+    for trait, name in (("stype", "by_type"), ("wide", "by_wide")):
+        _assert_r_domains(ss.poststratify(cells, margins, structure=survey, by=[trait]), theirs[name])
+    census = ss.observed_backgrounds(survey, by=["stype", "wide"]).drop(columns=["n", "n_eff"])
+    known = ss.poststratify(cells, margins, structure=census, by=["stype"])
+    assert (known["std_error"] < ss.poststratify(cells, margins, structure=survey, by=["stype"])["std_error"]).all(), "a census errs less"
+
+
 def test_another_survey_or_a_census_as_population_is_named() -> None:
     survey, other = small_survey(), ss.as_survey(small_frame(seed=1), small_codebook(), weight="w2")
     cells = ss.response_distributions(survey, by=["age"], questions=["q1"])
@@ -187,7 +240,7 @@ def test_the_population_tables_own_error_by_hand() -> None:
     stated = ss.poststratify(cells, people.assign(std_error=[30.0, 40.0]))
     np.testing.assert_allclose(stated["std_error"], np.hypot(0.03 * (0.2 - 0.5), 0.04 * (0.6 - 0.5)))
     sampled = ss.poststratify(cells, people.assign(n=[100, 400]))
-    np.testing.assert_allclose(sampled["std_error"], np.hypot(0.25 / 10 * 0.3, 0.75 / 20 * 0.1))
+    np.testing.assert_allclose(sampled["std_error"], np.sqrt(500 / 499) * np.hypot(0.25 / 10 * 0.3, 0.75 / 20 * 0.1))
     np.testing.assert_allclose(ss.poststratify(cells, people.assign(n_eff=1e12))["std_error"], 0, atol=1e-6)
     np.testing.assert_allclose(ss.poststratify(cells, people.assign(std_error=30.0), by=["age"])["std_error"], 0, atol=1e-12)
 

@@ -58,13 +58,14 @@ SURVEY, MODEL = cell_survey(CELL, ANSWER), simulated(VALUES)
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_ppi_python_at_a_given_power(power: float) -> None:
-    """The people are as many unlabelled cases (``n``); only the sample's variance differs, by n / (n - 1)."""
+    """The people are as many unlabelled cases (``n``); the variances differ by n / (n - 1), of the sample and of the people."""
     theirs = REFERENCE["results"][str(power)]
     ours = ss.prediction_powered(SURVEY, MODEL, population=people(PEOPLE, n=PEOPLE), power=power).iloc[1]
     np.testing.assert_allclose(ours["share"], theirs["estimate"], rtol=1e-10)
     imputed = power**2 * np.average((VALUES - np.average(VALUES, weights=PEOPLE)) ** 2, weights=PEOPLE) / PEOPLE.sum()
     their_variance = ((theirs["conf_high"] - theirs["conf_low"]) / 2 / 1.959963984540054) ** 2
-    np.testing.assert_allclose(ours["std_error"] ** 2, (their_variance - imputed) * 240 / 239 + imputed, rtol=1e-10)
+    own = imputed * PEOPLE.sum() / (PEOPLE.sum() - 1)
+    np.testing.assert_allclose(ours["std_error"] ** 2, (their_variance - imputed) * 240 / 239 + own, rtol=1e-10)
 
 
 def test_ppi_python_with_tuned_power() -> None:
