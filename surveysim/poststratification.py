@@ -51,12 +51,12 @@ def poststratify(
     ``share = sum_c P_c share_c`` with variance ``sum_c P_c^2 std_error_c^2 + sum_c var(P_c) (share_c - share)^2``: what the
     cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike. Where margins
     were raked, the second term is what they leave open (`population_error`); for a survey without clusters and strata the
-    standard errors are then those of R's ``postStratify`` and ``rake``.
+    standard errors are then those of R's ``postStratify`` and, from equal base weights, ``rake`` (which takes plain means of
+    residuals in place of weighted ones).
 
     Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) The errors of two
     cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together, since they
-    were learnt from one sample, and the standard error of their sum is then too small: take it from `jackknife_errors`.
-    (3) The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error,
+    were learnt from one sample, and the standard error of their sum is then too small. (3) The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error,
     and the structure raked to them that of its `n_eff`.
 
     With a survey's own cells and its own joint distribution as population, the result is the survey's weighted share,
