@@ -31,6 +31,7 @@ _PUBLIC = {
     "poststratification": ["poststratify"],
     "weighting_record": ["weights_applied"],
     "table_view": ["show"],
+    "citation": ["cite"],
     "official": ["list_official", "read_official"],
     "official_comparison": ["compare_with_official"],
     "cross_fitting": ["CrossFit", "cross_fit"],

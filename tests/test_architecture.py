@@ -29,7 +29,7 @@ LAYERS: dict[str, str] = {
         codebook codebook_file wording metrics cells
         calibration replication stages design adjustment estimators quantiles""",
     "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
-    "survey, prompts": "survey prompts missing resampling",
+    "survey, prompts": "survey prompts missing resampling citation",
     "backgrounds, distributions, weighting": """
         backgrounds domains distributions estimation cross_fitting margins weighting population_error population poststratification writers
         suppression count_rounding disclosure exports multilevel_export""",
