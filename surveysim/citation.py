@@ -30,7 +30,7 @@ class Bibliography(str):
 
 
 def cite(*subjects: Survey | Codebook | pd.DataFrame) -> Bibliography:
-    r"""Return BibTeX entries for the package, the method, and what surveys and results were made of.
+    """Return BibTeX entries for the package, the method, and what surveys and results were made of.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def cite(*subjects: Survey | Codebook | pd.DataFrame) -> Bibliography:
     --------
     >>> import surveysim as ss
     >>> survey = ss.load_example("nonvoters2020")
-    >>> print(ss.cite(survey).splitlines()[-8])
-    @misc{nonvoters2020,
+    >>> [line for line in ss.cite(survey).splitlines() if line.startswith("@")]
+    ['@misc{surveysim,', '@inproceedings{huang2026distribution,', '@misc{nonvoters2020,']
     """
     own = own_entries()
     found = {PACKAGE: own[PACKAGE]}

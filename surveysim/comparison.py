@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from surveysim.baselines import BASELINES
 from surveysim.blind import BLIND
@@ -89,7 +90,7 @@ def compare_methods(
     results : str or Path, optional
         Folder for one file per size, seed and method; what is there already is read and not computed again.
     progress : bool
-        A line on standard error for each method fitted.
+        A bar with the time left, and a line on standard error for each method fitted; False is quiet.
 
     Returns
     -------
@@ -126,8 +127,13 @@ def compare_methods(
     plan = _Plan(survey, tuple(by), split, held, require_questions(survey, questions), tuple(metrics), equal_by, min_truth)
     sizes, draws, names = _checked(train_n, seeds, methods, split)
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
-    work = product(sizes, draws)
-    parts = [part for n, seed in work for part in _trial_scores(plan, n, seed, names, model, folder, progress)]
+    work = list(product(sizes, draws))
+    parts = []
+    with tqdm(total=len(work) * (len(FLOORS) + len(names)), desc="comparing", disable=not progress, leave=False) as bar:
+        for n, seed in work:
+            for part in _trial_scores(plan, n, seed, names, model, folder, progress):
+                parts.append(part)
+                bar.update()
     scores = pd.concat(parts, ignore_index=True)
     scores.attrs.update(plan.facts(model, names), seeds=draws, train_n=sizes)
     return scores
@@ -255,7 +261,7 @@ def _say(plan: _Plan, scores: pd.DataFrame) -> None:
     row = scores.iloc[0]
     mean = scores.loc[scores[METRIC] == row[METRIC], ESTIMATE].mean()
     where = f"{plan.survey.codebook.name}, {plan.split}, n = {row[N]:,}, seed {row['seed']}, {row['method']}"
-    print(f"surveysim: {where}: {row[METRIC]} {mean:.4f}, {row['seconds']:.0f} s", file=sys.stderr, flush=True)
+    tqdm.write(f"surveysim: {where}: {row[METRIC]} {mean:.4f}, {row['seconds']:.0f} s", file=sys.stderr)
 
 
 def _floor_cells(trial: Trial, plan: _Plan, name: str, seed: int) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from surveysim.distributions import response_distributions
 from surveysim.errors import EstimationError, first_few
@@ -45,6 +46,7 @@ def cross_fit(
     folds: int = 2,
     seed: int = 0,
     lonely_psu: str = "fail",
+    progress: bool = True,
 ) -> CrossFit:
     """Estimate the cells from all respondents outside each fold, beside the direct shares of those inside.
 
@@ -70,6 +72,8 @@ def cross_fit(
         Of the draw of folds.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         As of `response_distributions`: half a sample may leave a stratum with one PSU.
+    progress : bool
+        A bar over the folds with the time left; False is quiet.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def cross_fit(
     """
     fold = _draw_folds(survey, folds, seed)
     direct, simulated = [], []
-    for place in range(folds):
+    for place in tqdm(range(folds), desc="cross-fitting", disable=not progress, leave=False):
         inside = survey.take(fold == place)
         direct.append(response_distributions(inside, by=by, questions=questions, lonely_psu=lonely_psu).assign(**{FOLD: place}))
         simulated.append(check_distributions(estimator(survey.take(fold != place)), "the estimator's table").assign(**{FOLD: place}))

@@ -179,14 +179,19 @@ def draw(place: Path, table: pd.DataFrame, survey: ss.Survey, population: pd.Dat
         figure.savefig(place / name, dpi=150, bbox_inches="tight")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m surveysim.demo", description=__doc__.splitlines()[0] if __doc__ else None)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the demo's options to a parser."""
     parser.add_argument("--n-train", type=int, default=400, help="respondents to learn from (default 400)")
     parser.add_argument("--seed", type=int, default=2020)
     parser.add_argument("--output", default="demo-output", help="folder for the results (default demo-output)")
     parser.add_argument("--model", default="smollm2-135m", help="base model: a name, a hub id or a folder")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m surveysim.demo", description=__doc__.splitlines()[0] if __doc__ else None)
+    add_options(parser)
     given = parser.parse_args(arguments)
     run(n_train=given.n_train, seed=given.seed, output=given.output, model=given.model, progress=not given.quiet)
     return 0

