@@ -49,7 +49,7 @@ def test_the_hub_s_bars_are_off_and_come_back() -> None:
 def test_long_work_shows_what_is_left_or_nothing(progress: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     survey = small_survey()
 
-    def ridge(part: ss.Survey):  # noqa: ANN202
+    def ridge(part: ss.Survey):
         return ss.simulate(part, ["gender"], questions=["q1"], method="ridge", progress=False)
 
     ss.cross_fit(survey, ridge, by=["gender"], questions=["q1"], progress=progress)
