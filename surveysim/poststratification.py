@@ -56,8 +56,9 @@ def poststratify(
 
     Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) The errors of two
     cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together, since they
-    were learnt from one sample, and the standard error of their sum is then too small. (3) The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error,
-    and the structure raked to them that of its `n_eff`.
+    were learnt from one sample, and the standard error of their sum is then too small. (3) The numbers
+    of people in two cells of an estimated population err independently; known totals (margins) have no error, and the structure
+    raked to them that of its `n_eff`.
 
     With a survey's own cells and its own joint distribution as population, the result is the survey's weighted share,
     provided that everyone answered; it is labelled ``"self-post-stratified"``. Where some did not, the survey's marginal share
