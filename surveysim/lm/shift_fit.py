@@ -11,7 +11,7 @@ from surveysim.lm.losses import SMALLEST_VARIANCE
 from surveysim.lm.targets import QuestionTargets
 
 
-def shift_fit(shares: Mapping[str, Array], targets: Mapping[str, QuestionTargets]) -> dict[str, float]:
+def shift_fit(shares: Mapping[str, Array], targets: Mapping[str, QuestionTargets]) -> dict[str, float | None]:
     """Compare the model's shifts with the pooled shifts, over all pairs of backgrounds that differ in one trait.
 
     Shifts are scaled as in `surveysim.lm.losses.pooled_shift`: differences of cumulative shares (ordered) or shares (nominal) over
@@ -26,14 +26,14 @@ def shift_fit(shares: Mapping[str, Array], targets: Mapping[str, QuestionTargets
     -------
     dict
         `correlation` of the two, and `r2`: the part of the pooled shifts' sum of squares that the model's leave no difference
-        in, 1 at the target, 0 for a model without shifts, negative for one whose shifts mislead. NaN where nothing shifts.
+        in, 1 at the target, 0 for a model without shifts, negative for one whose shifts mislead. None where nothing shifts: recipes are JSON, which knows no NaN.
     """
     pairs = [_shifts(shares[name], target) for name, target in targets.items()]
     ours, theirs = np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
     size = float((theirs**2).sum())
-    r2 = 1 - float(((ours - theirs) ** 2).sum()) / size if size > 0 else float("nan")
+    r2 = 1 - float(((ours - theirs) ** 2).sum()) / size if size > 0 else None
     varied = size > 0 and len(ours) > 1 and ours.std() > 0 and theirs.std() > 0
-    return {"correlation": float(np.corrcoef(ours, theirs)[0, 1]) if varied else float("nan"), "r2": r2}
+    return {"correlation": float(np.corrcoef(ours, theirs)[0, 1]) if varied else None, "r2": r2}
 
 
 def _shifts(shares: Array, target: QuestionTargets) -> tuple[Array, Array]:

@@ -61,8 +61,7 @@ def align(
     Returns
     -------
     OptionModel
-        With `readout` and a `recipe` that records stages, their losses, the shift fit, what was kept, and training sizes;
-        `describe_alignment` tells it in words.
+        With `readout` and a `recipe` that records stages, their losses, the shift fit, what was kept, and training sizes.
 
     Raises
     ------
