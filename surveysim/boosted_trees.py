@@ -13,7 +13,7 @@ from surveysim.regressions import BORROWED, log_likelihood
 ROUNDS = 30  # at most; how many are kept is cross-validated
 LEARNING_RATE = 0.2
 DEPTH = 2  # pairs of traits may interact
-SMALLEST_LEAF = 0.1  # of the respondents
+SMALLEST_LEAF = 0.02  # of the respondents: less than one of the 28 countries of a European survey
 SMALLEST_SHARE = 1e-4
 TREE_FOLDS = 3
 

@@ -37,7 +37,7 @@ FLOOR = "floor"  # the population's own shares against the respondents left out
 FRESH_SAMPLE = "fresh sample"  # a human sample as large as the respondents left out
 FLOORS = {FLOOR: float("inf"), FRESH_SAMPLE: None}
 DIAGNOSES = ("variance_ratio", "worst_decile", "rank_agreement")
-UNASKED_METHODS = ("uniform", "length-matched", "zero-shot", "stage1", "dsa")
+UNASKED_METHODS = ("uniform", "length-matched", "zero-shot", "stage1", "dsa", "dsa-kernel")
 SCORES = ["split", N, "seed", "method", QUESTION, BACKGROUND, METRIC, ESTIMATE, "n_backgrounds", "seconds"]
 
 
@@ -70,7 +70,8 @@ def compare_methods(
         Training respondents.
     methods : sequence of str
         What `simulate` takes: names of `BASELINES`, ``"zero-shot"``, ``"stage1"``, ``"dsa"``, ``"dsa-kernel"``. For held-out
-        questions: ``"uniform"``, ``"length-matched"`` (blind to background and wording), ``"zero-shot"``, ``"stage1"``, ``"dsa"``.
+        questions: ``"uniform"``, ``"length-matched"`` (blind to background and wording), ``"zero-shot"``, ``"stage1"``, ``"dsa"`` (the
+        aligned model as it is), ``"dsa-kernel"`` (`surveysim.lm.unasked`).
     seeds : int or sequence of int
         Draws of the training respondents; a number stands for 0, 1, ...
     split : {"respondents", "backgrounds", "levels", "questions", "both"}
@@ -312,14 +313,17 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
     from surveysim.lm.prediction import predict
     from surveysim.lm.stages import DSA
     from surveysim.lm.training import align
+    from surveysim.lm.unasked import unasked_shares
 
     chosen = model or load_model()
     book = plan.survey.codebook
+    asked = trial.backgrounds.set_index(BACKGROUND).loc[list(layout.backgrounds)].reset_index()
+    if method == "dsa-kernel":
+        return to_table(layout, unasked_shares(chosen, sample, asked, layout, book), source=method)
     if method != "zero-shot":
         stages = DSA if method == "dsa" else DSA[:1]
         grid = trial.backgrounds[[*plan.by, POPULATION_SHARE]]
         chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=False)
-    asked = trial.backgrounds.set_index(BACKGROUND).loc[list(layout.backgrounds)].reset_index()
     found = predict(chosen, book, layout.questions, asked, progress=False)
     shares = np.zeros_like(layout.shares)
     for row, question_id in enumerate(layout.questions):

@@ -159,7 +159,7 @@ def test_the_crossed_interval_of_one_seed_is_students(scores: pd.DataFrame) -> N
 
 def test_models_answer_questions_never_asked_beside_the_blind_answers(survey: ss.Survey, tiny_folder: Path, own_cache: Path) -> None:
     model = load_tiny(tiny_folder)
-    methods = ["uniform", "length-matched", "zero-shot", "stage1"]
+    methods = ["uniform", "length-matched", "zero-shot", "stage1", "dsa-kernel"]
     found = ss.compare_methods(survey, train_n=200, methods=methods, seeds=2, split="questions", held=0.34, model=model, **QUIET)
     assert set(found.method) == {*methods, "floor", "fresh sample"}
     assert len(set(found.groupby("method").size())) == 1

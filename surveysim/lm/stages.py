@@ -73,5 +73,5 @@ class StageConfig:
 
 
 STAGE_1 = StageConfig("option_kl")
-STAGE_2 = StageConfig("pooled_shift", level_weight=1.0, head_penalty=0.01)
+STAGE_2 = StageConfig("pooled_shift", level_weight=1.0, head_penalty=0.03)
 DSA = (STAGE_1, STAGE_2)

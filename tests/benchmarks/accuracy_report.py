@@ -62,7 +62,6 @@ def write_report(results: Path, docs: Path) -> dict[str, Any]:
         "software": {"python": platform.python_version(), "surveysim": ss.__version__},
     }
     report.update({name: values for name, values in report["by_method"][HEADLINE].items() if name in GOALS and values})
-    report["heldout_questions_vs_best_blind"] = report["by_method"]["dsa"].get("heldout_questions_vs_best_blind", {})
     (docs / "benchmarks").mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks" / "accuracy.json").write_text(json.dumps(_rounded(report), indent=1) + "\n", encoding="utf-8")
     kept = [line for section in marked_sections(docs / "benchmarks.md") for line in ("", section)]

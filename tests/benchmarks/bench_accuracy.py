@@ -3,8 +3,9 @@
 Run: make bench-accuracy DATA=<folder of the survey files>, or
 python tests/benchmarks/bench_accuracy.py DATA [--only ess11/respondents ...] [--seeds 5] [--skip boosting ...] [--write-only]
 
-Every finished size, seed and method is kept in bench-output/accuracy and not computed again, so a run may be interrupted. The
-tables are made of what is there; they say how many seeds that is. The final 60 questions of ANES (`FINAL`) are not touched here.
+Every finished size, seed and method is kept in bench-output/accuracy and not computed again, so a run may be interrupted; at the end
+all scores go into docs/benchmarks/scores.parquet, from which a later run, on any machine, goes on. The tables are made of what is
+there; they say how many seeds that is. The final 60 questions of ANES (`FINAL`) are not touched here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from accuracy_report import write_report
+from accuracy_scores import gather, restore
 
 import surveysim as ss
 
@@ -74,7 +76,7 @@ class Study:
 NONVOTERS = ("gender", "age6", "education")
 ANES = ("party3", "gender", "age3", "education3")
 ESS = ("country", "gender", "age3")
-BLIND = ("uniform", "length-matched", "zero-shot", "stage1", "dsa")
+BLIND = ("uniform", "length-matched", "zero-shot", "stage1", "dsa", "dsa-kernel")
 EQUAL = {"equal_by": "country", "min_truth": 100}
 HELD_COUNTRIES = {"split": "levels", "held": {"country": 6}, **EQUAL}
 STUDIES = [
@@ -129,11 +131,13 @@ def main() -> None:
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
     parser.add_argument("--write-only", action="store_true", help="make the tables of what is there")
     chosen = parser.parse_args()
+    restore(RESULTS, PROJECT / "docs" / "benchmarks")
     if not chosen.write_only:
         turn = countries_in_turn(chosen.data)
         studies = [study for study in STUDIES if not chosen.only or study.name.startswith(tuple(chosen.only))]
         run(chosen.data, studies, chosen.seeds, chosen.skip)
         run(chosen.data, [study for study in turn if not chosen.only or study.name.startswith(tuple(chosen.only))], 1, chosen.skip)
+    gather(RESULTS, PROJECT / "docs" / "benchmarks")
     write_report(RESULTS, PROJECT / "docs")
 
 

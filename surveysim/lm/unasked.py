@@ -1,0 +1,119 @@
+"""Answers to questions that nobody was asked: what asked questions with as many options answer, the more the more alike they read.
+
+A blind guess is the mean answer to such questions. A question departs from it in its level and in its shifts between backgrounds;
+both departures are a Gaussian process over questions, whose covariance is the inner product of the language model's features of
+the prompts. How far the features are to be believed is chosen by leaving each asked question out in turn; not at all is a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from surveysim.backgrounds import describe_background, parse_background_id
+from surveysim.blind import length_matched
+from surveysim.cells import Array, Cells, to_cells
+from surveysim.codebook import Codebook
+from surveysim.lm.kernel import answer_states, kernel_shares
+from surveysim.lm.option_model import OptionModel
+from surveysim.multilevel import option_contrasts
+from surveysim.regressions import softmax
+from surveysim.schema import BACKGROUND, QUESTION
+
+NOISES = np.array([0.1, 0.3, 1.0, 3.0, 10.0, np.inf])  # variance of what features do not tell, beside theirs; inf: tell nothing
+FEWEST_QUESTIONS = 3
+SMALLEST_SHARE = 1e-3
+
+
+def unasked_shares(model: OptionModel, sample: pd.DataFrame, backgrounds: pd.DataFrame, unasked: Cells, codebook: Codebook) -> Array:
+    """Return shares of questions that nobody was asked, shape of ``unasked.shares``.
+
+    Parameters
+    ----------
+    model : OptionModel
+        Its frozen features are read; it need not be aligned.
+    sample : DataFrame
+        A distributions table of asked questions.
+    backgrounds : DataFrame
+        With `background_id`, in the order of `unasked`.
+    unasked : Cells
+        Layout of the questions to answer.
+    codebook : Codebook
+    """
+    order = tuple(dict.fromkeys([*backgrounds[BACKGROUND], *sample[BACKGROUND]]))
+    asked_names = tuple(sample[QUESTION].unique())
+    states = _states(model, codebook, (*asked_names, *unasked.questions), order)
+    asked = to_cells(kernel_shares(sample, backgrounds, states, order, codebook), backgrounds=unasked.backgrounds)
+    features = {name: state.numpy().mean(0) for name, state in states.items()}
+    groups = [_Group(asked, unasked, features, size) for size in np.unique(unasked.mask.sum(-1))]
+    groups = [group for group in groups if len(group.known) >= FEWEST_QUESTIONS]
+    shares = np.array(length_matched(to_cells(sample), unasked))
+    for part in ("level", "shift"):
+        losses = np.sum([[group.loss(part, noise) for noise in NOISES] for group in groups], axis=0) if groups else np.zeros(1)
+        for group in groups:
+            group.noise[part] = float(NOISES[int(np.argmin(losses))])
+    for group in groups:
+        shares[group.rows, :, : group.size] = group.predicted()
+    return shares
+
+
+class _Group:
+    """Questions with one number of options: those asked, and those to answer."""
+
+    def __init__(self, asked: Cells, unasked: Cells, features: Mapping[str, Array], size: int) -> None:
+        self.size = int(size)
+        self.known = np.flatnonzero(asked.mask.sum(-1) == size)
+        self.rows = np.flatnonzero(unasked.mask.sum(-1) == size)
+        self.noise: dict[str, float] = {}
+        if len(self.known) < FEWEST_QUESTIONS:
+            return
+        shares = np.maximum(asked.shares[self.known, :, :size], SMALLEST_SHARE)
+        self.blind = shares.mean((0, 1)) / shares.mean((0, 1)).sum()
+        self.contrasts = option_contrasts(self.blind[None], np.ones((1, size), bool))[0]  # (options, contrasts)
+        logits = np.log(shares) - np.log(self.blind)
+        coordinates = np.einsum("qbk,k,km->qbm", logits, self.blind, self.contrasts)
+        level = coordinates.mean(1, keepdims=True)
+        self.parts = {"level": level[:, 0], "shift": (coordinates - level).reshape(len(self.known), -1)}
+        names = [*(asked.questions[row] for row in self.known), *(unasked.questions[row] for row in self.rows)]
+        self.kernel = _kernel(np.stack([features[name] for name in names]), len(self.known))
+
+    def loss(self, part: str, noise: float) -> float:
+        """Squared error of every asked question's departure, predicted from the others."""
+        values, n = self.parts[part], len(self.known)
+        total = 0.0
+        for out in range(n):
+            rest = np.delete(np.arange(n), out)
+            across, among = self.kernel[np.ix_([out], rest)], self.kernel[np.ix_(rest, rest)]
+            total += float(((values[out] - _regress(across, among, values[rest], noise)) ** 2).sum())
+        return total
+
+    def predicted(self) -> Array:
+        """Return the shares of the questions to answer, (questions, backgrounds, options)."""
+        n = len(self.known)
+        found = {part: _regress(self.kernel[n:, :n], self.kernel[:n, :n], values, self.noise[part]) for part, values in self.parts.items()}
+        coordinates = found["level"][:, None] + found["shift"].reshape(len(self.rows), -1, self.contrasts.shape[1])
+        return softmax(np.log(self.blind) + coordinates @ self.contrasts.T, np.ones((1, 1, self.size), bool))
+
+
+def _regress(across: Array, among: Array, values: Array, noise: float) -> Array:
+    """Kernel regression around the mean of the values."""
+    mean = values.mean(0)
+    if not np.isfinite(noise):
+        return np.broadcast_to(mean, (len(across), values.shape[1]))
+    return mean + across @ np.linalg.solve(among + noise * np.eye(len(among)), values - mean)
+
+
+def _kernel(features: Array, n_known: int) -> Array:
+    """Cosines of standardised features, `(questions, questions)`."""
+    centred = features - features[:n_known].mean(0)
+    centred /= centred[:n_known].std(0) + 1e-6
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True) + 1e-12
+    return centred @ centred.T
+
+
+def _states(model: OptionModel, codebook: Codebook, questions: tuple[str, ...], order: tuple[str, ...]) -> dict[str, Tensor]:
+    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in order}
+    return {name: answer_states(states) for name, states in model.states(model.tokenise(codebook, questions, words))}
