@@ -86,7 +86,7 @@ class _Group:
         total = 0.0
         for out in range(n):
             rest = np.delete(np.arange(n), out)
-            across, among = self.kernel[np.ix_([out], rest)], self.kernel[np.ix_(rest, rest)]
+            across, among = self.kernel[out, rest][None], self.kernel[np.ix_(rest, rest)]
             total += float(((values[out] - _regress(across, among, values[rest], noise)) ** 2).sum())
         return total
 
