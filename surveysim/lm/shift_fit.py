@@ -26,7 +26,7 @@ def shift_fit(shares: Mapping[str, Array], targets: Mapping[str, QuestionTargets
     -------
     dict
         `correlation` of the two, and `r2`: the part of the pooled shifts' sum of squares that the model's leave no difference
-        in, 1 at the target, 0 for a model without shifts, negative for one whose shifts mislead. None (JSON knows no NaN) where nothing shifts.
+        in, 1 at the target, 0 for a model without shifts, negative for one whose shifts mislead. None where nothing shifts.
     """
     pairs = [_shifts(shares[name], target) for name, target in targets.items()]
     ours, theirs = np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
