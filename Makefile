@@ -1,14 +1,14 @@
-# make install, make demo, make test: each creates .venv if it is missing.
+# make install, make demo, make test, make docs: each creates .venv if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test figures bench-accuracy bench-read bench-design r-reference clean
+.PHONY: install demo test docs figures bench-accuracy bench-read bench-design r-reference clean
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
 	touch .venv/installed
 
 demo: install
@@ -19,6 +19,11 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The documentation site: docs/_build/html/index.html. Runs the notebooks whose code has changed since they last ran.
+docs: install
+	$(BIN)/python docs/tutorials.py
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 # The demo's score figure and numbers for the README; then its table, which a test compares with them.
 figures: demo
@@ -43,4 +48,4 @@ r-reference:
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 
 clean:
-	rm -rf .venv build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

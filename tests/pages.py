@@ -9,7 +9,7 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[1]
 NOT_RUN = re.compile(r"^<!-- not run: (?P<reason>.+) -->$")
-FENCE = re.compile(r"^```(?P<language>\w*)$")
+FENCE = re.compile(r"^```(?P<language>\w*|\{\w+\})(?: \S+)?$")  # {toctree} and the like are for the site
 FILE_NAME = re.compile(r"^# (?P<name>[\w-]+\.toml)$")
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 

@@ -16,7 +16,7 @@ import surveysim as ss
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
 WITH_CODE = [page for page in PAGES if page.name != "README.md" and any(block.language == "python" for block in blocks(page))]
 TEXTS = [*PAGES, PROJECT / "CITATION.cff", *sorted((PROJECT / "notebooks").glob("*.ipynb"))]
-LANGUAGES = ("python", "sh", "powershell", "toml", "text", "r", "bibtex")
+LANGUAGES = ("python", "sh", "powershell", "toml", "text", "r", "bibtex", "{toctree}", "{include}")
 OWN_MACHINE = re.compile(r"(?<![\w.<])/(?:home|root|tmp|work|Users|opt|mnt|var)/|[A-Z]:\\|--(?:extra-)?index-url|127\.0\.0\.1|localhost")
 
 
@@ -77,11 +77,26 @@ def test_no_page_speaks_of_a_machine(path: Path) -> None:
     assert OWN_MACHINE.findall(_words(path)) == []
 
 
+def _contents() -> set[str]:
+    """Return the pages in the tables of contents of the site."""
+    trees = [block for page in (PROJECT / "docs").glob("*.md") for block in blocks(page) if block.language == "{toctree}"]
+    lines = [line.strip() for tree in trees for line in tree.text.splitlines() if line.strip() and not line.startswith(":")]
+    return {re.sub(r".*<(.+)>$", r"\1", line) for line in lines}
+
+
 @pytest.mark.parametrize("page", sorted((PROJECT / "docs").rglob("*.md")), ids=_name)
-def test_the_readme_or_a_page_that_it_links_leads_to_every_page(page: Path) -> None:
-    linked = {(PROJECT / link.split("#")[0]).resolve() for link in links(PROJECT / "README.md")}
-    second = {(source.parent / link.split("#")[0]).resolve() for source in linked if source.suffix == ".md" for link in links(source)}
-    assert page.resolve() in linked | second
+def test_every_page_stands_in_a_table_of_contents(page: Path) -> None:
+    name = page.relative_to(PROJECT / "docs").with_suffix("").as_posix()
+    remedy = f"add a line {name} to the list in docs/how-to.md, docs/background.md or docs/about.md"
+    assert name == "index" or name in _contents(), remedy
+
+
+def test_every_public_name_has_its_place_in_the_reference() -> None:
+    listed = re.findall(r"^   (\w+)$", (PROJECT / "docs" / "reference.rst").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(listed) == len(set(listed)), "a name stands there twice"
+    missing, gone = sorted(set(ss.__all__) - {"__version__"} - set(listed)), sorted(set(listed) - set(ss.__all__))
+    assert not missing, f"add {missing} to docs/reference.rst, under the verb that they belong to"
+    assert not gone, f"take {gone} out of docs/reference.rst"
 
 
 def test_the_codebook_of_the_page_on_extending_is_complete(tmp_path: Path) -> None:

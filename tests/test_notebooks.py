@@ -10,11 +10,11 @@ import nbformat
 import pytest
 
 import surveysim as ss
+from docs import tutorials
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LONGEST_CELL = 10  # lines
-SECONDS_A_CELL = 1500  # far more than a cell needs; it only ends one that hangs
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -28,12 +28,9 @@ def _code(path: Path) -> list[str]:
 
 
 def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nbclient import NotebookClient
-
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # two kernels on two busy cores wait for each other's threads
         monkeypatch.setenv(name, "1")
-    notebook = _read(path)
-    NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    notebook = tutorials.run(path, tmp_path)  # and keep it for the site
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
         complaints = [output.text for output in outputs if output.output_type == "stream" and "Warning" in output.text]

@@ -1,0 +1,116 @@
+"""Settings of the documentation site. `make docs` builds it into docs/_build/html; nothing in it needs a network, to build or to read."""
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+
+import tutorials  # noqa: E402  of this folder
+
+import surveysim  # noqa: E402
+
+project, author, copyright = "surveysim", "the surveysim authors", "the surveysim authors"
+version = release = surveysim.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_copybutton",
+    "mathml",  # of this folder
+]
+root_doc = "index"
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+nitpicky = False
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's sections name the types
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 4
+nb_execution_mode = "off"  # tutorials.py runs the notebooks, once, and keeps their outputs
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "surveysim"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_sidebars = {"index": []}
+html_theme_options = {
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+}
+
+# Pages link each other as they lie in the repository, so that links work there too. Where its files are on the site:
+ON_SITE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changes.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "notebooks/": "tutorials/",
+    "docs/": "",
+}
+WHOLE = {"changes": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}  # a page that shows a file of the repository
+LINK = re.compile(r"(?<=\]\()(?!\w+:|#)[^)#\s]+")
+
+
+def _place_of(docname: str) -> str:
+    """Return where the text of a page lies in the repository."""
+    tutorial = docname.startswith("tutorials/")
+    return WHOLE.get(docname, f"notebooks/{docname.removeprefix('tutorials/')}" if tutorial else f"docs/{docname}")
+
+
+def _on_site(target: str, docname: str) -> str:
+    """Return the link of a page to a file of the repository as a link of the site."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(_place_of(docname)), target))
+    for there, here in ON_SITE.items():
+        if path.startswith(there):
+            return posixpath.relpath(here + path.removeprefix(there), posixpath.dirname(docname) or ".")
+    return target
+
+
+def _read_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname in WHOLE:
+        app.env.note_dependency(DOCS.parent / WHOLE[docname])
+        source[0] = (DOCS.parent / WHOLE[docname]).read_text(encoding="utf-8")
+    source[0] = LINK.sub(lambda found: _on_site(found[0], docname), source[0])
+
+
+def _describe_data(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Say what a table of functions holds, and not what a dict or tuple is."""
+    if what == "data" and isinstance(obj, dict):
+        lines[:] = ["The functions by name:", "", *map(_entry, obj.items())]
+    elif what == "data":
+        lines[:] = ["The stages of Distribution Shift Alignment, in order:", "", *(f"#. ``{stage!r}``" for stage in obj)]  # type: ignore[attr-defined]
+
+
+def _entry(item: tuple[str, object]) -> str:
+    return f"- ``{item[0]}``: {(item[1].__doc__ or '').strip().splitlines()[0]}"
+
+
+def setup(app: Sphinx) -> None:
+    """Bring the notebooks here with their outputs; Sphinx calls this."""
+    tutorials.stage(DOCS / "tutorials")
+    app.connect("source-read", _read_page)
+    app.connect("autodoc-process-docstring", _describe_data)
