@@ -57,6 +57,7 @@ _PUBLIC = {
     "lm.stages": ["DSA", "StageConfig"],
     "lm.training": ["align"],
     "lm.losses": ["LOSSES"],
+    "methods_report": ["report"],
     "plotting": ["plot_distributions", "plot_shifts"],
     "score_figures": ["plot_scores"],
     "saving_figure": ["plot_data_saved"],

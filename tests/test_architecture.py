@@ -39,6 +39,7 @@ LAYERS: dict[str, str] = {
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
         figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
+        report_page report_sections methods_report
         lm.storage lm.download_bars lm.model_files lm.backbone lm.trunk lm.readout lm.activations lm.base_model lm.adapters lm.option_model
         lm.transport lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.stages lm.shift_fit lm.alignment lm.training lm.unasked
         lm.loading""",

@@ -1,0 +1,92 @@
+"""The page that `report` writes: sections as plain HTML, styled for screen and print, with nothing to load from elsewhere."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from surveysim.rendering import frame_table
+
+MISSING = "not stated"  # how a fact that ought to be disclosed and is not known stands in the report
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c1c1c; --muted: #555; --paper: #fff; --line: #ccc; --warn: #8a3b00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --muted: #aaa; --paper: #161616; --line: #444; --warn: #ffb27a; } }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.2; }
+h2 { font-size: 1.2rem; border-top: 1px solid var(--line); padding-top: .8rem; margin-top: 2rem; }
+.banner { border: 2px solid currentColor; padding: .6rem .9rem; font-weight: 600; overflow-wrap: anywhere; }
+.missing { color: var(--warn); font-style: italic; }
+table { border-collapse: collapse; font-size: .875rem; } th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
+table.facts { width: 100%; } table.facts th { text-align: left; vertical-align: top; width: 12rem; color: var(--muted); font-weight: 600; }
+table.facts td { overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line); padding: .6rem; font-size: .8rem; }
+figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
+figcaption { font-size: .875rem; color: var(--muted); }
+@media (max-width: 30rem) { table.facts th { width: 7rem; } th, td { padding: .25rem .3rem; } }
+@media print { :root { --ink: #000; --muted: #333; --paper: #fff; --line: #999; --warn: #000; }
+  body { font-size: 10pt; max-width: none; padding: 0; }
+  h2 { break-after: avoid; } tr, figure { break-inside: avoid; } div { overflow: visible !important; } }
+"""
+
+
+class Section(NamedTuple):
+    """A heading, its anchor, and the HTML below it."""
+
+    anchor: str
+    title: str
+    html: str
+
+
+def page(title: str, banner: str, sections: Sequence[Section], *, language: str = "en") -> str:
+    """Return a whole HTML document."""
+    links = "".join(f'<li><a href="#{section.anchor}">{escape(section.title)}</a></li>' for section in sections)
+    body = "".join(f'<section id="{section.anchor}"><h2>{escape(section.title)}</h2>{section.html}</section>' for section in sections)
+    return (
+        f'<!DOCTYPE html>\n<html lang="{language}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head>\n"
+        f'<body><h1>{escape(title)}</h1><p class="banner">{escape(banner)}</p><nav><ol>{links}</ol></nav>\n{body}\n</body></html>\n'
+    )
+
+
+def facts(rows: Mapping[str, object]) -> str:
+    """Return facts as a table; one that is empty is named as not stated."""
+    cells = "".join(f"<tr><th>{escape(name)}</th><td>{stated(value)}</td></tr>" for name, value in rows.items())
+    return f'<table class="facts"><tbody>{cells}</tbody></table>'
+
+
+def stated(value: object) -> str:
+    """Return a fact escaped, or that it is missing."""
+    text = "" if value is None else str(value).strip()
+    return escape(text) if text and text != "not recorded" else f'<span class="missing">{MISSING}</span>'
+
+
+def paragraph(text: str, *, missing: bool = False) -> str:
+    """Return a paragraph, marked where it says that something is missing."""
+    return f'<p class="missing">{escape(text)}</p>' if missing else f"<p>{escape(text)}</p>"
+
+
+def preformatted(text: str) -> str:
+    """Return text as it is written."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def embedded(drawn: Any, description: str) -> str:
+    """Return a figure drawn with matplotlib as an image inside the page, and close it."""
+    import matplotlib.pyplot as plt
+
+    figure = getattr(drawn, "figure", drawn)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=150, bbox_inches="tight")
+    plt.close(figure)
+    data = b64encode(stream.getvalue()).decode("ascii")
+    said = escape(description)
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{said}"><figcaption>{said}</figcaption></figure>'
+
+
+__all__ = ["MISSING", "Section", "embedded", "facts", "frame_table", "page", "paragraph", "preformatted", "stated"]
