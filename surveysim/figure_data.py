@@ -224,6 +224,11 @@ def sources_without(table: pd.DataFrame, estimate: str, limit: str) -> list[str]
     return [str(name) for name, own in groups if own[limit].isna().all() and own[estimate].notna().any()]
 
 
+def counted(table: pd.DataFrame) -> list[str]:
+    """Return the sources whose respondents are counted: one that lacks a background has 0 there, one without any n has none."""
+    return [str(name) for name, own in table.groupby(SOURCE, sort=False) if N in own and own[N].notna().any()]
+
+
 def trait_order(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
     """Return the traits of some backgrounds in the codebook's order, or as the ids name them."""
     found = list(dict.fromkeys(trait for identifier in ids for trait in parse_background_id(identifier)))

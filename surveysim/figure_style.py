@@ -156,6 +156,14 @@ def wrap(text: str, width: float, size: float = TEXT, *, bold: bool = False) -> 
     return [line.rstrip() for line in lines if line.strip()]
 
 
+def shortened(text: str, width: float, size: float = TEXT) -> str:
+    """Cut `text` to `width` points, with an ellipsis in place of its end."""
+    if text_width(text, size) <= width:
+        return text
+    kept = next((end for end in range(len(text), 1, -1) if text_width(f"{text[:end].rstrip()}…", size) <= width), 1)
+    return f"{text[:kept].rstrip()}…"
+
+
 def signed(value: float, digits: int = 0) -> str:
     """Write a number with its sign: ``+4``, ``−4``, ``0``."""
     text = f"{abs(value):.{digits}f}"
@@ -254,18 +262,28 @@ def margin_column(
 
 def key_columns(labels: Sequence[str], width: float) -> int:
     """Return how many entries of a key stand in a row of `width` points: all, or as many columns of equal width as fit."""
-    if sum(text_width(label) + _KEY_ROOM for label in labels) <= width:
+    broken = any("\n" in label for label in labels)
+    if not broken and sum(text_width(label) + _KEY_ROOM for label in labels) <= width:
         return len(labels)
-    return int(min(max(1, width // (widest(labels) + _KEY_ROOM)), len(labels)))
+    return 1 if broken else int(min(max(1, width // (widest(labels) + _KEY_ROOM)), len(labels)))
+
+
+def key_labels(labels: Sequence[str], width: float) -> list[str]:
+    """Break labels that are too long for a key `width` points wide into lines."""
+    return ["\n".join(wrap(label, width - _KEY_ROOM)) or label for label in labels]
 
 
 def key_height(labels: Sequence[str], width: float) -> float:
     """Return the height in points of a key that is `width` points wide."""
-    return -(-len(labels) // key_columns(labels, width)) * (TEXT * LINE + 1)
+    shown = key_labels(labels, width)
+    columns = key_columns(shown, width)
+    lines = [max(label.count("\n") + 1 for label in shown[start : start + columns]) for start in range(0, len(shown), columns)]
+    return sum(lines) * TEXT * LINE + len(lines)
 
 
 def key_above(ax: Axes, handles: Sequence[Any], labels: Sequence[str], up: float, width: float, *, across: float = 0.0) -> None:
     """Place a key that reads along its rows, `width` points wide, its foot `up` points above the axes."""
+    labels = key_labels(labels, width)
     columns = key_columns(labels, width)
     order = [place for start in range(columns) for place in range(start, len(labels), columns)]  # matplotlib fills columns
     ax.legend(

@@ -28,6 +28,7 @@ from surveysim.figure_style import (
     note_height,
     paper_style,
     put_above,
+    shortened,
     widest,
 )
 from surveysim.intervals import mean_intervals
@@ -35,9 +36,10 @@ from surveysim.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, SOURCE, N, r
 from surveysim.score_figures import METRIC_NAMES, Floor, floor_of, of_metric
 from surveysim.summaries import data_saved
 
+NAME_WIDTH = 110.0  # points for the name of a line
 READ, FLOOR = "read", "floor"  # attrs of the frame that is drawn
 _REFERENCE = Mark(INK, "D", False)
-_OTHERS = (Mark("#767676", "o", False), Mark("#767676", "^", True), Mark("#a5a5a5", "v", True), Mark("#8c8c8c", "P", True))
+_OTHERS = (Mark("#767676", "o", False), Mark("#767676", "^", True), Mark("#5e5e5e", "v", True), Mark("#767676", "P", True))
 
 
 def plot_data_saved(
@@ -146,10 +148,11 @@ def _read_at(saved: pd.DataFrame, n: float | None) -> float:
 
 def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Axes | None) -> Axes:
     names, across = list(dict.fromkeys(points[SOURCE])), 0.0
+    shown = {name: shortened(str(name), NAME_WIDTH) for name in names}
     intervals = "Vertical lines: 95% intervals." if points[CONF_LOW].notna().any() else "No intervals known."
     note = f"{intervals} Data saved: 1 {MINUS} n / n needed by {reference}."
     if ax is None:
-        right, bottom = widest(map(str, names), bold=True) + 8, note_height(note, 38, WIDTH)
+        right, bottom = widest(shown.values(), bold=True) + 8, note_height(note, 38, WIDTH)
         (ax,) = new_axes(left=34, right=right, top=30, bottom=bottom, height=0.52 * WIDTH)
         across = -34.0
     else:
@@ -162,7 +165,7 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
         ax.plot(own[N], own[ESTIMATE], color=mark.color, linewidth=1.5 if strong else 1.0, zorder=3, **marker_properties(mark))
         ax.vlines(own[N], own[CONF_LOW], own[CONF_HIGH], color=mark.color, linewidth=0.9, zorder=2)
     _axes_of_sizes(ax, points)
-    _name_lines(ax, points, marks, method)
+    _name_lines(ax, points, marks, method, shown)
     _annotate_saving(ax, points, method, reference)
     _floor_line(ax, points.attrs[FLOOR])
     put_above(ax, METRIC_NAMES.get(metric, metric), 12, across=across, bold=True)
@@ -182,14 +185,14 @@ def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
     ax.grid(axis="y", color=GRID, linewidth=0.6)
 
 
-def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: str) -> None:
+def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: str, shown: dict[str, str]) -> None:
     """Name every line at its right end, names pushed apart where they would overlap."""
     last = points.sort_values(N, kind="stable").drop_duplicates(SOURCE, keep="last").sort_values(ESTIMATE)
     per_point = (ax.get_ylim()[1] - ax.get_ylim()[0]) / (ax.bbox.height * 72 / ax.figure.dpi)
     heights = apart(last[ESTIMATE].to_numpy(float), 1.35 * TEXT * per_point)
     for name, y in zip(last[SOURCE], heights, strict=True):
         ax.annotate(
-            str(name),
+            shown[name],
             (1, y),
             (4, 0),
             xycoords=ax.get_yaxis_transform(),
@@ -219,7 +222,8 @@ def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str
     floor, lowest = points.attrs[FLOOR], float(points[ESTIMATE].min())
     levels = sorted({0.0, lowest, *([floor[0]] if floor is not None and floor[0] < lowest else [])})
     foot, head = max(pairwise(levels), key=lambda free: free[1] - free[0])
-    words = saving_text(here, needed, float(row["data_saved"]), str(row["bound"]), method, reference)
+    who, whom = (shortened(name, NAME_WIDTH) for name in (method, reference))
+    words = saving_text(here, needed, float(row["data_saved"]), str(row["bound"]), who, whom)
     sizes = np.log(points[N].to_numpy(float))
     on_right = np.log(needed) < (sizes.min() + sizes.max()) / 2
     style: dict[str, Any] = {"ha": "left" if on_right else "right", "va": "center", "fontsize": TEXT, "linespacing": 1.3}
@@ -238,6 +242,8 @@ def saving_text(n: float, needed: float, saved: float, bound: str, method: str, 
 def _floor_line(ax: Axes, floor: tuple[float, float, float] | None) -> None:
     if floor is None:
         return
+    if np.isfinite(floor[1]) and np.isfinite(floor[2]):
+        ax.axhspan(floor[1], floor[2], color="#ececec", linewidth=0, zorder=0)
     ax.axhline(floor[0], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
-    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "fontsize": SMALL}
-    ax.annotate(f"noise floor {floor[0]:.3f}", (1, floor[0]), (-2, 3), ha="right", **style)
+    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "fontsize": SMALL, "zorder": 5}
+    ax.annotate(f"noise floor {floor[0]:.3f}", (0, floor[0]), (4, -3), ha="left", va="top", **style)

@@ -13,7 +13,9 @@ from surveysim.figure_style import (
     ACCENT,
     GRID,
     INK,
+    LINE,
     SMALL,
+    TEXT,
     WIDTH,
     Mark,
     dots,
@@ -21,9 +23,11 @@ from surveysim.figure_style import (
     label_rows,
     new_axes,
     note_below,
+    note_height,
     paper_style,
     put_above,
     widest,
+    wrap,
 )
 from surveysim.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SOURCE, require_columns
 from surveysim.summaries import summarise_scores
@@ -36,7 +40,7 @@ METRIC_NAMES = {
     "hellinger": "Hellinger distance",
     "squared_error": "Squared error of shares",
 }
-ROW = 17.0  # height of a method's row in points
+ROW, LABEL_WIDTH = 17.0, 150.0  # points: height of a method's row, and width of its name before it is broken
 _PLAIN = Mark("#4d4d4d", "o", True)
 Floor: TypeAlias = float | pd.DataFrame | None
 
@@ -130,9 +134,12 @@ def floor_of(floor: Floor, metric: str) -> tuple[float, float, float] | None:
 
 
 def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Axes | None) -> Axes:
-    left, across = widest(map(str, table[SOURCE]), bold=True) + 14, 0.0
+    names = ["\n".join(wrap(str(name), LABEL_WIDTH, bold=True)) for name in table[SOURCE]]
+    left, across = widest((line for name in names for line in name.split("\n")), bold=True) + 14, 0.0
+    note = _score_note(table)
     if ax is None:
-        (ax,) = new_axes(left=left, right=42, top=48, bottom=48, height=ROW * len(table))
+        height = len(table) * max(ROW, TEXT * LINE * max(name.count("\n") + 1 for name in names) + 4)
+        (ax,) = new_axes(left=left, right=42, top=48, bottom=note_height(note, 32, WIDTH), height=height)
         across = -left
     else:
         dress(ax)
@@ -144,17 +151,27 @@ def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Ax
     for y, value, end, strong in zip(rows, values[:, 0], np.nanmax(values, axis=1), chosen, strict=True):
         style: dict[str, Any] = {"fontsize": SMALL, "fontweight": "bold" if strong else "normal", "va": "center_baseline"}
         ax.annotate(f"{value:.3f}", (end, y), (6, 0), textcoords="offset points", **style)
-    label_rows(ax, list(rows), list(map(str, table[SOURCE])), list(chosen))
+    label_rows(ax, list(rows), names, list(chosen))
     ax.set_ylim(rows.max() + 0.6, -0.6)
     ax.set_xlim(0, 1.02 * np.nanmax(values))
     ax.grid(axis="x", color=GRID, linewidth=0.6)
     ax.set_xlabel("distance from the truth: 0 is perfect", fontsize=SMALL)
     _draw_floor(ax, table.attrs["floor"])
     put_above(ax, f"{METRIC_NAMES.get(metric, metric)}", 26, across=across, bold=True)
-    if "n_questions" in table:
-        note = f"Mean over {table['n_questions'].max()} questions; lines: 95% intervals over questions."
-        note_below(ax, note, 32, WIDTH, across=across)
+    note_below(ax, note, 32, WIDTH, across=across)
     return ax
+
+
+def _score_note(table: pd.DataFrame) -> str:
+    """Say over how many questions the means go, what the lines are, and who has none."""
+    known = table[CONF_LOW].notna() & table[CONF_HIGH].notna()
+    bare = first_few(table.loc[~known, SOURCE]) if known.any() else ""
+    lines = "lines: 95% intervals" if known.any() else "no intervals known"
+    none = f"; none known for {bare}" if bare else ""
+    if "n_questions" not in table:
+        return f"{lines[0].upper()}{lines[1:]}{none}."
+    over = " over questions" if known.any() else ""
+    return f"Mean over {table['n_questions'].max()} questions; {lines}{over}{none}."
 
 
 def _draw_floor(ax: Axes, floor: tuple[float, float, float] | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from surveysim.codebook import Code, Codebook
 from surveysim.errors import first_few
-from surveysim.figure_data import Scale, background_label, joint_shares, options_label, sources_without, trait_order
+from surveysim.figure_data import Scale, background_label, counted, joint_shares, options_label, sources_without, trait_order
 from surveysim.figure_style import (
     EXTRA,
     GRID,
@@ -38,6 +39,7 @@ from surveysim.figure_style import (
     option_colors,
     put_above,
     ramp_above,
+    shortened,
     source_marks,
     text_on,
     text_width,
@@ -50,6 +52,7 @@ from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, OPTION, SHARE, SOU
 
 ROW, THICK = 15.0, 0.78  # height of a row in points; thickness of a bar, rows
 GAP, DOT_PANEL, N_COLUMN = 16.0, 112.0, 36.0  # points
+MOST_LINES = 4  # above the joint shares
 JOINT = ["joint_share", "joint_low", "joint_high"]
 
 
@@ -101,7 +104,7 @@ def draw_bars(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
     labels, places, heads = _row_names(table)
     left, across = max(widest([label], bold=head) for label, head in zip(labels, heads, strict=True)) + 12, 0.0
     width = WIDTH - left - GAP - DOT_PANEL - N_COLUMN if ax is None else dress(ax)
-    joint = wrap(f"% {options_label(scale, codes)}", DOT_PANEL + 2, SMALL)
+    joint = _joint_title(scale, codes)
     above = max(_key_height(scale, width), len(joint) * SMALL * LINE) + 12
     wide, note = WIDTH - 4 if ax is None else width, _note(table.drop_duplicates("row"))
     titles = [(wrap(scale.text, wide, TITLE), TITLE, False)]
@@ -117,6 +120,15 @@ def draw_bars(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
     titles_above(ax, titles, above, across=across)
     note_below(ax, note, 20, wide, across=across)
     return ax
+
+
+def _joint_title(scale: Scale, codes: Sequence[Code]) -> list[str]:
+    """Return the lines above the joint shares; labels that would take more than four are cut, as the key has them whole."""
+    lines = wrap(f"% {options_label(scale, codes)}", DOT_PANEL + 2, SMALL)
+    if len(lines) <= MOST_LINES:
+        return lines
+    cut = replace(scale, labels=tuple(shortened(label, DOT_PANEL - 24, SMALL) for label in scale.labels))
+    return wrap(f"% {options_label(cut, codes)}", DOT_PANEL + 2, SMALL)
 
 
 def _row_names(table: pd.DataFrame) -> tuple[list[str], list[float], list[bool]]:
@@ -173,8 +185,9 @@ def _joint_panel(ax: Axes, table: pd.DataFrame, title: Sequence[str]) -> None:
     panel.tick_params(axis="y", labelleft=False)
     panel.spines["left"].set_visible(False)
     put_above(panel, "\n".join(title), 6, size=SMALL)
-    if bars[N].notna().any():
-        margin_column(panel, N_COLUMN - 6, bars["row"], [f"{n:,.0f}" for n in bars[N].fillna(0)], head="n")
+    shown = bars[bars[SOURCE].isin(counted(bars))]
+    if len(shown):
+        margin_column(panel, N_COLUMN - 6, shown["row"], [f"{n:,.0f}" for n in shown[N].fillna(0)], head="n")
 
 
 def _note(bars: pd.DataFrame) -> str:

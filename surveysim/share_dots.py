@@ -10,7 +10,16 @@ from matplotlib.axes import Axes
 from surveysim.backgrounds import parse_background_id
 from surveysim.codebook import Code, Codebook
 from surveysim.errors import first_few
-from surveysim.figure_data import Scale, background_label, joint_shares, level_order, options_label, sources_without, trait_order
+from surveysim.figure_data import (
+    Scale,
+    background_label,
+    counted,
+    joint_shares,
+    level_order,
+    options_label,
+    sources_without,
+    trait_order,
+)
 from surveysim.figure_style import (
     GRID,
     LINE,
@@ -39,6 +48,7 @@ from surveysim.figure_style import (
 from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, SHARE, SOURCE, N
 
 SPREAD, SOURCE_HEIGHT = 0.84, 6.5  # part of a row over which its sources stand; height of one source in points
+LEAST_HEIGHT = 13.0  # points of a row, so that its label has room
 MOST_ROWS, MOST_PANELS = 12, 3  # rows from which the backgrounds are parted into panels; panels beside each other
 N_WIDTH = 27.0  # points of a column of n
 
@@ -55,8 +65,7 @@ def dot_table(
     table = places.merge(pd.DataFrame({SOURCE: list(sources)}), how="cross")
     joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
     table = table.merge(joint, on=[BACKGROUND, SOURCE], how="left")
-    if N in rows:
-        table[N] = table[N].fillna(0)
+    table.loc[table[SOURCE].isin(counted(table)) & table[N].isna(), N] = 0
     table.insert(int(table.columns.get_indexer(["row"])[0]) + 1, "y", table["row"] + spread(table[SOURCE], sources))
     return table
 
@@ -110,7 +119,7 @@ def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
     key, above = TEXT * LINE + 14, TEXT * LINE + 14 + key_height(list(marks), width) + 6
     axes = [ax] if ax is not None else []
     if ax is None:
-        height, across = (table["row"].max() + 1) * (SOURCE_HEIGHT * len(marks) + 3), -left
+        height, across = (table["row"].max() + 1) * max(SOURCE_HEIGHT * len(marks) + 3, LEAST_HEIGHT), -left
         margins = {"left": left, "right": right, "top": above + titles_height(titles) + 4, "bottom": note_height(note, 24, width)}
         axes = new_axes(**margins, height=height, panels=len(names), gap=right + 10)
     for panel, name in zip(axes, names, strict=True):

@@ -293,3 +293,18 @@ def test_more_than_a_page_holds_is_refused(survey: ss.Survey, many: pd.DataFrame
     wide = pd.concat([truth.assign(background_id=truth.background_id + f"|place={place}") for place in range(3)])
     with pytest.raises(TableError, match="108 backgrounds x 1 sources: a page holds 80 backgrounds"):
         ss.plot_distributions(wide, question="Q8_8", kind="dots")
+
+
+def test_long_option_labels_are_broken_and_rows_of_one_source_have_room(survey: ss.Survey) -> None:
+    long = ss.response_distributions(survey, questions=["Q14"], missing="as_option")
+    refuse_overlaps(ss.plot_distributions(long, question="Q14", codebook=survey.codebook))
+    rows = ss.response_distributions(survey, by=["race", "income", "age3"], questions=["Q26"])
+    refuse_overlaps(ss.plot_distributions(rows, question="Q26", codebook=survey.codebook))
+
+
+@pytest.mark.parametrize("kind", ["bars", "dots"])
+def test_an_unknown_n_is_not_shown_as_nobody(survey: ss.Survey, few: pd.DataFrame, kind: str) -> None:
+    unknown = few.assign(n=few.n.where(few.source == "truth"))
+    frame = ss.plot_distributions(unknown, question="Q8_8", codebook=survey.codebook, kind=kind, draw=False)
+    assert frame[frame.source == "sample"].n.isna().all()
+    assert "0" not in texts(ss.plot_distributions(unknown, question="Q8_8", codebook=survey.codebook, kind="bars"))

@@ -148,3 +148,18 @@ def test_bad_curves_are_refused(curve: pd.DataFrame) -> None:
     assert len(ss.plot_data_saved(both, method="DSA", reference="MRP", metric="kl", draw=False)) == len(curve)
     with pytest.raises(EvaluationError, match="curve has 1 size of sample; a curve needs at least two"):
         ss.plot_data_saved(curve[(curve.source != "MRP") | (curve.n == 200)], method="DSA", reference="MRP")
+
+
+def test_methods_without_an_interval_are_named_and_long_names_fit(scores: pd.DataFrame, curve: pd.DataFrame) -> None:
+    long = "a multilevel regression with post-stratification to the census"
+    some = scores.assign(conf_low=scores.conf_low.where(scores.source != "pooled")).replace({"source": {"raw sample": long}})
+    ax = ss.plot_scores(some)
+    assert "Mean over 45 questions; lines: 95% intervals over questions; none known for pooled." in texts(ax)
+    refuse_overlaps(ax)
+    refuse_overlaps(ss.plot_data_saved(curve.replace({"source": {"MRP": long}}), method="DSA", reference=long, floor=0.02))
+
+
+def test_the_interval_of_the_floor_is_drawn_beside_curves(curve: pd.DataFrame) -> None:
+    floor = pd.DataFrame({"metric": ["wasserstein"], "estimate": [0.02], "conf_low": [0.015], "conf_high": [0.026]})
+    ax = ss.plot_data_saved(curve, method="DSA", reference="MRP", floor=floor)
+    assert any(patch.get_extents().transformed(ax.transData.inverted()).y0 == pytest.approx(0.015) for patch in ax.patches)
