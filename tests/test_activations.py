@@ -90,15 +90,48 @@ def test_another_model_or_number_type_or_prompt_does_not_reuse(
         (_backbone(dtype=torch.bfloat16), question),
         (backbone, replace(question, opening=OPENING)),
         (backbone, replace(question, suffixes=SUFFIXES[:2])),
-        (backbone, replace(question, suffixes=SUFFIXES[::-1])),
+        (backbone, replace(question, cuts=(4,))),
         (backbone, replace(question, trie=trie)),
     ]
     for model, asked in others:
         stored_states(model, asked)
     assert len(computed) == len(_files()) == len(others)
-    monkeypatch.setattr("surveysim.lm.trunk.BACKGROUNDS_AT_ONCE", 2)
+    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", 2)
     assert len(stored_states(backbone, question).trees) == 2
     assert len(_files()) == len(others) + 1
+
+
+def test_states_read_back_are_mapped_files_and_their_checksum_is_compared_once(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_states(backbone, _question())
+    compared: list[str] = []
+    original = activations._checksum
+    monkeypatch.setattr(activations, "_checksum", lambda tensors: compared.append("once") or original(tensors))
+    states = [stored_states(backbone, _question()) for _ in range(3)]
+    assert compared == ["once"]
+    maps = Path("/proc/self/maps")
+    if maps.is_file():
+        places = [line.split()[0].split("-") for line in maps.read_text().splitlines() if _files()[0] in line]
+        address = states[-1].nodes[0].data_ptr()
+        assert any(int(low, 16) <= address < int(high, 16) for low, high in places), "the states are the file, mapped into memory"
+
+
+def test_states_made_with_little_memory_are_read_back_as_they_were_cut(
+    backbone: Backbone, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = question_states(backbone, _question())
+    at_once = iter([1, 96, 96])
+    monkeypatch.setattr(activations, "question_states", lambda *given: _cut(next(at_once), monkeypatch, *given))
+    first = stored_states(backbone, _question())
+    assert len(first.trees) == 3
+    second = stored_states(backbone, _question())
+    assert _equal(first, second)
+    assert len(plain.trees) == 1
+
+
+def _cut(at_once: int, monkeypatch: pytest.MonkeyPatch, backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
+    with monkeypatch.context() as patch:
+        patch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
+        return question_states(backbone, question)
 
 
 def test_an_alignment_reads_what_a_simulation_kept(own_cache: Path, tiny_folder: Path, computed: list[str]) -> None:

@@ -14,18 +14,23 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from surveysim.lm import trunk
+from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.model_files import cache_folder
 from surveysim.lm.storage import open_to_others, partial_beside, sweep
-from surveysim.lm.trunk import QuestionStates, question_states, question_trees
+from surveysim.lm.trees import background_order, distinct_suffixes, question_trees
+from surveysim.lm.trunk import QuestionStates, question_states
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # raised whenever the stored layout changes
+FORMAT = 4  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
 ENDING = ".safetensors"
 CHECKSUM = "crc32"
+AT_ONCE = "backgrounds_at_once"  # fewer than usual where memory ran out
+
+
+_CHECKED: set[tuple[str, int, int]] = set()  # files whose checksum this process has compared: path, time, size
 
 
 def states_folder() -> Path:
@@ -36,8 +41,8 @@ def states_folder() -> Path:
 def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: weights, number type, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
-    layout = [FORMAT, trunk.BACKGROUNDS_AT_ONCE]
-    parts = [layout, backbone.digest, str(backbone.dtype), question.opening, question.suffixes, paths]
+    stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE]
+    parts = [stored, backbone.digest, str(backbone.dtype), question.opening, question.cuts, distinct_suffixes(question), paths]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -63,23 +68,28 @@ def stored_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionSt
 
 
 def _keep(states: QuestionStates, path: Path) -> None:
+    at_once = len(states.trees[0].answers) // states.n_branches
     tensors = {"opening": states.opening, **{f"tree{number}": nodes for number, nodes in enumerate(states.nodes)}}
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     with partial_beside(path) as place:
-        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors)})
+        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors), AT_ONCE: str(at_once)})
         open_to_others(place)
         place.replace(path)
 
 
 def _read(path: Path, question: TokenisedQuestion) -> QuestionStates:
+    """Map a file into memory: what of it is used is read from the disk, and the system may let go of it again."""
+    facts = path.stat()
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        expected = (file.metadata() or {}).get(CHECKSUM)
-    if _checksum(tensors) != expected:
+        about = file.metadata() or {}
+    seen = (str(path), facts.st_mtime_ns, facts.st_size)
+    if seen not in _CHECKED and _checksum(tensors) != about.get(CHECKSUM):
         raise SafetensorError("another checksum than when they were kept")
-    trees = question_trees(question)
+    _CHECKED.add(seen)
+    trees = question_trees(question, int(about[AT_ONCE]))
     nodes = tuple(tensors[f"tree{number}"] for number in range(len(trees)))
-    return QuestionStates(tensors["opening"], nodes, tuple(trees), len(question.trie.branches))
+    return QuestionStates(tensors["opening"], nodes, tuple(trees), len(question.trie.branches), background_order(question))
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -47,6 +49,21 @@ class Backbone:
         return _find(self.body, LAYER_NAMES, "a list of layers")
 
     @cached_property
+    def trunk(self) -> nn.Module:
+        """The body without its last layer and final norm, on the same weights: what it returns is what enters the last layer."""
+        trunk = copy.copy(self.body)
+        trunk._modules = dict(self.body._modules)
+        trunk.__dict__.pop("forward", None)  # a hook of the whole body would run the whole body
+        setattr(trunk, _name_of(self.body, LAYER_NAMES), nn.ModuleList(self.layers[:-1]))
+        setattr(trunk, _name_of(self.body, NORM_NAMES), nn.Identity())
+        return trunk
+
+    @cached_property
+    def read_before(self) -> dict[tuple[int, ...], Any]:
+        """Openings, and beginnings of openings, with their states, keys and values, the newest last: for the next question."""
+        return {}
+
+    @cached_property
     def norm(self) -> nn.Module:
         """The final norm, between the last layer and the head."""
         return _find(self.body, NORM_NAMES, "a final norm")
@@ -75,10 +92,14 @@ class Backbone:
         return self.head.weight.shape[1]
 
 
+def _name_of(module: nn.Module, names: Sequence[str]) -> str:
+    return next((name for name in names if hasattr(module, name)), "")
+
+
 def _find(module: nn.Module, names: Sequence[str], what: str) -> Any:
-    for name in names:
-        if hasattr(module, name):
-            return getattr(module, name)
+    found = _name_of(module, names)
+    if found:
+        return getattr(module, found)
     children = [name for name, _ in module.named_children()]
     raise ModelError(
         f"{type(module).__name__} is not recognised: looked for {what} called {' or '.join(names)}, found {first_few(children)}; "
@@ -153,15 +174,53 @@ def option_trie(answers: Sequence[Sequence[int]]) -> OptionTrie:
 
 @dataclass(frozen=True)
 class TokenisedQuestion:
-    """Token ids of one question's prompts: opening once, a suffix per background, the options' trie."""
+    """Token ids of one question's prompts: opening once, a suffix per background, the options' trie.
+
+    `cuts` are the places in the opening at which other questions of the codebook part ways: up to there it is read once for all.
+    """
 
     question_id: str
     opening: tuple[int, ...]
     suffixes: tuple[tuple[int, ...], ...]
     trie: OptionTrie
+    cuts: tuple[int, ...] = ()
 
 
-def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str) -> TokenisedQuestion:
+class TokenIds(dict[str, tuple[int, ...]]):
+    """Token ids of texts, each text tokenised once."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def __missing__(self, text: str) -> tuple[int, ...]:
+        self[text] = tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return self[text]
+
+    def opening(self, text: str) -> tuple[int, ...]:
+        """Token ids of a prompt's opening, after the token that this tokenizer begins every text with."""
+        return (*_text_start(self.tokenizer), *self[text])
+
+
+def parting_places(openings: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Return for each opening the places at which another leaves it, in order; together the openings are a tree of tokens."""
+    index: dict[tuple[int, int], int] = {}
+    ways = {}
+    for opening in openings:
+        node, way = -1, []
+        for token in opening:
+            node = index.setdefault((node, token), len(index))
+            way.append(node)
+        ways[opening] = way
+    followers = Counter(parent for parent, _ in index)
+    ends = {way[-1] for way in ways.values() if way}
+    return {
+        opening: tuple(place for place, node in enumerate(way[:-1], start=1) if followers[node] + (node in ends) > 1)
+        for opening, way in ways.items()
+    }
+
+
+def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str, ids: TokenIds | None = None) -> TokenisedQuestion:
     """Turn prompts into token ids, segment by segment, so that shared segments are shared exactly.
 
     Raises
@@ -169,8 +228,8 @@ def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str) -> Token
     PromptError
         If an answer letter is not a single token, or the options cannot be told apart.
     """
-    encode = lambda text: tuple(tokenizer(text, add_special_tokens=False).input_ids)  # noqa: E731
-    answers = [encode(answer) for answer in prompts.answers]
+    ids = TokenIds(tokenizer) if ids is None else ids
+    answers = [ids[answer] for answer in prompts.answers]
     if scoring == "letters":
         long = [answer for answer, tokens in zip(prompts.answers, answers, strict=True) if len(tokens) != 1]
         if long:
@@ -182,8 +241,8 @@ def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str) -> Token
         trie = option_trie(answers)
     except PromptError as error:
         raise PromptError(f"question {prompts.question_id!r}: {error}") from error
-    opening = (*_text_start(tokenizer), *encode(prompts.opening))
-    return TokenisedQuestion(prompts.question_id, opening, tuple(encode(text) for text in prompts.respondents), trie)
+    suffixes = tuple(ids[text] for text in prompts.respondents)
+    return TokenisedQuestion(prompts.question_id, ids.opening(prompts.opening), suffixes, trie)
 
 
 def _text_start(tokenizer: Any) -> tuple[int, ...]:

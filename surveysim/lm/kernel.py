@@ -33,7 +33,7 @@ def answer_states(states: QuestionStates) -> Tensor:
     for nodes, tree in zip(states.nodes, states.trees, strict=True):
         first_branch = tree.answers[: len(tree.answers) // states.n_branches]
         rows.append(nodes[torch.from_numpy(first_branch).to(nodes.device)].float().cpu())
-    return torch.cat(rows)
+    return torch.cat(rows)[torch.from_numpy(states.order)]
 
 
 def model_kernels(features: Array, levels: np.ndarray) -> list[Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import torch
 
 from surveysim.codebook import Codebook
 from surveysim.disclosure import MIN_N
-from surveysim.errors import ModelError
+from surveysim.errors import ModelError, PromptError
 from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
-from surveysim.lm.backbone import Backbone, TokenisedQuestion, require_room, tokenise
+from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, parting_places, require_room, tokenise
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
 from surveysim.prompts import PromptTemplate, question_prompts
@@ -63,12 +63,25 @@ class OptionModel:
         PromptError
             If a question cannot be put to this model: its options cannot be told apart, or its prompts are too long.
         """
+        ids = TokenIds(self.backbone.tokenizer)
+        cuts = self._cuts(codebook, ids)
         tokenised = {}
         for name in questions:
             prompts = question_prompts(codebook.question(name), words, codebook, template=self.template)
-            tokenised[name] = tokenise(prompts, self.backbone.tokenizer, scoring=self.template.scoring)
+            question = tokenise(prompts, self.backbone.tokenizer, scoring=self.template.scoring, ids=ids)
+            tokenised[name] = replace(question, cuts=cuts.get(question.opening, ()))
             require_room(tokenised[name], self.backbone)
         return tokenised
+
+    def _cuts(self, codebook: Codebook, ids: TokenIds) -> dict[tuple[int, ...], tuple[int, ...]]:
+        """Where the openings of the whole codebook part: the same places whichever questions are asked, so the same states bit for bit."""
+        openings = []
+        for question in codebook.questions.values():
+            try:
+                openings.append(ids.opening(question_prompts(question, {}, codebook, template=self.template).opening))
+            except PromptError:  # it cannot be put to a model; whoever asks it is told
+                continue
+        return parting_places(openings)
 
     def states(self, tokenised: Mapping[str, TokenisedQuestion]) -> Iterator[tuple[str, QuestionStates]]:
         """Yield each question's trunk states, computed once and then read from the cache."""

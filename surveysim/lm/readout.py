@@ -12,7 +12,9 @@ from transformers import DynamicCache
 
 from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone, OptionTrie
-from surveysim.lm.trunk import QuestionStates, TokenTree, additive, attention_windows, reading, tree_mask, within_window
+from surveysim.lm.memory import halve
+from surveysim.lm.trees import TokenTree, halved
+from surveysim.lm.trunk import QuestionStates, additive, attention_windows, reading, tree_mask, within_window
 
 INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
 ATTENTION_NAMES = ("self_attn", "attn")
@@ -88,7 +90,17 @@ class Readout(nn.Module):
 
     def features(self, states: QuestionStates) -> Tensor:
         """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
-        return torch.cat([self._tree_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)], dim=1)
+        parts = [self._fitting_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
+        return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+
+    def _fitting_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
+        """As of `_tree_features`; where memory runs out, half of the backgrounds at a time."""
+        try:
+            return self._tree_features(states, nodes, tree)
+        except (RuntimeError, MemoryError) as error:
+            halve(len(tree.answers) // states.n_branches, error, "last layer")
+        halves = halved(tree, states.n_branches)
+        return torch.cat([self._fitting_features(states, nodes[torch.from_numpy(kept)], part) for kept, part in halves], dim=1)
 
     def _tree_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
         """Keys and values of all tokens, each once; the rest of the layer at the answer positions alone."""

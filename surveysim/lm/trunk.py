@@ -1,18 +1,15 @@
 """The frozen trunk, run once over every distinct token: hidden states that enter the last layer, for all prompts of a question.
 
-The prompts of a question share their opening, and many share the beginning of the respondent's description too. They form a
-tree of tokens. Each token of the tree runs through the trunk once, at its own depth, seeing its ancestors and nothing else: the
-states are those of the plain prompts.
+The prompts of a question share their opening, many share the beginning of the respondent's description, and the questions of a
+codebook share beginnings of their openings. All together they form a tree of tokens. Each token of the tree runs through the
+trunk once, at its own depth, seeing its ancestors and nothing else: the states are those of the plain prompts.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,58 +17,12 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
+from surveysim.lm.memory import halve
+from surveysim.lm.trees import TokenTree, background_order, carried_nodes, question_trees, token_tree
 
-BACKGROUNDS_AT_ONCE = 96  # a tree's attention grows with the square of its tokens
-
-
-@dataclass(frozen=True, eq=False)
-class TokenTree:
-    """Distinct tokens of some prompts after their shared opening; parents stand before their children.
-
-    Attributes
-    ----------
-    tokens, depth : array of int, shape (nodes,)
-        Token ids, and positions after the opening.
-    ancestors : array of bool, shape (nodes, nodes)
-        Row i marks node i and all that lie on the way to it.
-    answers : array of int, shape (rows,)
-        The last node of each prompt.
-    """
-
-    tokens: np.ndarray
-    depth: np.ndarray
-    ancestors: np.ndarray
-    answers: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def token_tree(rows: tuple[tuple[int, ...], ...]) -> TokenTree:
-    """Build the tree of token sequences."""
-    index: dict[tuple[int, int], int] = {}
-    parents: list[int] = []
-    answers = []
-    for row in rows:
-        node = -1
-        for token in row:
-            key = (node, token)
-            if key not in index:
-                index[key] = len(parents)
-                parents.append(node)
-            node = index[key]
-        answers.append(node)
-    ancestors = np.eye(len(parents), dtype=bool)
-    for node, parent in enumerate(parents):
-        if parent >= 0:
-            ancestors[node] |= ancestors[parent]
-    tokens = np.array([token for _, token in index], dtype=np.int64)
-    return TokenTree(tokens, ancestors.sum(1) - 1, ancestors, np.array(answers))
-
-
-def question_trees(question: TokenisedQuestion) -> list[TokenTree]:
-    """Return the trees of a question's prompts, one for each batch of backgrounds; rows are branches x backgrounds."""
-    batches = [question.suffixes[start : start + BACKGROUNDS_AT_ONCE] for start in range(0, len(question.suffixes), BACKGROUNDS_AT_ONCE)]
-    return [token_tree(tuple(suffix + branch.path for branch in question.trie.branches for suffix in batch)) for batch in batches]
+READ_BEFORE_BYTES = 512 << 20  # keys and values of openings, kept for the questions that begin alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,50 +37,116 @@ class QuestionStates:
         `(nodes, hidden)` of each tree.
     trees : tuple of TokenTree
     n_branches : int
-        Branches of the option trie; a tree's answers are branches x backgrounds.
+        Branches of the option trie; a tree's answers are branches x distinct texts.
+    order : array of int, shape (backgrounds,)
+        The place of each background's text in the trees, one after the other.
     """
 
     opening: Tensor
     nodes: tuple[Tensor, ...]
     trees: tuple[TokenTree, ...]
     n_branches: int
+    order: np.ndarray
 
     def to(self, device: torch.device, dtype: torch.dtype) -> QuestionStates:
         """Return the states on a device, in a floating-point type."""
-        return QuestionStates(
-            self.opening.to(device, dtype), tuple(nodes.to(device, dtype) for nodes in self.nodes), self.trees, self.n_branches
-        )
+        return replace(self, opening=self.opening.to(device, dtype), nodes=tuple(nodes.to(device, dtype) for nodes in self.nodes))
 
 
-def distinct_tokens(questions: Sequence[TokenisedQuestion]) -> int:
-    """Count the tokens that run through the trunk: a question's opening once, then each distinct token of its trees."""
-    return sum(len(question.opening) + sum(len(tree.tokens) for tree in question_trees(question)) for question in questions)
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """An opening, or its beginning, as the trunk read it: states `(tokens, hidden)`, keys and values."""
+
+    states: Tensor
+    cache: Any
+
+    @property
+    def size(self) -> int:
+        """Bytes of states, keys and values."""
+        tensors = [self.states, *(part for layer in self.cache.layers for part in (layer.keys, layer.values))]
+        return sum(tensor.nbytes for tensor in tensors)
 
 
 @torch.no_grad()
 def question_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
-    """Run the trunk over one question's prompts: the opening once, then every distinct token after it."""
-    trees = question_trees(question)
-    with _entering_last_layer(backbone) as entering:
-        opening = torch.tensor([question.opening], device=backbone.device)
-        shared = DynamicCache()  # keeps all; masks cut windows
-        backbone.body(opening, use_cache=True, **reading(backbone.body, shared))
-        for number, tree in enumerate(trees, start=1):
-            cache = shared if number == len(trees) else copy.deepcopy(shared)
-            _run_tree(backbone, tree, len(question.opening), cache)
-    return QuestionStates(entering[0][0], tuple(state[0] for state in entering[1:]), tuple(trees), len(question.trie.branches))
+    """Run the trunk over one question's prompts: the opening once, then every distinct token after it.
+
+    Where memory runs out, fewer backgrounds go at once.
+
+    Raises
+    ------
+    ModelError
+        If memory runs out with a single background.
+    """
+    at_once = layout.BACKGROUNDS_AT_ONCE
+    while True:
+        try:
+            return _read_question(backbone, question, question_trees(question, at_once))
+        except (RuntimeError, MemoryError) as error:
+            at_once = halve(min(at_once, len(question.suffixes)), error, f"question {question.question_id!r}")
 
 
-def _run_tree(backbone: Backbone, tree: TokenTree, n_opening: int, cache: DynamicCache) -> None:
-    positions = torch.from_numpy(tree.depth + n_opening).to(backbone.device)
-    allowed = tree_mask(torch.from_numpy(tree.ancestors).to(backbone.device), n_opening)
-    backbone.body(
-        torch.from_numpy(tree.tokens)[None].to(backbone.device),
+def _read_question(backbone: Backbone, question: TokenisedQuestion, trees: list[TokenTree]) -> QuestionStates:
+    opening, branches = _read_opening(backbone, question), len(question.trie.branches)
+    n_opening, nodes = len(question.opening), []
+    cache, states = opening.cache, opening.states
+    for number, tree in enumerate(trees):
+        carried = carried_nodes(trees[number - 1], tree, branches) if number else np.arange(0)
+        known = states[torch.from_numpy(carried).to(states.device)] if number else states[:0]
+        cache = _kept(cache, [*range(n_opening), *(n_opening + carried)])
+        states = torch.cat([known, _run(backbone, tree, len(carried), n_opening, cache)])
+        nodes.append(states)
+    return QuestionStates(opening.states, tuple(nodes), tuple(trees), branches, background_order(question))
+
+
+def _read_opening(backbone: Backbone, question: TokenisedQuestion) -> Beginning:
+    """Read an opening piece by piece: what other questions of the codebook begin with too is read once for all of them."""
+    known = Beginning(torch.empty(0), DynamicCache())  # keeps all; masks cut windows
+    start = 0
+    for end in (*question.cuts, len(question.opening)):
+        found = backbone.read_before.pop(question.opening[:end], None)
+        if found is None:
+            cache = _kept(known.cache, None)
+            states = _run(backbone, token_tree((question.opening[start:end],)), 0, start, cache)
+            found = Beginning(torch.cat([known.states.to(states), states]) if start else states, cache)
+        backbone.read_before[question.opening[:end]] = known = found
+        start = end
+    _forget(backbone.read_before)
+    return known
+
+
+def _forget(read_before: dict[tuple[int, ...], Beginning]) -> None:
+    """Let go of the openings that were not used for longest."""
+    size = sum(beginning.size for beginning in read_before.values())
+    while size > READ_BEFORE_BYTES and len(read_before) > 1:
+        size -= read_before.pop(next(iter(read_before))).size
+
+
+def _kept(cache: Any, places: list[int] | None) -> Any:
+    """Return another cache with the keys and values at `places` (None: all); the first stays as it is."""
+    kept = copy.copy(cache)
+    kept.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in kept.layers if places is not None and len(places) < cache.get_seq_length() else ():
+        where = torch.tensor(places, device=layer.keys.device)
+        layer.keys, layer.values = layer.keys[:, :, where], layer.values[:, :, where]
+    return kept
+
+
+def _run(backbone: Backbone, tree: TokenTree, n_carried: int, n_opening: int, cache: DynamicCache) -> Tensor:
+    """Run a tree's nodes after the carried ones, which `cache` holds with the opening; return their states `(nodes, hidden)`."""
+    tokens = torch.from_numpy(tree.tokens[n_carried:]).to(backbone.device)
+    if not len(tokens):
+        return torch.empty(0, backbone.hidden_size, dtype=backbone.dtype, device=backbone.device)
+    positions = torch.from_numpy(tree.depth[n_carried:] + n_opening).to(backbone.device)
+    allowed = tree_mask(torch.from_numpy(tree.ancestors[n_carried:]).to(backbone.device), n_opening)
+    out = backbone.trunk(
+        tokens[None],
         attention_mask=_masks(backbone, allowed, positions),
         position_ids=positions[None],
         use_cache=True,
-        **reading(backbone.body, cache),
+        **reading(backbone.trunk, cache),
     )
+    return out.last_hidden_state[0]
 
 
 def reading(module: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
@@ -171,18 +188,3 @@ def attention_windows(config: Any) -> dict[str, int | None]:
 def within_window(positions: Tensor, keys: Tensor, window: int) -> Tensor:
     """Mark the keys that lie less than `window` positions back, `(rows, keys)`."""
     return positions[:, None] - keys[None] < window
-
-
-@contextmanager
-def _entering_last_layer(backbone: Backbone) -> Iterator[list[Tensor]]:
-    """Collect what enters the last layer while the context is open."""
-    states: list[Tensor] = []
-
-    def keep(_module: object, args: tuple, kwargs: dict) -> None:
-        states.append(args[0] if args else kwargs["hidden_states"])
-
-    hook = backbone.layers[-1].register_forward_pre_hook(keep, with_kwargs=True)
-    try:
-        yield states
-    finally:
-        hook.remove()

@@ -1,0 +1,117 @@
+"""The distinct tokens of a question's prompts as trees: what the trunk has to read, each token once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from surveysim.lm.backbone import TokenisedQuestion
+
+BACKGROUNDS_AT_ONCE = 96  # a tree's attention grows with the square of its tokens
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTree:
+    """Distinct tokens of some prompts after their shared opening; parents stand before their children.
+
+    Attributes
+    ----------
+    tokens, depth : array of int, shape (nodes,)
+        Token ids, and positions after the opening.
+    ancestors : array of bool, shape (nodes, nodes)
+        Row i marks node i and all that lie on the way to it.
+    answers : array of int, shape (rows,)
+        The last node of each prompt.
+    """
+
+    tokens: np.ndarray
+    depth: np.ndarray
+    ancestors: np.ndarray
+    answers: np.ndarray
+
+    def way(self, row: int) -> np.ndarray:
+        """Return the nodes of one prompt, from the opening to its last."""
+        return np.flatnonzero(self.ancestors[self.answers[row]])
+
+
+@lru_cache(maxsize=64)
+def token_tree(rows: tuple[tuple[int, ...], ...]) -> TokenTree:
+    """Build the tree of token sequences."""
+    index: dict[tuple[int, int], int] = {}
+    parents: list[int] = []
+    answers = []
+    for row in rows:
+        node = -1
+        for token in row:
+            key = (node, token)
+            if key not in index:
+                index[key] = len(parents)
+                parents.append(node)
+            node = index[key]
+        answers.append(node)
+    ancestors = np.eye(len(parents), dtype=bool)
+    for node, parent in enumerate(parents):
+        if parent >= 0:
+            ancestors[node] |= ancestors[parent]
+    tokens = np.array([token for _, token in index], dtype=np.int64)
+    return TokenTree(tokens, ancestors.sum(1) - 1, ancestors, np.array(answers))
+
+
+def distinct_suffixes(question: TokenisedQuestion) -> list[tuple[int, ...]]:
+    """Return the texts after the opening, sorted, each once: neighbours share the most tokens."""
+    return sorted(set(question.suffixes))
+
+
+def background_order(question: TokenisedQuestion) -> np.ndarray:
+    """Return the place of each background's text among `distinct_suffixes`, shape (backgrounds,)."""
+    place = {suffix: index for index, suffix in enumerate(distinct_suffixes(question))}
+    return np.array([place[suffix] for suffix in question.suffixes])
+
+
+def question_trees(question: TokenisedQuestion, at_once: int | None = None) -> list[TokenTree]:
+    """Return the trees of a question's prompts, one for each batch of backgrounds; rows are branches x distinct texts."""
+    size, suffixes = at_once or BACKGROUNDS_AT_ONCE, distinct_suffixes(question)
+    batches = [suffixes[start : start + size] for start in range(0, len(suffixes), size)]
+    return [token_tree(tuple(suffix + branch.path for branch in question.trie.branches for suffix in batch)) for batch in batches]
+
+
+def carried_nodes(before: TokenTree, tree: TokenTree, n_branches: int) -> np.ndarray:
+    """Return the nodes of one tree that the next begins with: shared by the last prompt of the one and the first of the other."""
+    last, first = before.way(len(before.answers) // n_branches - 1), tree.way(0)
+    shortest = min(len(last), len(first))
+    same = before.tokens[last[:shortest]] == tree.tokens[first[:shortest]]
+    return last[: int(np.argmin(same)) if not same.all() else shortest]
+
+
+def distinct_tokens(questions: Sequence[TokenisedQuestion]) -> int:
+    """Count the distinct prefixes of all prompts: the tokens that run through the trunk."""
+    openings = {question.opening[:length] for question in questions for length in range(1, len(question.opening) + 1)}
+    return len(openings) + sum(_tree_tokens(question) for question in questions)
+
+
+def _tree_tokens(question: TokenisedQuestion) -> int:
+    trees, branches = question_trees(question), len(question.trie.branches)
+    carried = sum(len(carried_nodes(*pair, branches)) for pair in pairwise(trees))
+    return sum(len(tree.tokens) for tree in trees) - carried
+
+
+def halved(tree: TokenTree, n_branches: int) -> list[tuple[np.ndarray, TokenTree]]:
+    """Cut a tree's backgrounds in two: for each half the nodes that it keeps, and its tree.
+
+    A tree of a single background comes back as it is.
+    """
+    rows = np.arange(len(tree.answers)).reshape(n_branches, -1)
+    parts = [half for half in np.array_split(rows, 2, axis=1) if half.size]
+    return [_part(tree, half.ravel()) for half in parts]
+
+
+def _part(tree: TokenTree, rows: np.ndarray) -> tuple[np.ndarray, TokenTree]:
+    answers = tree.answers[rows]
+    kept = np.flatnonzero(tree.ancestors[answers].any(0))
+    place = np.full(len(tree.tokens), -1)
+    place[kept] = np.arange(len(kept))
+    return kept, TokenTree(tree.tokens[kept], tree.depth[kept], tree.ancestors[np.ix_(kept, kept)], place[answers])
