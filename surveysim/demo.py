@@ -62,6 +62,7 @@ def run(
     population = ss.observed_backgrounds(survey, by=TRAITS)
     truth = ss.response_distributions(rest, by=TRAITS, questions=questions).assign(source="respondents left out")
     print(f"{survey}\ntraining on {len(train):,} respondents; truth: the weighted shares of the other {len(rest):,}", flush=True)
+    print(f"weight: {survey.weight_name}; denominator: valid answers, in sample and truth alike", flush=True)
     language_model = ss.load_model(model)
     tables = []
     for method, name in METHODS.items():
