@@ -50,7 +50,7 @@ def cross_fit(
 ) -> CrossFit:
     """Estimate the cells from all respondents outside each fold, beside the direct shares of those inside.
 
-    A table that was learnt from a survey errs with it. `composite`, `prediction_powered` and `conformal_intervals` need
+    A table that was learnt from a survey errs with it. `composite` and `prediction_powered` need
     tables that do not: within a fold, the respondents who made the direct shares taught the model nothing.
 
     Assumptions: folds are drawn from whole PSUs (in a panel, whole persons), within strata, so that two folds are two
