@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test docs figures bench-accuracy bench-read bench-design r-reference clean
+.PHONY: install demo test docs figures bench-accuracy bench-read bench-design bench-speed r-reference clean
 
 install: .venv/installed
 
@@ -41,6 +41,10 @@ bench-read: install
 
 bench-design: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_design.py
+
+# How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
+bench-speed: install
+	$(BIN)/python tests/benchmarks/bench_speed.py
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
