@@ -10,6 +10,7 @@ import pandas as pd
 
 from surveysim.cells import Array, Cells, to_cells
 from surveysim.cross_fitting import FOLD
+from surveysim.draws import draw_columns
 from surveysim.errors import EstimationError, TableError, first_few
 from surveysim.schema import BACKGROUND, CELL, N_EFF, OPTION, QUESTION, SHARE, STD_ERROR, N, check_distributions, require_columns
 
@@ -36,6 +37,8 @@ class AreaCells:
     design_effect : float
     stated : bool
         Whether the simulated table states standard errors.
+    draws : array, shape (folds, questions, backgrounds, options, draws), optional
+        Of the simulated shares, less these shares.
     """
 
     layout: Cells
@@ -46,6 +49,7 @@ class AreaCells:
     multipliers: Array
     design_effect: float
     stated: bool
+    draws: Array | None = None
 
     @property
     def sampled(self) -> npt.NDArray[np.bool_]:
@@ -86,7 +90,8 @@ def area_cells(direct: pd.DataFrame, simulated: pd.DataFrame, *, independent: bo
     multipliers = _in_units(np.nan_to_num(own), metric, layout.mask) if stated else np.ones(n_eff.shape)
     sampling = np.where(n_eff > 0, effect / np.where(n_eff > 0, n_eff, 1), np.inf)
     both = Cells(**{**vars(layout), "n": sum(cells.n for cells in ours), "n_eff": n_eff.sum(0)})
-    return AreaCells(both, shares, models, metric, sampling, np.maximum(multipliers, 1e-12), effect, stated)
+    draws = _draws([table for _, table in pairs], models, layout) if stated and draw_columns(simulated) else None
+    return AreaCells(both, shares, models, metric, sampling, np.maximum(multipliers, 1e-12), effect, stated, draws)
 
 
 def _paired_folds(direct: pd.DataFrame, simulated: pd.DataFrame, independent: bool) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
@@ -147,13 +152,25 @@ def _errors(table: pd.DataFrame, layout: Cells) -> Array:
     """Standard errors in the layout; missing where the table has none."""
     out = np.full(layout.shares.shape, np.nan)
     out[np.broadcast_to(~layout.mask[:, None], out.shape)] = 0.0
-    if STD_ERROR not in table:
-        return out
+    if STD_ERROR in table:
+        out[_places(table, layout)] = table[STD_ERROR].to_numpy(float)
+    return out
+
+
+def _draws(tables: list[pd.DataFrame], shares: Array, layout: Cells) -> Array:
+    names = draw_columns(tables[0])
+    out = np.repeat(shares[..., None], len(names), axis=-1)
+    for fold, table in enumerate(tables):
+        out[fold][_places(table, layout)] = table[names].to_numpy(float)
+    return out - shares[..., None]
+
+
+def _places(table: pd.DataFrame, layout: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Question, background and option of every row, as positions in the layout."""
     row, column = pd.Index(layout.questions).get_indexer(table[QUESTION]), pd.Index(layout.backgrounds).get_indexer(table[BACKGROUND])
     places = {(q, code): k for q, codes in zip(layout.questions, layout.codes, strict=True) for k, code in enumerate(codes)}
     option = np.array([places[key] for key in zip(table[QUESTION], table[OPTION], strict=True)], dtype=int)
-    out[row, column, option] = table[STD_ERROR].to_numpy(float)
-    return out
+    return row, column, option
 
 
 def _in_units(errors: Array, metric: Array, mask: np.ndarray) -> Array:

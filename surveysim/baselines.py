@@ -13,6 +13,7 @@ import pandas as pd
 
 from surveysim.boosted_trees import boosted_shares
 from surveysim.cells import Array
+from surveysim.draws import check_draws
 from surveysim.errors import EstimationError, nearest
 from surveysim.multilevel import fit_multilevel, trait_kernels
 from surveysim.regressions import choose_penalty, cumulative_ridge, multinomial_ridge
@@ -21,6 +22,7 @@ from surveysim.training_cells import TrainingCells, training_cells
 Baseline = Callable[..., pd.DataFrame]
 
 TILTED_OPTIONS = 5  # mean_tilt: scales with at least so many options get the tilted mean
+POSTERIORS = ("mrp", "mean_tilt", "low_rank")
 CONCENTRATIONS = np.exp(np.linspace(0.0, 8.0, 65))  # answers that the pooled shares are worth in a shrunken cell
 
 
@@ -31,6 +33,7 @@ def estimate_baseline(
     method: str = "mrp",
     ordinal: Collection[str] | None = None,
     seed: int = 0,
+    draws: int = 0,
 ) -> pd.DataFrame:
     """Estimate the distributions of all backgrounds asked for by a classical method.
 
@@ -45,7 +48,10 @@ def estimate_baseline(
     ordinal : collection of str, optional
         Ids of the ordered questions; all others are nominal.
     seed : int
-        Deals cells into folds where a method cross-validates.
+        Deals cells into folds where a method cross-validates, and makes the draws.
+    draws : int
+        Draws from the posterior of the methods that have one (`POSTERIORS`), as columns ``draw_1``, ...: `poststratify` needs
+        them for standard errors of sums over cells, whose errors go together.
 
     Returns
     -------
@@ -56,7 +62,8 @@ def estimate_baseline(
     Raises
     ------
     EstimationError
-        If the method is unknown, the traits differ, nobody answered a question, or fewer respondents than options did.
+        If the method is unknown, has no posterior to draw from, the traits differ, nobody answered a question, or fewer
+        respondents than options did.
     TableError
         If a table breaks its contract.
 
@@ -73,7 +80,11 @@ def estimate_baseline(
     """
     if method not in BASELINES:
         raise EstimationError(f"method: there is no baseline {method!r}; {nearest(str(method), BASELINES)}")
-    return BASELINES[method](training, backgrounds, ordinal=ordinal, seed=seed)
+    check_draws(draws)
+    if draws and method not in POSTERIORS:
+        raise EstimationError(f"method {method!r} has no posterior to draw from; use one of {', '.join(POSTERIORS)}")
+    drawn = {"draws": draws} if draws else {}
+    return BASELINES[method](training, backgrounds, ordinal=ordinal, seed=seed, **drawn)
 
 
 def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
@@ -123,7 +134,9 @@ def cumulative(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Co
     return sample.to_table(shares, source="cumulative")
 
 
-def mrp(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def mrp(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+) -> pd.DataFrame:
     """Multilevel regression: partially pooled main effects, two-way interactions and cell effects on every contrast of the options.
 
     Variances by marginal likelihood, each question's leaning on all questions'. Post-stratify the result for the "P".
@@ -132,17 +145,21 @@ def mrp(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collectio
     ----------
     Gelman and Little (1997), Survey Methodology 23(2), 127-135; Ghitza and Gelman (2013), doi:10.1111/ajps.12004.
     """
-    return _multilevel(training, backgrounds, ordinal, "mrp")
+    return _multilevel(training, backgrounds, ordinal, "mrp", draws, seed)
 
 
-def mean_tilt(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def mean_tilt(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+) -> pd.DataFrame:
     """As `mrp`, but scales of five or more options are the pooled shares tilted exponentially to the estimated mean."""
-    return _multilevel(training, backgrounds, ordinal, "mean_tilt")
+    return _multilevel(training, backgrounds, ordinal, "mean_tilt", draws, seed)
 
 
-def low_rank(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def low_rank(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+) -> pd.DataFrame:
     """As `mrp`, and patterns over backgrounds that many questions share are learned from all of them: a soft low-rank regression."""
-    return _multilevel(training, backgrounds, ordinal, "low_rank")
+    return _multilevel(training, backgrounds, ordinal, "low_rank", draws, seed)
 
 
 def boosting(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
@@ -165,7 +182,9 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def _multilevel(training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: Collection[str] | None, method: str) -> pd.DataFrame:
+def _multilevel(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: Collection[str] | None, method: str, draws: int, seed: int
+) -> pd.DataFrame:
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     kernels, _ = trait_kernels(sample.levels)
     tilted = sample.ordered & (sample.cells.mask.sum(-1) >= TILTED_OPTIONS) & (method == "mean_tilt")
@@ -176,8 +195,10 @@ def _multilevel(training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: Coll
         pooled=sample.pooled_positive,
         tilt_only=tilted,
         learn=method == "low_rank",
+        draws=draws,
+        seed=seed,
     )
-    return sample.to_table(fit.shares, source=method, std_error=fit.std_error)
+    return sample.to_table(fit.shares, source=method, std_error=fit.std_error, draws=fit.draws)
 
 
 def _regression(sample: TrainingCells, fit: Callable[..., Array], rows: np.ndarray, seed: int) -> Array:

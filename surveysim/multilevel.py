@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from surveysim.cells import Array, Cells
+from surveysim.draws import normal_draws
 from surveysim.regressions import log_likelihood, softmax
 from surveysim.variance_components import Kernel, kernel_sum, variance_components
 
@@ -36,12 +37,15 @@ class MultilevelFit:
         Variance of each kernel's part, on the scale of the contrasts; 0 where a contrast is not modelled.
     contrasts : array, shape (questions, backgrounds, contrasts)
         Posterior mode of the c_bm.
+    draws : array, shape (draws, questions, backgrounds, options), optional
+        Shares drawn from the posterior.
     """
 
     shares: Array
     std_error: Array
     components: Array
     contrasts: Array
+    draws: Array | None = None
 
 
 def trait_kernels(levels: np.ndarray) -> tuple[list[Array], list[tuple[int, ...]]]:
@@ -104,6 +108,8 @@ def fit_multilevel(
     pooled: Array,
     tilt_only: np.ndarray | None = None,
     learn: bool = False,
+    draws: int = 0,
+    seed: int = 0,
 ) -> MultilevelFit:
     """Fit shares of all cells, sampled or not, with the given kernels between backgrounds.
 
@@ -121,6 +127,10 @@ def fit_multilevel(
         True: the first contrast alone is modelled, so shares are the pooled ones tilted to the mean.
     learn : bool
         Also learn, from the first contrasts of all ordered questions, which backgrounds go together (`learned_covariance`).
+    draws : int
+        From the posterior, normal on the scale of the contrasts.
+    seed : int
+        Of the draws.
 
     Returns
     -------
@@ -141,8 +151,10 @@ def fit_multilevel(
         first = bool(ordered[questions].all() and (orders == 0).all())
         covariance[questions, orders] = learned_covariance(prior, scores, sizes) if learn and first else prior
     shares, modes, gains = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
-    error = _standard_error(shares, contrasts, covariance, gains)
-    return MultilevelFit(shares, error, components, modes)
+    posterior = _posterior_covariance(contrasts, covariance, gains)
+    error = _standard_error(shares, contrasts, posterior)
+    drawn = _drawn_shares(cells, contrasts, pooled, modes, posterior, draws, seed) if draws else None
+    return MultilevelFit(shares, error, components, modes, drawn)
 
 
 def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
@@ -253,12 +265,24 @@ def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled
     return shares, modes, gain
 
 
-def _standard_error(shares: Array, contrasts: Array, covariance: Array, gain: Array) -> Array:
-    """Posterior standard deviation of the shares: the contrasts' variances through the derivative of the shares."""
+def _posterior_covariance(contrasts: Array, covariance: Array, gain: Array) -> Array:
+    """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds)."""
     prior = covariance + INTERCEPT_VARIANCE
-    taken = ((prior @ gain) * prior).sum(-1).swapaxes(1, 2)
-    variance = np.clip(np.einsum("qmaa->qam", prior) - taken, 0.0, None)
-    variance = np.where(np.abs(contrasts).sum(1)[:, None] > 0, variance, 0.0)
+    posterior = prior - prior @ gain @ prior
+    exists = np.abs(contrasts).sum(1) > 0
+    return np.where(exists[..., None, None], posterior, 0.0)
+
+
+def _standard_error(shares: Array, contrasts: Array, posterior: Array) -> Array:
+    """Posterior standard deviation of the shares: the contrasts' variances through the derivative of the shares."""
+    variance = np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)
     centred = contrasts[:, None] - np.einsum("qbk,qkm->qbm", shares, contrasts)[:, :, None]
     slopes = shares[..., None] * centred
     return np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, variance))
+
+
+def _drawn_shares(cells: Cells, contrasts: Array, pooled: Array, modes: Array, posterior: Array, draws: int, seed: int) -> Array:
+    """Shares at contrasts drawn from their posterior, shape (draws, questions, backgrounds, options)."""
+    noise = normal_draws(posterior, draws, np.random.default_rng(seed)).swapaxes(-1, -2)
+    base = np.where(cells.mask, np.log(np.where(cells.mask, pooled, 1.0)), 0.0)[:, None]
+    return np.stack([softmax(base + np.einsum("qbm,qkm->qbk", modes + each, contrasts), cells.mask[:, None]) for each in noise])

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from surveysim.backgrounds import background_id, observed_backgrounds, parse_background_id
+from surveysim.cells import Array
+from surveysim.draws import draw_columns, with_draws
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.intervals import share_intervals
 from surveysim.margins import MARGIN, Margins, amount_column
@@ -49,16 +51,17 @@ def poststratify(
     """Weight the cells of a distributions table by a population's share in each, and add them up.
 
     ``share = sum_c P_c share_c`` with variance ``sum_c P_c^2 std_error_c^2 + sum_c var(P_c) (share_c - share)^2``: what the
-    cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike. Where margins
+    cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike. Where the
+    table has draws (columns ``draw_1``, ...), the first sum is the variance of ``sum_c P_c draw_c`` over the draws. Where margins
     were raked, the second term is what they leave open (`population_error`); for a survey without clusters and strata the
     standard errors are then those of R's ``postStratify`` and, from equal base weights, ``rake`` (which takes plain means of
     residuals in place of weighted ones).
 
-    Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) The errors of two
-    cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together, since they
-    were learnt from one sample, and the standard error of their sum is then too small. (3) The numbers
-    of people in two cells of an estimated population err independently; known totals (margins) have no error, and the structure
-    raked to them that of its `n_eff`.
+    Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) Without draws, the
+    errors of two cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together,
+    since they were learnt from one sample, and the standard error of their sum is then too small: simulate with ``draws=``. (3)
+    The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error, and
+    the structure raked to them that of its `n_eff`.
 
     With a survey's own cells and its own joint distribution as population, the result is the survey's weighted share,
     provided that everyone answered; it is labelled ``"self-post-stratified"``. Where some did not, the survey's marginal share
@@ -84,8 +87,8 @@ def poststratify(
     DataFrame
         A distributions table with the sources of `distributions`. `n` is the sum over the cells; `n_eff` is
         ``1 / sum_c(P_c^2 / n_eff_c)``, the size of an unweighted sample of the same precision. Intervals are normal on the
-        logit scale. Standard errors that the table lacks stay missing. `attrs` says the population and every step of
-        weighting (`weights_applied`).
+        logit scale; with draws t, on their number less 1. Standard errors that the table lacks stay missing. The result has
+        draws where `distributions` has. `attrs` says the population and every step of weighting (`weights_applied`).
 
     Raises
     ------
@@ -118,7 +121,8 @@ def poststratify(
     weights = _cell_weights(people, by)
     _refuse_empty_population(distributions, people[PEOPLE])
     groups = distributions.groupby([QUESTION, SOURCE], sort=False)
-    result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)[DISTRIBUTION_COLUMNS]
+    result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)
+    result = result[[*DISTRIBUTION_COLUMNS, *draw_columns(distributions)]]
     label = population_label(table, distributions)
     result.attrs = {**weighted_across(distributions, set(traits) - set(_names(by)), label), "population": label}
     return result
@@ -276,16 +280,32 @@ def _combine(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     code, names = pd.factorize(cells[INTO])
     part = cells[PART].to_numpy(float)[:, None]
     combined, within = _sums(part * share, code), _sums(np.square(part * error), code)
+    drawn = _summed_draws(present, place, part, code, len(options))
+    if drawn is not None:
+        within = drawn.var(-1, ddof=1).reshape(within.shape)
     respondents, inverse = _sums(n, code), _sums(_inverse(part, n_eff), code)
     away = (share[:, None] - combined) * (code[:, None] == np.arange(len(names)))[..., None]
     total = _sums(cells[[PEOPLE]].to_numpy(float), code)
     std_error = np.sqrt(within + table_variance(cells, away) / np.square(total))
-    low, high = _intervals(combined.ravel(), std_error.ravel(), 1 / inverse.ravel())
+    df = np.inf if drawn is None else drawn.shape[-1] - 1
+    low, high = _intervals(combined.ravel(), std_error.ravel(), 1 / inverse.ravel(), df)
     columns = {SHARE: combined, STD_ERROR: std_error, CONF_LOW: low, CONF_HIGH: high, N: respondents, N_EFF: np.nan_to_num(1 / inverse)}
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
     keys = {QUESTION: question, BACKGROUND: np.repeat(np.asarray(names, dtype=object), len(options)), SOURCE: rows[SOURCE].iloc[0]}
     repeated = options.iloc[np.tile(np.arange(len(options)), len(names))].reset_index(drop=True)
-    return table.assign(**keys, **{OPTION: repeated[OPTION], ORDER: repeated[ORDER], N: table[N].astype(rows[N].dtype)})
+    table = table.assign(**keys, **{OPTION: repeated[OPTION], ORDER: repeated[ORDER], N: table[N].astype(rows[N].dtype)})
+    return table if drawn is None else with_draws(table, drawn)
+
+
+def _summed_draws(present: pd.DataFrame, place: tuple[Array, Array], part: Array, code: Array, options: int) -> Array | None:
+    """Draws of the sums over cells, shape ``(backgrounds x options, draws)``; None without draws."""
+    names = draw_columns(present)
+    if not names:
+        return None
+    drawn = np.zeros((len(part), options, len(names)))
+    drawn[place] = present[names].to_numpy(float)
+    summed = _sums((part[..., None] * drawn).reshape(len(part), -1), code)
+    return summed.reshape(-1, len(names))
 
 
 def _sums(values: np.ndarray, code: np.ndarray) -> np.ndarray:
@@ -299,7 +319,7 @@ def _inverse(part: np.ndarray, n_eff: np.ndarray) -> np.ndarray:
     return np.divide(np.square(part), n_eff, out=np.full(n_eff.shape, np.nan), where=n_eff > 0)
 
 
-def _intervals(share: np.ndarray, std_error: np.ndarray, n_eff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low, high = share_intervals(share[:, None], std_error[:, None], np.full(len(share), np.inf), np.nan_to_num(n_eff))
+def _intervals(share: np.ndarray, std_error: np.ndarray, n_eff: np.ndarray, df: float) -> tuple[np.ndarray, np.ndarray]:
+    low, high = share_intervals(share[:, None], std_error[:, None], np.full(len(share), df), np.nan_to_num(n_eff))
     unknown = np.isnan(std_error)
     return np.where(unknown, np.nan, low[:, 0]), np.where(unknown, np.nan, high[:, 0])

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.backgrounds import background_grid, parse_background_id, with_background_id
-from surveysim.baselines import BASELINES
+from surveysim.baselines import BASELINES, estimate_baseline
 from surveysim.cells import Z_95, Cells, to_cells, to_table
 from surveysim.codebook import Codebook
 from surveysim.distributions import response_distributions
+from surveysim.draws import check_draws, draw_columns, with_draws
 from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
 from surveysim.evaluation import ordinal_questions
 from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR
@@ -36,6 +37,7 @@ def simulate(
     method: str = "dsa",
     weight: str | None = None,
     seed: int = 0,
+    draws: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Simulate the response distribution of every background to every question.
@@ -61,6 +63,10 @@ def simulate(
         Weight variable of a plain frame; default the codebook's first.
     seed : int
         The same seed, data and model give the same shares.
+    draws : int
+        Draws from the posterior, as columns ``draw_1``, ``draw_2``, ...: `poststratify` makes of them standard errors of sums over
+        cells, whose errors go together. For "dsa" (those of its closed form, moved to its shares), "dsa-kernel", "mrp",
+        "mean_tilt" and "low_rank".
     progress : bool
         Progress bars and a line that says what is done; False is quiet.
 
@@ -75,8 +81,8 @@ def simulate(
     Raises
     ------
     SurveySimError
-        If the method is unknown or contradicts the model, the model is none, `questions` is empty, or a plain frame comes without
-        a codebook.
+        If the method is unknown or contradicts the model, the model is none, `questions` is empty, a plain frame comes without
+        a codebook, or draws are asked of a method that has no posterior.
     BackgroundError
         If a trait or level is unknown, or an aligned model never saw these traits.
     TrainingError
@@ -97,16 +103,17 @@ def simulate(
     if method not in (*MODEL_METHODS, *BASELINES):
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
     _check_method(method, model)
+    check_draws(draws)
     survey = _as_survey(df, codebook, weight)
     grid = _grid(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
     sample = response_distributions(survey, by=traits, questions=_asked(survey, questions))
     if method in BASELINES:
         ordinal = ordinal_questions(survey.codebook, None)
-        table = BASELINES[method](sample, grid, ordinal=ordinal, seed=seed).assign(source=method)
+        table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)
         about: dict[str, object] = {"model": None, "method": method}
     else:
-        table, about = _simulate_with_model(model, sample, grid, survey, method, seed, progress)
+        table, about = _simulate_with_model(model, sample, grid, survey, method, seed, draws, progress)
     table.attrs.clear()
     table.attrs.update(
         simulated=True,
@@ -122,7 +129,14 @@ def simulate(
 
 
 def _simulate_with_model(
-    model: OptionModel | None, sample: pd.DataFrame, grid: pd.DataFrame, survey: Survey, method: str, seed: int, progress: bool
+    model: OptionModel | None,
+    sample: pd.DataFrame,
+    grid: pd.DataFrame,
+    survey: Survey,
+    method: str,
+    seed: int,
+    draws: int,
+    progress: bool,
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     from surveysim.lm.kernel import kernel_shares, sample_states
     from surveysim.lm.loading import load_model
@@ -151,9 +165,13 @@ def _simulate_with_model(
         "prompt": chosen.template.to_dict(),
         "stages": chosen.recipe.get("stages", []),
     }
-    kernel = kernel_shares(sample, grid, *sample_states(chosen, book, sample, grid), book) if method.startswith("dsa") else None
-    if method == "dsa-kernel" and kernel is not None:
-        return kernel, about
+    if draws and not method.startswith("dsa"):
+        raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
+    kernel = None
+    if method.startswith("dsa"):
+        kernel = kernel_shares(sample, grid, *sample_states(chosen, book, sample, grid), book, draws=draws, seed=seed)
+        if method == "dsa-kernel":
+            return kernel, about
     shares = predict(chosen, book, tuple(sample[QUESTION].unique()), grid, progress=progress)
     cells = to_cells(sample, backgrounds=tuple(grid[BACKGROUND]))
     table = to_table(cells, _padded(shares, cells), source=method)
@@ -164,7 +182,12 @@ def _with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
     """Give the shares the posterior standard errors of the kernel form, whose pooled shifts they were aligned with."""
     error = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, STD_ERROR]], on=DISTRIBUTION_KEYS, how="left")[STD_ERROR].to_numpy()
     low, high = table[SHARE] - Z_95 * error, table[SHARE] + Z_95 * error
-    return table.assign(**{STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)})
+    stated = table.assign(**{STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)})
+    names = draw_columns(kernel)
+    if not names:
+        return stated
+    drawn = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, SHARE, *names]], on=DISTRIBUTION_KEYS, how="left")
+    return with_draws(stated, table[[SHARE]].to_numpy() + drawn[names].to_numpy() - drawn[[SHARE]].to_numpy())
 
 
 def _check_method(method: str, model: OptionModel | None) -> None:

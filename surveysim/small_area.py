@@ -11,6 +11,7 @@ import pandas as pd
 
 from surveysim.area_cells import AreaCells, area_cells
 from surveysim.cells import Array, to_table
+from surveysim.draws import with_draws
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.fay_herriot import VARIANCE_METHODS, AreaFit, fit_area_model, mean_squared_errors, restricted_log_likelihood
 from surveysim.schema import N_EFF, STD_ERROR
@@ -70,7 +71,9 @@ def composite(
     DataFrame
         A distributions table, ``source="composite"``, with `direct_weight` (w_c, 0-1) and `mse`. `std_error` is the root of
         the MSE; its terms are Prasad and Rao's: prediction, regression, and estimation of A. Intervals are normal,
-        cut at 0 and 1; `n_eff` is the size of a simple random sample of the same precision. `attrs`: `model_variance` (by
+        cut at 0 and 1; `n_eff` is the size of a simple random sample of the same precision. Where the simulated table has
+        draws (``simulate(..., draws=)``) the composite has some too, for `poststratify`: the errors of its cells go together as
+        far as the simulated ones do. `attrs`: `model_variance` (by
         question, in units of one respondent's variance, or, as `variance_unit` says, of the stated variance), `design_effect`,
         `clipped` (cells cut at 0 after an intercept).
 
@@ -189,6 +192,19 @@ def _whitening(metric: Array) -> tuple[Array, Array]:
     return (basis / root[..., :, None]).swapaxes(-1, -2), root[..., :, None] * basis
 
 
+def model_variances(cells: AreaCells) -> list[float]:
+    """Return the model variance of every question, as `composite` has it by default.
+
+    Raises
+    ------
+    EstimationError
+        If a question has fewer than three sampled cells.
+    """
+    _require_sampled_cells(cells)
+    rows = [_AreaRows.of(cells, question, "none") for question in range(len(cells.layout.questions))]
+    return _model_variances(rows, "reml", borrow=True, least=1.0 if cells.stated else 0.0)
+
+
 def _model_variances(models: list[_AreaRows], method: str, borrow: bool, least: float) -> list[float]:
     """Return each question's model variance, at least `least`: a table is given no more credit than it claims."""
     if method == "moments" or not borrow:
@@ -221,6 +237,7 @@ class _Prediction:
     weight: Array
     variance: Array
     clipped: int
+    draws: Array | None
 
 
 def _predict(cells: AreaCells, question: int, rows: _AreaRows, fit: AreaFit) -> _Prediction:
@@ -236,9 +253,27 @@ def _predict(cells: AreaCells, question: int, rows: _AreaRows, fit: AreaFit) -> 
     matrix = leading[..., None, None] * identity + squared[..., None, None] * regression
     mse = np.einsum("fbkj,fbjl,fbkl->fbk", rows.to_shares, matrix, rows.to_shares).mean(0)
     variance = np.trace(matrix, axis1=-2, axis2=-1).mean(0) / (size - 1)
+    noise = np.where(np.isfinite(sampling), sampling, 0.0), np.maximum(fit.variance - 1, 0.0) * multipliers
     below = (shares < 0).any(-1)
     shares = np.clip(shares, 0, None)
-    return _Prediction(shares / shares.sum(-1, keepdims=True), np.maximum(mse, LEAST_VARIANCE), weight.mean(0), variance, int(below.sum()))
+    shares, mse = shares / shares.sum(-1, keepdims=True), np.maximum(mse, LEAST_VARIANCE)
+    draws = None if cells.draws is None else shares[..., None] + _errors_drawn(cells.draws[:, question, :, :size], rows, weight, noise, mse)
+    return _Prediction(shares, mse, weight.mean(0), variance, int(below.sum()), draws)
+
+
+def _errors_drawn(simulated: Array, rows: _AreaRows, weight: Array, noise: tuple[Array, Array], mse: Array) -> Array:
+    """Errors of the composite that leave the simulated cells' errors as they go together, shape (backgrounds, options, draws).
+
+    Folds are summed so that the variance is the mean of the folds', and every cell is scaled to its MSE.
+    """
+    generator = np.random.default_rng(0)
+    shape = (*rows.to_shares.shape[:2], rows.to_shares.shape[3], simulated.shape[-1])
+    own, model = (np.sqrt(variance)[..., None, None] * (rows.to_shares @ generator.standard_normal(shape)) for variance in noise)
+    simulated = np.stack([fold[..., generator.permutation(fold.shape[-1])] for fold in simulated])  # folds of one seed draw alike
+    factor = weight[..., None, None]
+    errors = (factor * own + (1 - factor) * (simulated + model)).sum(0) / np.sqrt(len(simulated))
+    spread = errors.var(-1, ddof=1).sum(-1)
+    return errors * np.sqrt(mse.sum(-1) / np.maximum(spread, LEAST_VARIANCE))[:, None, None]
 
 
 def _composite_table(cells: AreaCells, predictions: list[_Prediction], fits: list[AreaFit]) -> pd.DataFrame:
@@ -251,6 +286,10 @@ def _composite_table(cells: AreaCells, predictions: list[_Prediction], fits: lis
     sizes = [np.repeat(1 / prediction.variance, prediction.shares.shape[1]) for prediction in predictions]
     weights = [np.repeat(prediction.weight, prediction.shares.shape[1]) for prediction in predictions]
     table = table.assign(**{N_EFF: np.concatenate(sizes), DIRECT_WEIGHT: np.concatenate(weights), MSE: table[STD_ERROR] ** 2})
+    if cells.draws is not None:
+        table = with_draws(
+            table, np.concatenate([each.draws.reshape(-1, each.draws.shape[-1]) for each in predictions if each.draws is not None])
+        )
     table.attrs["model_variance"] = {name: fit.variance for name, fit in zip(layout.questions, fits, strict=True)}
     table.attrs["variance_unit"] = "variance stated by the simulated table" if cells.stated else "variance of one respondent's answer"
     table.attrs["design_effect"] = cells.design_effect

@@ -12,6 +12,7 @@ import pandas as pd
 
 from surveysim.backgrounds import parse_background_id
 from surveysim.cells import Array, Cells, to_cells, to_table
+from surveysim.draws import with_draws
 from surveysim.errors import EstimationError, first_few
 from surveysim.schema import BACKGROUND, check_backgrounds
 
@@ -65,8 +66,8 @@ class TrainingCells:
             groups += [(left[:, :, None] & right[:, None, :]).reshape(len(self.levels), -1) for left, right in pairs]
         return np.hstack([np.zeros((len(self.levels), 0)), *groups]).astype(float)
 
-    def to_table(self, shares: Array, *, source: str, std_error: Array | None = None) -> pd.DataFrame:
-        """Return the backgrounds asked for as a distributions table; `shares` has the shape of ``cells.shares``."""
+    def to_table(self, shares: Array, *, source: str, std_error: Array | None = None, draws: Array | None = None) -> pd.DataFrame:
+        """Return the backgrounds asked for as a distributions table; `shares` is shaped as ``cells.shares``, `draws` with an axis more."""
         kept = self.cells
         asked = Cells(
             kept.questions,
@@ -80,6 +81,9 @@ class TrainingCells:
         )
         error = None if std_error is None else std_error[:, self.asked]
         table = to_table(asked, shares[:, self.asked], source=source, std_error=error)
+        if draws is not None:  # rows stand in the order question, background, option, as in `to_table`
+            exists = np.broadcast_to(asked.mask[:, None], asked.shares.shape)
+            table = with_draws(table, draws[:, :, self.asked][:, exists].T)
         table.attrs["never_sampled"] = int((asked.n_eff.sum(0) <= 0).sum())
         return table
 

@@ -26,7 +26,7 @@ LAYERS: dict[str, str] = {
     "errors": "errors",
     "contracts": "schema questions rendering intervals weighting_record table_facts table_view plain_files",
     "codebook, metrics, design": """
-        codebook codebook_file wording metrics cells
+        codebook codebook_file wording metrics cells draws
         calibration replication stages design adjustment estimators quantiles""",
     "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
     "survey, prompts": "survey prompts missing resampling citation",

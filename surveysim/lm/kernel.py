@@ -66,7 +66,14 @@ def _normalised(features: Array) -> Array:
 
 
 def kernel_shares(
-    sample: pd.DataFrame, backgrounds: pd.DataFrame, states: Mapping[str, Tensor], order: tuple[str, ...], codebook: Codebook
+    sample: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    states: Mapping[str, Tensor],
+    order: tuple[str, ...],
+    codebook: Codebook,
+    *,
+    draws: int = 0,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the kernel form's shares of every background asked for, with posterior standard errors.
 
@@ -81,6 +88,10 @@ def kernel_shares(
     order : tuple of str
         Background ids of the states' rows: at least those sampled and those asked for.
     codebook : Codebook
+    draws : int
+        From the posterior, as columns ``draw_1``, ...
+    seed : int
+        Of the draws.
 
     Raises
     ------
@@ -89,8 +100,8 @@ def kernel_shares(
     """
     laid = training_cells(sample, backgrounds, ordinal=ordinal_questions(codebook, None))
     kernels = [*trait_kernels(laid.levels)[0], *model_kernels(_features(laid, states, order), laid.levels)]
-    fit = fit_multilevel(laid.cells, kernels, ordered=laid.ordered, pooled=laid.pooled_positive, learn=True)
-    return laid.to_table(fit.shares, source="dsa-kernel", std_error=fit.std_error)
+    fit = fit_multilevel(laid.cells, kernels, ordered=laid.ordered, pooled=laid.pooled_positive, learn=True, draws=draws, seed=seed)
+    return laid.to_table(fit.shares, source="dsa-kernel", std_error=fit.std_error, draws=fit.draws)
 
 
 def sample_states(
