@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook import RESERVED
-from surveysim.errors import CodebookError, ReadError
+from surveysim.errors import CodebookError, ReadError, nearest
+from surveysim.plain_files import write_whole
 from surveysim.questions import MISSING_REASONS, Code
 from surveysim.rawfile import Variable
 from surveysim.readers import LABELLED, file_suffix, read_columns
@@ -30,7 +31,7 @@ _AGE_NAMES = {"age", "agea", "ppage", "q262", "rage"}
 _AGE_EDGES = (18, 35, 55)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Draft:
     """One variable as it would stand in a codebook: valid answers, and missing codes with their reason."""
 
@@ -70,12 +71,13 @@ class _Draft:
         return found if len(self.options) == 2 and len(set(found.values())) == 2 else {}
 
 
-def draft_codebook(path: str | Path, output: str | Path | None = None, *, encoding: str | None = None) -> Path:
+def draft_codebook(path: str | Path, output: str | Path | None = None, *, traits: Sequence[str] = (), encoding: str | None = None) -> Path:
     """Write a first codebook from a labelled file's own metadata, for you to finish.
 
     Every variable with 2 to 12 labelled answers becomes a question: its wording is the variable's label and has to be replaced
     by the questionnaire's; it says ``verified = false`` until then. Variables that look like weights, sex and age become
-    weights and traits. Declared missing codes and labels such as "Refused" become missing codes with their reason.
+    weights and traits, and so do those named in `traits`, with a level for each labelled answer. Declared missing codes and
+    labels such as "Refused" become missing codes with their reason.
 
     Parameters
     ----------
@@ -83,6 +85,8 @@ def draft_codebook(path: str | Path, output: str | Path | None = None, *, encodi
         A .sav, .zsav, .dta or .por file.
     output : str or Path, optional
         The .toml file to write; default one beside the working directory's files, named after `path`.
+    traits : sequence of str, optional
+        Further variables that make the backgrounds (education, region), in the order in which prompts name them.
     encoding : str, optional
         As in `read_survey`.
 
@@ -96,7 +100,8 @@ def draft_codebook(path: str | Path, output: str | Path | None = None, *, encodi
     ReadError
         If the format has no labels, or the file cannot be read.
     CodebookError
-        If `output` exists already or is no .toml file, or no variable has labelled answers.
+        If `output` exists already or is no .toml file, no variable has labelled answers, or one of `traits` is not in the file
+        or has none.
 
     Examples
     --------
@@ -106,9 +111,11 @@ def draft_codebook(path: str | Path, output: str | Path | None = None, *, encodi
     >>> import surveysim as ss
     >>> release = files("surveysim") / "data" / "nonvoters2020.sav"
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     draft = ss.load_codebook(ss.draft_codebook(release, Path(folder) / "mine.toml"))
+    ...     draft = ss.load_codebook(ss.draft_codebook(release, Path(folder) / "mine.toml", traits=["educ"]))
     >>> draft.question("Q8_8").codes, draft.question("Q8_8").verified, draft.weights[0].variable
     ((1, 2, 3, 4), False, 'weight')
+    >>> list(draft.traits), draft.trait("educ").levels[0].text
+    (['gender', 'age', 'educ'], 'whose educ is High school or less')
     """
     path = Path(path)
     target = Path(f"{_stem(path)}.toml") if output is None else Path(output)
@@ -119,12 +126,28 @@ def draft_codebook(path: str | Path, output: str | Path | None = None, *, encodi
     if path.is_file() and file_suffix(path) not in LABELLED:
         raise ReadError(f"{path.name} carries no labels to draft a codebook from; use a {', '.join(LABELLED)} file")
     drafts = list(_drafts(path, encoding))
-    questions = [draft for draft in drafts if draft.is_question and not draft.genders]
+    named = _named(drafts, traits, path.name)
+    questions = [draft for draft in drafts if draft.is_question and not draft.genders and draft not in named]
     if not questions:
         raise CodebookError(f"{path.name}: no variable has 2 to {MOST_OPTIONS} labelled answers; write the codebook by hand")
-    parts = [_head(path, target.stem), *_weights(drafts), *_traits(drafts), *map(_question, questions)]
-    target.write_text("\n".join(parts), encoding="utf-8")
-    return target
+    others = [draft for draft in drafts if draft not in named]
+    parts = [_head(path, target.stem), *_weights(others), *_traits(others), *map(_named_trait, named), *map(_question, questions)]
+    return write_whole(target, lambda place: place.write_text("\n".join(parts), encoding="utf-8"))
+
+
+def _named(drafts: Sequence[_Draft], traits: Sequence[str], file: str) -> list[_Draft]:
+    """Return the variables that the user says are traits."""
+    names = [traits] if isinstance(traits, str) else list(dict.fromkeys(traits))
+    found = {draft.name: draft for draft in drafts}
+    for name in names:
+        if name not in found:
+            raise CodebookError(f"traits: {file} has no variable {name!r}; {nearest(str(name), found)}")
+        if not found[name].is_question:
+            raise CodebookError(
+                f"traits: variable {name!r} of {file} has no 2 to {MOST_OPTIONS} labelled answers to be levels; leave it out, and write "
+                f"[traits.{_key(name)}] into the draft by hand, with a range for each level"
+            )
+    return [found[name] for name in names]
 
 
 def _drafts(path: Path, encoding: str | None) -> Iterator[_Draft]:
@@ -161,7 +184,8 @@ def _head(path: Path, name: str) -> str:
     return "\n".join(
         [
             f"# Drafted from the labels of {path.name}. To finish: replace each text by the questionnaire's exact wording, check the",
-            "# order of the options and the reasons of missing codes, delete what is no question, then remove verified = false.",
+            '# order of the options (type = "nominal" where they have none) and the reasons of missing codes, put the levels of traits',
+            "# into words that go on from 'a person', delete what is no question, then remove verified = false.",
             "# Remove a weight that is none; the first weight is the default. Fill in the empty facts below.",
             "",
             "[survey]",
@@ -205,24 +229,34 @@ def _traits(drafts: Sequence[_Draft]) -> list[str]:
             else f'{{ name = "{low}+", text = "aged {low} or older", range = [{low}, {high}] }}'
             for low, high in groups
         ]))  # fmt: skip
-    return [
-        "\n".join(
-            [
-                f"[traits.{name}]",
-                f"variable = {_quoted(draft.name)}",
-                f"label = {_quoted(draft.variable.label)}",
-                *(["ordered = true"] if name == "age" else []),
-                "levels = [",
-                *(f"    {level}," for level in levels),
-                "]",
-                *_missing(draft),
-                "verified = false",
-                "",
-            ]
-        )
-        for draft, name, levels in found
-        if name not in {draft.name for draft in drafts if draft.is_question and not draft.genders}
+    taken = {draft.name for draft in drafts if draft.is_question and not draft.genders}
+    return [_trait(draft, name, levels) for draft, name, levels in found if name not in taken]
+
+
+def _named_trait(draft: _Draft) -> str:
+    """A trait that the user named: gender in its own words, else a level for each labelled answer, in words still to be replaced."""
+    told = {code: f"whose {draft.name} is {label}" for code, label in draft.options.items()} | draft.genders
+    levels = [
+        f"{{ name = {_quoted(label)}, text = {_quoted(told[code])}, codes = [{_code(code)}] }}" for code, label in draft.options.items()
     ]
+    return _trait(draft, draft.name, levels)
+
+
+def _trait(draft: _Draft, name: str, levels: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            f"[traits.{_key(name)}]",
+            f"variable = {_quoted(draft.name)}",
+            f"label = {_quoted(draft.variable.label)}",
+            *(["ordered = true"] if name == "age" else []),
+            "levels = [",
+            *(f"    {level}," for level in levels),
+            "]",
+            *_missing(draft),
+            "verified = false",
+            "",
+        ]
+    )
 
 
 def _question(draft: _Draft) -> str:
@@ -232,6 +266,7 @@ def _question(draft: _Draft) -> str:
             f"[questions.{_key(draft.name)}]",
             f"text = {_quoted(label)}",
             f"label = {_quoted(label)}",
+            'type = "ordinal"',
             'topic = ""',
             "options = [",
             *(f"    [{_code(code)}, {_quoted(text)}]," for code, text in draft.options.items()),

@@ -171,7 +171,8 @@ def _score_note(table: pd.DataFrame) -> str:
     if "n_questions" not in table:
         return f"{lines[0].upper()}{lines[1:]}{none}."
     over = " over questions" if known.any() else ""
-    return f"Mean over {table['n_questions'].max()} questions; {lines}{over}{none}."
+    count = int(table["n_questions"].max())
+    return f"Mean over {count} question{'s' if count != 1 else ''}; {lines}{over}{none}."
 
 
 def _draw_floor(ax: Axes, floor: tuple[float, float, float] | None) -> None:

@@ -89,6 +89,27 @@ def test_a_draft_of_chinese_labels(tmp_path: Path) -> None:
     assert book.question("trust").missing == {7: "refused", 8: "dont_know"}
 
 
+def test_named_variables_become_traits(release: Path, tmp_path: Path) -> None:
+    book = ss.load_codebook(ss.draft_codebook(release, tmp_path / "mine.toml", traits=["agree", "sex"]))
+    assert list(book.questions) == ["trust"]
+    assert list(book.traits) == ["age", "agree", "sex"], "the named ones in the order given, sex once"
+    assert [level.text for level in book.trait("agree").levels] == ["whose agree is Agree", "whose agree is Disagree"]
+    assert book.trait("agree").missing == {8: "other"}
+    assert ss.describe_background({"sex": "Female", "agree": "Agree"}, book) == "a woman whose agree is Agree"
+    survey = ss.read_survey(release, book)
+    frame, _ = pyreadstat.read_sav(str(release), user_missing=True)
+    assert (survey.data.agree == "Agree").sum() == (frame.agree == 1).sum()
+    assert survey.data.agree.isna().sum() == (frame.agree == 8).sum()
+
+
+def test_a_named_trait_that_is_none_is_refused(release: Path, tmp_path: Path) -> None:
+    with pytest.raises(CodebookError, match=r"traits: My release \(v2\)\.sav has no variable 'agre'; did you mean 'agree'"):
+        ss.draft_codebook(release, tmp_path / "x.toml", traits=["agre"])
+    with pytest.raises(CodebookError, match=r"variable 'age' of .* has no 2 to 12 labelled answers .* write \[traits\.age\] .* by hand"):
+        ss.draft_codebook(release, tmp_path / "x.toml", traits=["age"])
+    assert not (tmp_path / "x.toml").exists()
+
+
 LABELS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=20).map(lambda word: f"x {word}")
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,15}(\.[a-z]{1,3})?", fullmatch=True)
 

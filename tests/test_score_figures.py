@@ -163,3 +163,8 @@ def test_the_interval_of_the_floor_is_drawn_beside_curves(curve: pd.DataFrame) -
     floor = pd.DataFrame({"metric": ["wasserstein"], "estimate": [0.02], "conf_low": [0.015], "conf_high": [0.026]})
     ax = ss.plot_data_saved(curve, method="DSA", reference="MRP", floor=floor)
     assert any(patch.get_extents().transformed(ax.transData.inverted()).y0 == pytest.approx(0.015) for patch in ax.patches)
+
+
+def test_a_single_question_is_counted_as_one(scores: pd.DataFrame) -> None:
+    alone = scores.assign(n_questions=1, conf_low=np.nan, conf_high=np.nan)
+    assert "Mean over 1 question; no intervals known." in texts(ss.plot_scores(alone))
