@@ -170,7 +170,7 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
     DataFrame
         A shifts table, each pair once, from the background that stands earlier in `distributions` to the later one:
         `question_id background_from background_to option_code shift std_error`. Shifts of a background without
-        respondents are missing.
+        respondents are missing. Its `attrs` are those of `distributions`.
 
     Raises
     ------
@@ -197,7 +197,9 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
     shifts = pd.concat(tables, ignore_index=True)
     if shifts.empty:
         raise TableError(f"no two of the {distributions[BACKGROUND].nunique()} backgrounds make a pair ({pairs}); name more traits in by=")
-    return shifts[SHIFT_COLUMNS]
+    table = shifts[SHIFT_COLUMNS]
+    table.attrs = dict(distributions.attrs)
+    return table
 
 
 def _question_shifts(rows: pd.DataFrame, pairs: str) -> pd.DataFrame:

@@ -14,7 +14,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextArea
@@ -80,7 +79,6 @@ _MARKS = (
     Mark("#56b4e9", "X", True),
 )
 ACCENT = _MARKS[1]
-_MIDDLE = "#bdbdbd"  # darker than the light ends of both arms, so that grey print tells them apart
 
 
 @contextmanager
@@ -113,26 +111,6 @@ def source_marks(sources: Sequence[str]) -> dict[str, Mark]:
     if len(sources) == 1:
         return {sources[0]: ACCENT}
     return {source: _MARKS[place % len(_MARKS)] for place, source in enumerate(sources)}
-
-
-def option_colors(n_options: int, *, ordered: bool) -> list[tuple[float, float, float]]:
-    """Return a colour per option.
-
-    Ordered options: ColorBrewer's purple-orange, grey in the middle, darker towards both ends of the scale.
-    Nominal options: one ramp from dark to light, so that neighbours differ in grey print too.
-    """
-    if ordered:
-        half = n_options // 2
-        reach = np.linspace(0.38, 0.06, half) if half > 1 else np.array([0.2])
-        places = [*reach[::-1], *([0.5] if n_options % 2 else []), *(1 - reach)]
-        return [to_rgb(mpl.colormaps["PuOr"](place)) if place != 0.5 else to_rgb(_MIDDLE) for place in places]
-    return [to_rgb(mpl.colormaps["cividis"](place)) for place in np.linspace(0, 1, n_options + 2)[1:-1]]
-
-
-def text_on(color: tuple[float, float, float]) -> str:
-    """Return black or white, whichever contrasts more with `color` (WCAG relative luminance)."""
-    linear = np.where(np.array(color) <= 0.04045, np.array(color) / 12.92, ((np.array(color) + 0.055) / 1.055) ** 2.4)
-    return "white" if float(linear @ [0.2126, 0.7152, 0.0722]) < 0.179 else "black"
 
 
 def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:

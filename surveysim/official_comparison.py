@@ -20,6 +20,7 @@ from surveysim.schema import (
     SHARE,
     SOURCE,
     STD_ERROR,
+    N,
     check_distributions,
     require_columns,
 )
@@ -36,6 +37,7 @@ COMPARISON_COLUMNS = [
     STD_ERROR,
     CONF_LOW,
     CONF_HIGH,
+    N,
     "official_share",
     "difference",
     "difference_std_error",
@@ -81,7 +83,7 @@ def compare_with_official(
     -------
     DataFrame
         A row per fact and source, the official one first, as `plot_official` draws it: `label question_id background_id
-        option_codes source share std_error conf_low conf_high official_share difference difference_std_error z
+        option_codes source share std_error conf_low conf_high n official_share difference difference_std_error z
         within_rounding official_source`. `within_rounding`: the difference is at most half the unit of the last digit
         published; missing where that is not known. `attrs["unmatched"]` counts facts of this country and year whose question
         or background the estimates lack.
@@ -219,6 +221,7 @@ def _compared(estimates: pd.DataFrame, fact: dict[str, object], place: int) -> l
                 STD_ERROR: own,
                 CONF_LOW: low,
                 CONF_HIGH: high,
+                N: options[N].iloc[0] if N in options else np.nan,
                 "difference": share - official,
                 "difference_std_error": spread,
                 "z": (share - official) / spread if spread > 0 else np.nan,

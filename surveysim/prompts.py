@@ -72,6 +72,24 @@ class PromptTemplate:
         """Return the template as plain values, for a saved recipe."""
         return asdict(self)
 
+    def prompt(self, question: Question, background: str, codebook: Codebook) -> str:
+        """Return the whole prompt of one question and one background: what the model reads before it answers.
+
+        Parameters
+        ----------
+        question : Question
+        background : str
+            As `describe_background` puts it.
+        codebook : Codebook
+
+        Raises
+        ------
+        PromptError
+            As of `question_prompts`.
+        """
+        prompts = question_prompts(question, {"": background}, codebook, template=self)
+        return prompts.opening + prompts.respondents[0]
+
 
 @dataclass(frozen=True)
 class QuestionPrompts:

@@ -36,18 +36,17 @@ from surveysim.figure_style import (
     nice_limits,
     note_below,
     note_height,
-    option_colors,
     put_above,
     ramp_above,
     shortened,
     source_marks,
-    text_on,
     text_width,
     titles_above,
     titles_height,
     widest,
     wrap,
 )
+from surveysim.scale_colors import Color, option_colors, text_on
 from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, OPTION, SHARE, SOURCE, N
 
 ROW, THICK = 15.0, 0.78  # height of a row in points; thickness of a bar, rows
@@ -164,7 +163,7 @@ def _stack(ax: Axes, table: pd.DataFrame, scale: Scale) -> None:
     ax.spines["bottom"].set_visible(False)
 
 
-def _colors(scale: Scale) -> list[tuple[float, float, float]]:
+def _colors(scale: Scale) -> list[Color]:
     colors = option_colors(len(scale.valid), ordered=scale.ordered)
     return colors + [to_rgb(EXTRA)] * len(scale.extras)
 

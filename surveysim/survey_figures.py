@@ -38,7 +38,7 @@ from surveysim.figure_style import (
     wrap,
 )
 from surveysim.schema import CONF_HIGH, CONF_LOW, QUESTION, SHARE, SOURCE, N, require_columns
-from surveysim.share_dots import interval_note, spread
+from surveysim.share_dots import interval_note, same_n, spread
 from surveysim.survey import Survey
 from surveysim.weighting import weight_summary
 
@@ -193,13 +193,13 @@ def plot_official(
     ax: Axes | None = None,
     draw: bool = True,
 ) -> Axes | pd.DataFrame:
-    """Draw official estimates beside the survey's and simulated ones, with 95% intervals and differences in the margin.
+    """Draw official estimates beside the survey's and simulated ones, with 95% intervals, and differences and n in the margin.
 
     Parameters
     ----------
     comparison : DataFrame
         Columns `source`, `share` (0-1), `conf_low`, `conf_high`, and `label` or else `question_id`, which names a row of the
-        figure.
+        figure; `n`, respondents, is optional. As of `compare_with_official`.
     reference : str
         Source that the differences are taken from.
     sources : sequence of str, optional
@@ -212,7 +212,8 @@ def plot_official(
     Returns
     -------
     Axes or DataFrame
-        Or the frame: `label source row y share conf_low conf_high difference` (of the reference, 0-1).
+        Or the frame: `label source row y share conf_low conf_high n difference` (of the reference, 0-1; `n` missing where it is
+        not known).
 
     Raises
     ------
@@ -252,7 +253,8 @@ def _official_table(comparison: pd.DataFrame, reference: str, sources: Sequence[
         raise TableError(f"comparison: shares must lie in 0-1; they do not in {first_few(outside[LABEL].unique())}; are they percentages?")
     labels = list(dict.fromkeys(rows[LABEL]))
     grid = pd.DataFrame([(label, source) for label in labels for source in names], columns=[LABEL, SOURCE])
-    frame = grid.merge(rows[[LABEL, SOURCE, SHARE, CONF_LOW, CONF_HIGH]].astype({SHARE: float}), on=[LABEL, SOURCE], how="left")
+    numbers = rows.assign(**{N: rows.get(N, np.nan)})[[LABEL, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
+    frame = grid.merge(numbers.astype({SHARE: float, N: float}), on=[LABEL, SOURCE], how="left")
     official = comparison[comparison[SOURCE] == reference].set_index(name)[SHARE]
     frame.insert(2, "row", frame[LABEL].map({label: float(place) for place, label in enumerate(labels)}))
     frame.insert(3, "y", frame["row"] + spread(frame[SOURCE], names))
@@ -264,12 +266,14 @@ def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes
     marks = _official_marks(names, reference)
     rows = frame.drop_duplicates("row")
     labels = ["\n".join(wrap(str(label), LABEL_WIDTH)) for label in rows[LABEL]]
-    others = [name for name in names if name != reference]
-    note = f"{interval_note(frame)} Margin: percentage points above (+) or below (−) {reference}."
+    others, groups = [name for name in names if name != reference], same_n(frame)
+    counted = " n: respondents." if groups else ""
+    note = f"{interval_note(frame)} Margin: percentage points above (+) or below (−) {reference}.{counted}"
+    right = 12 + COLUMN * (len(others) + len(groups))
     left, across = widest(line for label in labels for line in label.split("\n")) + 12, 0.0
     if ax is None:
         height = len(rows) * max(9.0 * len(names) + 7, TEXT * LINE * max(label.count("\n") + 1 for label in labels) + 4)
-        (ax,) = new_axes(left=left, right=12 + COLUMN * len(others), top=50, bottom=note_height(note, 32, WIDTH), height=height)
+        (ax,) = new_axes(left=left, right=right, top=50, bottom=note_height(note, 32, WIDTH), height=height)
         across = -left
     else:
         dress(ax)
@@ -283,6 +287,10 @@ def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes
         head = f"less {reference}" if place == len(others) - 1 else ""
         texts = [signed(PERCENT * value, 1) for value in own["difference"]]
         margin_column(ax, COLUMN * (place + 1), own["row"], texts, head=head, marks=[marks[name]])
+    for place, group in enumerate(groups, start=len(others) + 1):
+        own = frame[(frame[SOURCE] == group[0]) & frame[N].notna()]
+        head = "n" if place == len(others) + len(groups) else ""
+        margin_column(ax, COLUMN * place, own["row"], [f"{n:,.0f}" for n in own[N]], head=head, marks=[marks[name] for name in group])
     label_rows(ax, list(rows["row"]), labels)
     ax.set_ylim(rows["row"].max() + 0.6, -0.6)
     reach = PERCENT * frame[[SHARE, CONF_LOW, CONF_HIGH]].to_numpy(float)

@@ -38,7 +38,7 @@ LAYERS: dict[str, str] = {
         evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
-        figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
+        scale_colors figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
         report_page report_sections methods_report
         lm.storage lm.memory lm.download_bars lm.model_files lm.backbone lm.trees lm.trunk lm.readout lm.activations
         lm.base_model lm.adapters lm.option_model

@@ -301,6 +301,7 @@ def test_shifts_are_differences_of_shares() -> None:
     ours = ss.response_distributions(small_survey(), by=["age", "region"], questions=["q1"])
     shifts = ss.background_shifts(ours)
     assert list(shifts) == SHIFT_COLUMNS
+    assert shifts.attrs == ours.attrs
     indexed = ours.set_index(["background_id", "option_code"])
     for row in shifts.itertuples():
         start, end = indexed.loc[(row.background_from, row.option_code)], indexed.loc[(row.background_to, row.option_code)]

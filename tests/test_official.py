@@ -94,6 +94,7 @@ def test_survey_and_simulation_stand_side_by_side_and_can_be_drawn() -> None:
     assert np.isnan(table["z"].iloc[2]), "without a standard error there is no z"
     drawn = ss.plot_official(table, draw=False)
     np.testing.assert_allclose(drawn["difference"], [0, 0, 0.1], atol=1e-12)
+    np.testing.assert_array_equal(drawn["n"], [np.nan, *both.drop_duplicates("source")["n"]])
 
 
 def test_a_wave_of_years_and_the_country_in_any_case() -> None:

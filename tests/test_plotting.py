@@ -14,7 +14,8 @@ import pytest
 import surveysim as ss
 from surveysim.baselines import BASELINES
 from surveysim.errors import CodebookError, TableError
-from surveysim.figure_style import option_colors, text_on, text_width, wrap
+from surveysim.figure_style import text_width, wrap
+from surveysim.scale_colors import option_colors, text_on
 from tests.figures import bars, intervals, markers, ordered, refuse_overlaps, texts
 from tests.small_surveys import small_codebook
 
@@ -244,16 +245,39 @@ def test_the_money_in_a_label_is_no_formula(survey: ss.Survey) -> None:
     assert "female · $40-75k" in texts(ss.plot_distributions(table, question="Q8_8", codebook=survey.codebook))
 
 
-def test_neighbouring_colours_differ_in_grey_and_numbers_are_legible() -> None:
-    for n_options, is_ordered in ((4, True), (5, True), (4, False), (6, False)):
-        colors = option_colors(n_options, ordered=is_ordered)
-        assert len(colors) == n_options
-        grey = np.array(colors) @ [0.299, 0.587, 0.114]
-        differs = np.abs(np.diff(grey)) > 0.08
-        zero_line_between = np.arange(1, n_options) == n_options / 2
-        assert (differs | (zero_line_between & is_ordered)).all()
-        for color, lightness in zip(colors, grey, strict=True):
-            assert text_on(color) == ("white" if lightness < 0.45 else "black")
+@pytest.mark.parametrize("n_options", range(2, 12))
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_neighbouring_colours_differ_in_grey_and_numbers_are_legible(n_options: int, is_ordered: bool) -> None:
+    colors = option_colors(n_options, ordered=is_ordered)
+    assert len(colors) == n_options
+    grey = np.array(colors) @ [0.299, 0.587, 0.114]
+    assert (np.abs(np.diff(grey)) > (0.1 if is_ordered else 0.05)).all()
+    if n_options <= 6:
+        assert np.diff(np.sort(grey)).min() > 0.08
+    for color in colors:
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in color]
+        luminance = np.dot(linear, [0.2126, 0.7152, 0.0722])
+        contrast = 1.05 / (luminance + 0.05) if text_on(color) == "white" else (luminance + 0.05) / 0.05
+        assert contrast > 4.5  # WCAG 2.1, level AA
+
+
+@pytest.mark.parametrize("n_options", [4, 5, 11])
+def test_an_ordered_scale_is_orange_then_purple_and_darker_towards_its_ends(n_options: int) -> None:
+    colors, half = np.array(option_colors(n_options, ordered=True)), n_options // 2
+    grey = colors @ [0.299, 0.587, 0.114]
+    assert (np.diff(grey[:half]) > 0).all()
+    assert (np.diff(grey[-half:]) < 0).all()
+    assert (colors[:half, 0] > colors[:half, 2]).all()  # more red than blue
+    assert (colors[-half:, 2] > colors[-half:, 0]).all()
+
+
+def test_the_options_of_a_bar_differ_in_grey_as_drawn(survey: ss.Survey, few: pd.DataFrame) -> None:
+    ax = ss.plot_distributions(few, question="Q8_8", codebook=survey.codebook)
+    drawn = [group.patches[0].get_facecolor() for group in ax.containers]
+    shown = [entry.get_facecolor() for entry in ax.get_legend().get_patches()]
+    assert drawn == shown
+    grey = np.array(drawn)[:, :3] @ [0.299, 0.587, 0.114]
+    assert np.diff(np.sort(grey)).min() > 0.08
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")  # the machine may have no Chinese font

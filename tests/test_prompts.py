@@ -48,6 +48,14 @@ def test_every_field_of_a_template_is_filled() -> None:
     assert prompts.respondents == ("{a woman}", "{a man}")
 
 
+def test_a_template_shows_a_whole_prompt() -> None:
+    book = opinion_codebook()
+    prompts = question_prompts(book.question("taxes"), WORDS, book)
+    assert ss.PromptTemplate().prompt(book.question("taxes"), "a man", book) == prompts.opening + prompts.respondents[1]
+    short = ss.PromptTemplate("{question} {options}", " {background}:")
+    assert short.prompt(book.question("vote"), "a woman", book) == "What do you say about vote? A. Yes\nB. No a woman:"
+
+
 def test_braces_in_a_question_stay_as_they_are() -> None:
     question = Question("q", "Do you like {this}?", (Option(1, "{Yes}"), Option(2, "No")))
     opening = question_prompts(question, WORDS, opinion_codebook()).opening

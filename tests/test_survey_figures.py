@@ -113,6 +113,22 @@ def test_official_estimates_stand_beside_the_others(comparison: pd.DataFrame) ->
     refuse_overlaps(ax)
 
 
+def test_respondents_stand_in_the_margin_where_they_are_known(comparison: pd.DataFrame) -> None:
+    assert ss.plot_official(comparison, draw=False).n.isna().all()
+    assert "n" not in texts(ss.plot_official(comparison))
+    counted = comparison.assign(n=[np.nan, 5836, 1200, np.nan, 5790])
+    frame = ss.plot_official(counted, draw=False)
+    assert frame.n.tolist()[1:3] == [5836, 1200]
+    ax = ss.plot_official(counted)
+    seen = texts(ax)
+    assert {"n", "5,836", "1,200", "5,790"} <= set(seen)
+    assert "Margin: percentage points above (+) or below (−) official. n: respondents." in " ".join(seen)
+    refuse_overlaps(ax)
+    alike = ss.plot_official(counted.assign(n=[np.nan, 400, 400, np.nan, 390])[:3])
+    assert texts(alike).count("400") == 1  # sources of the same respondents share a column
+    refuse_overlaps(alike)
+
+
 def test_question_ids_name_the_rows_where_there_are_no_labels(comparison: pd.DataFrame) -> None:
     frame = ss.plot_official(comparison.rename(columns={"label": "question_id"}), sources=["survey", "official"], draw=False)
     assert frame.label.drop_duplicates().tolist() == ["voted in 2018", "owns the home, or lives with somebody who owns it"]
