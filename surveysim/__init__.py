@@ -48,6 +48,7 @@ _PUBLIC = {
     "fidelity": ["export_popfidelity", "population_fidelity"],
     "summaries": ["data_saved", "diagnose", "summarise_scores"],
     "simulation": ["simulate"],
+    "sensitivity": ["prompt_sensitivity", "prompt_variants"],
     "comparison": ["compare_methods"],
     "comparison_summary": ["paired_differences", "savings", "summarise_comparison"],
     "prompts": ["PromptTemplate"],

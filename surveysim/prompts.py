@@ -12,6 +12,7 @@ from surveysim.errors import PromptError, first_few, nearest
 from surveysim.wording import fill_question
 
 SCORINGS = ("letters", "text")
+LISTINGS = ("scale", "reversed")
 # template part -> the fields it may hold; the first one it must hold
 FIELDS = {
     "opening": ("question", "title", "country", "year", "options"),
@@ -31,15 +32,19 @@ class PromptTemplate:
     respondent : str
         Field ``{background}``.
     option : str
-        Fields ``{letter} {label}``; the options stand one below the other, in scale order.
+        Fields ``{letter} {label}``; the options stand one below the other.
     scoring : {"letters", "text"}
         What the model's answer is read from: the option's letter, or the option's own words.
+    listing : {"scale", "reversed"}
+        Whether the options stand in scale order or from the last to the first; the first one listed is A.
+    traits : tuple of str
+        Traits of a background to name first; the others follow in the codebook's order.
 
     Raises
     ------
     PromptError
-        If `scoring` is unknown, a part lacks ``{question}``, ``{background}`` or ``{label}``, or holds another field than those
-        above.
+        If `scoring` or `listing` is unknown, `traits` is no sequence of names, a part lacks ``{question}``, ``{background}`` or
+        ``{label}``, or holds another field than those above.
 
     Examples
     --------
@@ -53,10 +58,16 @@ class PromptTemplate:
     respondent: str = "Respondent: {background}.\nAnswer:"
     option: str = "{letter}. {label}"
     scoring: str = "letters"
+    listing: str = "scale"
+    traits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.scoring not in SCORINGS:
-            raise PromptError(f"scoring {self.scoring!r} is unknown; {nearest(str(self.scoring), SCORINGS)}")
+        for name, known in (("scoring", SCORINGS), ("listing", LISTINGS)):
+            if getattr(self, name) not in known:
+                raise PromptError(f"{name} {getattr(self, name)!r} is unknown; {nearest(str(getattr(self, name)), known)}")
+        if isinstance(self.traits, str):
+            raise PromptError(f"prompt template: traits must be a sequence of names; write traits=[{self.traits!r}]")
+        object.__setattr__(self, "traits", tuple(self.traits))
         for part, fields in FIELDS.items():
             held = _fields(part, getattr(self, part))
             strange = [field for field in held if field not in fields]
@@ -70,7 +81,7 @@ class PromptTemplate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the template as plain values, for a saved recipe."""
-        return asdict(self)
+        return {**asdict(self), "traits": list(self.traits)}
 
     def prompt(self, question: Question, background: str, codebook: Codebook) -> str:
         """Return the whole prompt of one question and one background: what the model reads before it answers.
@@ -131,7 +142,8 @@ def question_prompts(
     template = template or PromptTemplate()
     question = fill_question(question, {}, codebook)  # "[country]" becomes "your country": the opening is shared by all backgrounds
     letters = _letters(question, template)
-    listed = "\n".join(template.option.format(letter=letter, label=label) for letter, label in zip(letters, question.labels, strict=True))
+    lines = [template.option.format(letter=letter, label=label) for letter, label in zip(letters, question.labels, strict=True)]
+    listed = "\n".join(lines if template.listing == "scale" else reversed(lines))
     opening = template.opening.format(
         title=codebook.title, country=codebook.country, year=codebook.year, question=question.text, options=listed
     )
@@ -145,10 +157,11 @@ def question_prompts(
 
 
 def _letters(question: Question, template: PromptTemplate) -> list[str]:
-    """Return a letter for each option; empty ones where nothing needs them."""
+    """Return each option's letter, in scale order; empty ones where nothing needs them."""
     n_options = len(question.options)
     if n_options <= len(ascii_uppercase):
-        return list(ascii_uppercase[:n_options])
+        letters = list(ascii_uppercase[:n_options])
+        return letters if template.listing == "scale" else letters[::-1]
     if template.scoring == "letters" or "letter" in _fields("option", template.option):
         raise PromptError(
             f"question {question.question_id!r} has {n_options} options, and letters end at {len(ascii_uppercase)}; "

@@ -104,7 +104,7 @@ def simulate(
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
     _check_method(method, model)
     check_draws(draws)
-    survey = _as_survey(df, codebook, weight)
+    survey = require_survey(df, codebook, weight)
     grid = _grid(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
     sample = response_distributions(survey, by=traits, questions=_asked(survey, questions))
@@ -222,7 +222,14 @@ def _padded(shares: dict[str, np.ndarray], cells: Cells) -> np.ndarray:
     return out
 
 
-def _as_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
+def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
+    """Return a survey as it is, or a frame of respondents as a survey.
+
+    Raises
+    ------
+    SurveySimError
+        If a survey comes with a codebook or weight, or a frame without a codebook.
+    """
     if isinstance(df, Survey):
         if codebook is not None or weight is not None:
             raise SurveySimError("a Survey brings its own codebook and weight; leave codebook= and weight= out")

@@ -44,7 +44,7 @@ LAYERS: dict[str, str] = {
         lm.base_model lm.adapters lm.option_model
         lm.transport lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.stages lm.shift_fit lm.alignment lm.training lm.unasked
         lm.loading""",
-    "simulation": "simulation",
+    "simulation": "simulation sensitivity",
     "comparison": "comparison",
     "package": "__init__ lm.__init__",
     "scripts": "demo cli __main__",

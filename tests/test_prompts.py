@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +35,15 @@ def test_options_stand_in_scale_order_whatever_their_codes() -> None:
     question = Question("q", "How much?", (Option(9, "Much"), Option(-1, "Some"), Option(4, "None")))
     prompts = question_prompts(question, WORDS, opinion_codebook())
     assert prompts.opening.endswith("A. Much\nB. Some\nC. None\n")
+
+
+def test_listed_from_the_last_to_the_first_an_option_keeps_its_place_and_changes_its_letter() -> None:
+    question = Question("q", "How much?", (Option(9, "Much"), Option(-1, "Some"), Option(4, "None")))
+    prompts = question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(listing="reversed"))
+    assert prompts.opening.endswith("A. None\nB. Some\nC. Much\n")
+    assert prompts.answers == (" C", " B", " A")  # of Much, Some, None
+    words = question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(listing="reversed", scoring="text"))
+    assert words.answers == (" Much\n", " Some\n", " None\n")
 
 
 def test_text_scoring_reads_the_options_own_words() -> None:
@@ -69,7 +79,8 @@ def test_a_country_is_named_in_the_shared_opening() -> None:
 
 
 def test_a_template_gives_itself_back() -> None:
-    template = ss.PromptTemplate(opening="{question}\n{options}\n", scoring="text")
+    template = ss.PromptTemplate(opening="{question}\n{options}\n", scoring="text", listing="reversed", traits=("gender",))
+    assert json.loads(json.dumps(template.to_dict())) == template.to_dict()
     assert ss.PromptTemplate(**template.to_dict()) == template
 
 

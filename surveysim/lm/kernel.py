@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.backgrounds import describe_background, parse_background_id
 from surveysim.cells import Array
 from surveysim.codebook import Codebook
 from surveysim.evaluation import ordinal_questions
@@ -109,7 +108,7 @@ def sample_states(
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return `answer_states` of every question of `sample`, and the backgrounds they are of: those asked for, then the sampled rest."""
     order = tuple(dict.fromkeys([*backgrounds[BACKGROUND], *sample[BACKGROUND]]))
-    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in order}
+    words = model.words(codebook, order)
     tokenised = model.tokenise(codebook, tuple(sample[QUESTION].unique()), words)
     return {name: answer_states(states) for name, states in model.states(tokenised)}, order
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from surveysim.backgrounds import describe_background, parse_background_id
 from surveysim.codebook import Codebook
 from surveysim.disclosure import MIN_N
 from surveysim.errors import ModelError, PromptError
@@ -53,8 +54,13 @@ class OptionModel:
         """Whether the model was aligned with survey data."""
         return self.readout is not None
 
+    def words(self, codebook: Codebook, backgrounds: Iterable[str]) -> dict[str, str]:
+        """Return the words for every background id, its traits in the template's order."""
+        order = self.template.traits
+        return {identifier: describe_background(parse_background_id(identifier), codebook, order=order) for identifier in backgrounds}
+
     def tokenise(self, codebook: Codebook, questions: Iterable[str], words: Mapping[str, str]) -> dict[str, TokenisedQuestion]:
-        """Return the token ids of every question's prompts; `words` maps background ids to their words.
+        """Return the token ids of every question's prompts; `words` is as `words` returns it.
 
         Raises
         ------

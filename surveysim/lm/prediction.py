@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from surveysim.backgrounds import describe_background, parse_background_id
 from surveysim.codebook import Codebook
 from surveysim.lm.option_model import OptionModel
 from surveysim.schema import BACKGROUND
@@ -34,7 +33,7 @@ def predict(
     PromptError
         If a question cannot be put to this model.
     """
-    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in backgrounds[BACKGROUND]}
+    words = model.words(codebook, backgrounds[BACKGROUND])
     tokenised = model.tokenise(codebook, questions, words)
     bar = tqdm(model.states(tokenised), desc="simulating", total=len(tokenised), disable=not progress, leave=False)
     return {name: model.option_shares(tokenised[name], states).numpy() for name, states in bar}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.backgrounds import background_grid, describe_background, parse_background_id, with_background_id
+from surveysim.backgrounds import background_grid, parse_background_id, with_background_id
 from surveysim.cells import Cells, to_cells
 from surveysim.codebook import Codebook
 from surveysim.errors import TrainingError, first_few
@@ -90,7 +90,7 @@ def align(
     grid = training_backgrounds(distributions, backgrounds, codebook)
     cells = to_cells(distributions, backgrounds=tuple(grid[BACKGROUND]))
     _check_training_cells(cells)
-    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in cells.backgrounds}
+    words = model.words(codebook, cells.backgrounds)
     checks = None if validation is None else _validation_cells(validation, cells)
     work = Alignment(model, model.tokenise(codebook, cells.questions, words), seed, progress)
     work.read_prompts()

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from surveysim.backgrounds import describe_background, parse_background_id
 from surveysim.blind import length_matched
 from surveysim.cells import Array, Cells, to_cells
 from surveysim.codebook import Codebook
@@ -115,5 +114,5 @@ def _kernel(features: Array, n_known: int) -> Array:
 
 
 def _states(model: OptionModel, codebook: Codebook, questions: tuple[str, ...], order: tuple[str, ...]) -> dict[str, Tensor]:
-    words = {identifier: describe_background(parse_background_id(identifier), codebook) for identifier in order}
+    words = model.words(codebook, order)
     return {name: answer_states(states) for name, states in model.states(model.tokenise(codebook, questions, words))}
