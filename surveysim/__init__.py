@@ -49,6 +49,8 @@ _PUBLIC = {
     "summaries": ["data_saved", "diagnose", "summarise_scores"],
     "simulation": ["simulate"],
     "sensitivity": ["prompt_sensitivity", "prompt_variants"],
+    "simulation_file": ["simulate_to_parquet"],
+    "table_files": ["read_table"],
     "comparison": ["compare_methods"],
     "comparison_summary": ["paired_differences", "savings", "summarise_comparison"],
     "prompts": ["PromptTemplate"],

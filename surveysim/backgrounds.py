@@ -35,18 +35,13 @@ def parse_background_id(identifier: str) -> dict[str, str]:
     return {} if identifier == POOLED else dict(part.split("=", 1) for part in identifier.split("|"))
 
 
-def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
-    """Return `frame` with a `background_id`, its trait columns checked against the codebook.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Trait columns (level names); the other columns of `observed_backgrounds` may stand beside them.
+def checked_traits(frame: pd.DataFrame, codebook: Codebook) -> list[str]:
+    """Return the trait columns of a frame of backgrounds, each checked against the codebook.
 
     Raises
     ------
     BackgroundError
-        If there is no trait column, a column is no trait, a level is unknown, or two rows are the same background.
+        If there is no trait column or no row, a column is no trait, or a level is unknown.
     """
     kept = {BACKGROUND, POPULATION_SHARE, N, N_EFF, ENOUGH}
     traits = [column for column in frame.columns if column not in kept]
@@ -63,6 +58,23 @@ def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
             raise BackgroundError(
                 f"backgrounds: trait {name!r} has no level {first_few(map(repr, strange))}; its levels are {first_few(known, 20)}"
             )
+    return traits
+
+
+def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
+    """Return `frame` with a `background_id`, its trait columns checked against the codebook.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Trait columns (level names); the other columns of `observed_backgrounds` may stand beside them.
+
+    Raises
+    ------
+    BackgroundError
+        If there is no trait column, a column is no trait, a level is unknown, or two rows are the same background.
+    """
+    traits = checked_traits(frame, codebook)
     ids = [background_id(dict(zip(traits, row, strict=True))) for row in frame[traits].astype(str).itertuples(index=False)]
     out = frame.assign(**{BACKGROUND: ids})
     repeated = out[BACKGROUND][out[BACKGROUND].duplicated()]

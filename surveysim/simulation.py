@@ -107,7 +107,7 @@ def simulate(
     survey = require_survey(df, codebook, weight)
     grid = _grid(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
-    sample = response_distributions(survey, by=traits, questions=_asked(survey, questions))
+    sample = response_distributions(survey, by=traits, questions=asked_questions(survey, questions))
     if method in BASELINES:
         ordinal = ordinal_questions(survey.codebook, None)
         table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)
@@ -115,17 +115,32 @@ def simulate(
     else:
         table, about = _simulate_with_model(model, sample, grid, survey, method, seed, draws, progress)
     table.attrs.clear()
-    table.attrs.update(
-        simulated=True,
-        survey=survey.codebook.name,
-        n_respondents=len(survey),
-        weight=survey.weight_name,
-        denominator="valid answers",
-        design=survey.design.description,
-        seed=seed,
-        **about,
-    )
+    table.attrs.update(about_survey(survey, seed), **about)
     return table
+
+
+def about_survey(survey: Survey, seed: int) -> dict[str, object]:
+    """Return what a simulated table says about the respondents it was learnt from."""
+    return {
+        "simulated": True,
+        "survey": survey.codebook.name,
+        "n_respondents": len(survey),
+        "weight": survey.weight_name,
+        "denominator": "valid answers",
+        "design": survey.design.description,
+        "seed": seed,
+    }
+
+
+def about_model(model: OptionModel, method: str) -> dict[str, object]:
+    """Return what a simulated table says about the language model."""
+    return {
+        "model": model.backbone.name,
+        "model_sha256": model.backbone.digest,
+        "method": method,
+        "prompt": model.template.to_dict(),
+        "stages": list(model.recipe.get("stages", [])),
+    }
 
 
 def _simulate_with_model(
@@ -147,8 +162,8 @@ def _simulate_with_model(
     book = survey.codebook
     chosen = model if model is not None else load_model()
     if chosen.aligned:
-        _check_known_traits(chosen, grid, book)
-        method = _aligned_by(chosen)
+        check_known_traits(chosen, grid, book)
+        method = aligned_by(chosen)
     elif method in ("dsa", "stage1"):
         if progress:
             print(
@@ -158,13 +173,7 @@ def _simulate_with_model(
             )
         stages = DSA if method == "dsa" else DSA[:1]
         chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=progress)
-    about = {
-        "model": chosen.backbone.name,
-        "model_sha256": chosen.backbone.digest,
-        "method": method,
-        "prompt": chosen.template.to_dict(),
-        "stages": chosen.recipe.get("stages", []),
-    }
+    about = about_model(chosen, method)
     if draws and not method.startswith("dsa"):
         raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
     kernel = None
@@ -198,17 +207,19 @@ def _check_method(method: str, model: OptionModel | None) -> None:
         raise SurveySimError(f"model must come from load_model() or align(); got {type(model).__name__} {model!r}")
     if method in BASELINES:
         raise SurveySimError(f"method {method!r} is a classical baseline and uses no language model; leave model= out")
-    if model.aligned and method not in ("dsa", _aligned_by(model)):  # "dsa" is the default: not asked for
+    if model.aligned and method not in ("dsa", aligned_by(model)):  # "dsa" is the default: not asked for
         raise SurveySimError(
-            f"method {method!r} needs a base model, but this one is aligned already ({_aligned_by(model)!r}); give model=load_model(...)"
+            f"method {method!r} needs a base model, but this one is aligned already ({aligned_by(model)!r}); give model=load_model(...)"
         )
 
 
-def _aligned_by(model: OptionModel) -> str:
+def aligned_by(model: OptionModel) -> str:
+    """Return the method that an aligned model stands for."""
     return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
 
 
-def _asked(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
+def asked_questions(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
+    """Return the questions to ask, each once: those named, or all of the survey."""
     names = [questions] if isinstance(questions, str) else list(dict.fromkeys(survey.questions if questions is None else questions))
     if not names:
         raise SurveySimError(f"questions is empty; name some of {first_few(survey.questions)}, or leave it out")
@@ -251,7 +262,8 @@ def _grid(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.D
     return background_grid(codebook, by=names)
 
 
-def _check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:
+def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:
+    """Refuse backgrounds of other traits than the model was aligned with."""
     seen = {trait for identifier in model.recipe.get("backgrounds", ()) for trait in parse_background_id(identifier)}
     asked = {name for name in codebook.traits if name in grid}
     if seen and asked != seen:

@@ -24,7 +24,7 @@ HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "
 # A module may import modules of its own layer and of the layers above it in this list (a new module goes where it fits).
 LAYERS: dict[str, str] = {
     "errors": "errors",
-    "contracts": "schema questions rendering intervals weighting_record table_facts table_view plain_files",
+    "contracts": "schema questions rendering intervals weighting_record table_facts table_view plain_files table_files",
     "codebook, metrics, design": """
         codebook codebook_file wording metrics cells draws
         calibration replication stages design adjustment estimators quantiles""",
@@ -42,9 +42,9 @@ LAYERS: dict[str, str] = {
         report_page report_sections methods_report
         lm.storage lm.memory lm.download_bars lm.model_files lm.backbone lm.trees lm.trunk lm.readout lm.activations
         lm.base_model lm.adapters lm.option_model
-        lm.transport lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.stages lm.shift_fit lm.alignment lm.training lm.unasked
-        lm.loading""",
-    "simulation": "simulation sensitivity",
+        lm.transport lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.streaming lm.stages lm.shift_fit lm.alignment lm.training
+        lm.unasked lm.loading""",
+    "simulation": "simulation sensitivity simulation_file",
     "comparison": "comparison",
     "package": "__init__ lm.__init__",
     "scripts": "demo cli __main__",
