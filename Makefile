@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test docs figures bench-accuracy bench-read bench-design bench-speed r-reference clean
+.PHONY: install demo test docs test-site figures bench-accuracy bench-read bench-design bench-speed r-reference clean
 
 install: .venv/installed
 
@@ -24,6 +24,10 @@ test: install
 docs: install
 	$(BIN)/python docs/tutorials.py
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+
+# The site in headless Chromium: search, links, widths, contrast, copying. Skipped, with the reason, where there is no Chromium.
+test-site: docs
+	$(BIN)/python -m pytest tests/test_site.py
 
 # The demo's score figure and numbers for the README; then its table, which a test compares with them.
 figures: demo

@@ -7,6 +7,7 @@ it there too, so that after the tests the site is built at once. ``make clean`` 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -46,7 +47,18 @@ def with_outputs(path: Path) -> Any:
     if [cell.source for cell in code] == [cell.source for cell in done]:
         for cell, executed in zip(code, done, strict=True):
             cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    _describe_figures(notebook)
     return notebook
+
+
+def _describe_figures(notebook: Any) -> None:
+    """Say for those who cannot see a figure where it stands and which call drew it."""
+    heading = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), heading)
+        elif called := re.findall(r"\bplot_\w+", cell.source):
+            cell.metadata["mystnb"] = {"image": {"alt": f"{heading}: the figure of {', '.join(called)}"}}
 
 
 def stage(folder: Path) -> None:
