@@ -14,6 +14,7 @@ from surveysim.schema import BACKGROUND, CELL, ORDER, QUESTION, SHARE, SOURCE, S
 from surveysim.summaries import summarise_scores
 from surveysim.survey import Survey
 from surveysim.table_facts import is_simulated, table_facts
+from surveysim.training_record import stage_html
 from surveysim.weighting import weight_summary
 
 MOST_ROWS = 200  # of a result printed whole in the report
@@ -112,6 +113,7 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
         "backgrounds": f"{cells[BACKGROUND].nunique():,}",
         "n": known.get("n"),
         "effective n": known.get("n_eff"),
+        "never sampled": known.get("never sampled"),
         "cells without a share": f"{int(result[SHARE].isna().groupby([result[name] for name in CELL]).any().sum()):,} of {len(cells):,}",
         "withheld (disclosure control)": None if rule is None else f"{withheld} cells; rule: {rule}",
         "abstained": result.attrs.get("abstained"),
@@ -135,23 +137,14 @@ def model_section(result: pd.DataFrame) -> Section:
     prompt = about.get("prompt")
     html += _prompt(prompt) if prompt else paragraph("Prompt template: not stated.", missing=True)
     stages = about.get("stages")
-    html += _stages(stages) if stages else paragraph("Stages and losses: none recorded; the model was not trained by this call.")
+    recorded = paragraph("Stages of training and their mean losses:") + stage_html(stages) if stages else ""
+    html += recorded or paragraph("Stages and losses: none recorded; the model was not trained by this call.")
     return Section("model", "Method and model", html)
 
 
 def _prompt(prompt: Mapping[str, Any]) -> str:
     lines = "\n\n".join(f"{name}:\n{value}" for name, value in prompt.items())
     return paragraph("Prompt template (fields in braces are filled in for each question and background):") + preformatted(lines)
-
-
-def _stages(stages: list[dict[str, Any]]) -> str:
-    rows = []
-    for place, stage in enumerate(stages, start=1):
-        losses = {f"loss {name}": value for name, value in stage.get("losses", {}).items() if not isinstance(value, list)}
-        epochs = ", ".join(f"{value:.4g}" for value in stage.get("losses", {}).get("epochs", []))
-        settings = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in stage.items() if name != "losses"}
-        rows.append({"stage": place, **settings, **{name: f"{value:.4g}" for name, value in losses.items()}, "loss by epoch": epochs})
-    return paragraph("Stages of training and their mean losses:") + frame_table(pd.DataFrame(rows))
 
 
 def score_section(scores: pd.DataFrame | None, floor: pd.DataFrame | None) -> Section:

@@ -18,6 +18,7 @@ from surveysim.distributions import response_distributions
 from surveysim.draws import check_draws, draw_columns, with_draws
 from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
 from surveysim.evaluation import ordinal_questions
+from surveysim.reach import beyond_training
 from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR
 from surveysim.survey import Survey, as_survey
 
@@ -76,7 +77,9 @@ def simulate(
         A distributions table, `source` = the method. `n` and `n_eff` are the respondents whom the method learnt this very cell
         from: 0 for a background never sampled. `std_error` and the 95% interval of "dsa" are those of its closed form, the
         posterior of the kernel form given this sample; "stage1" and "zero-shot" have none. ``attrs`` holds ``simulated``,
-        survey, weight, denominator, design, model with its SHA-256, prompt, stages with their losses, and seed; `show` displays them.
+        survey, weight, denominator, design, model with its SHA-256, prompt, stages with their losses, seed, and
+        ``beyond_training``: how many backgrounds were never sampled, which levels nobody in the sample has, and in how many
+        traits the furthest background differs from the nearest one sampled. `show` displays them.
 
     Raises
     ------
@@ -115,7 +118,8 @@ def simulate(
     else:
         table, about = _simulate_with_model(model, sample, grid, survey, method, seed, draws, progress)
     table.attrs.clear()
-    table.attrs.update(about_survey(survey, seed), **about)
+    beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
+    table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     return table
 
 
@@ -269,5 +273,6 @@ def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codeboo
     if seen and asked != seen:
         raise BackgroundError(
             f"backgrounds has traits {first_few(sorted(asked))}, but the model was aligned with {first_few(sorted(seen))}; "
-            f"{first_few(sorted(asked ^ seen))} stands in one of them alone: align a model with these traits"
+            f"{first_few(sorted(asked ^ seen))} stands in one of them alone, so every background asked for is at least {len(asked ^ seen)} "
+            f"of {len(asked | seen)} traits away from those it learnt from: align a model with these traits"
         )

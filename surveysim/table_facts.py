@@ -40,7 +40,8 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     -------
     dict
         Of a table of estimates always `status`, `survey`, `weight`, `weighting`, `denominator`, `design`, `n` and `n_eff`, where need
-        be ``"not recorded"``; of a simulated one `method`, `model`, `model SHA-256` and `seed` as well. Of any other what it records.
+        be ``"not recorded"``; of a simulated one `method`, `model`, `model SHA-256` and `seed` as well, and `never sampled` where
+        it records that. Of any other what it records.
 
     Raises
     ------
@@ -68,6 +69,8 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     said = {name: about.get(key) for name, key in OF_A_MODEL.items()}
     if "model" in about and about["model"] is None:
         said |= {"model": "none: a classical estimate", "model SHA-256": ""}
+    if about.get("beyond_training"):
+        said["never sampled"] = reach_in_words(about["beyond_training"])
     return {**facts, **{name: NOT_RECORDED if value is None else str(value) for name, value in said.items()}}
 
 
@@ -95,6 +98,24 @@ def cell_sizes(table: pd.DataFrame, column: str) -> str:
     empty = int((sizes <= 0).sum())
     unsampled = f"; {empty:,} of {len(sizes):,} cells have none" if empty and column == N else ""
     return f"{low if low == high else f'{low} to {high}'} {whose}{unsampled}"
+
+
+def reach_in_words(found: Mapping[str, Any]) -> str:
+    """Put what `surveysim.reach.beyond_training` found into words; empty where every background was learnt from.
+
+    Examples
+    --------
+    >>> from surveysim.reach import beyond_training
+    >>> from surveysim.table_facts import reach_in_words
+    >>> reach_in_words(beyond_training(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"]))
+    '1 of 2 backgrounds, at most 1 of 2 traits from the nearest one sampled; levels of nobody in the sample: a=2'
+    """
+    if not found["backgrounds"]:
+        return ""
+    away = f"at most {found['traits_apart']} of {found['traits']} traits from the nearest one sampled"
+    levels = [f"{trait}={level}" for trait, names in found["levels"].items() for level in names]
+    unseen = f"; levels of nobody in the sample: {first_few(levels)}" if levels else ""
+    return f"{found['backgrounds']:,} of {found['of']:,} backgrounds, {away}{unseen}"
 
 
 def _weighting(table: pd.DataFrame) -> str:

@@ -24,15 +24,16 @@ HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "
 # A module may import modules of its own layer and of the layers above it in this list (a new module goes where it fits).
 LAYERS: dict[str, str] = {
     "errors": "errors",
-    "contracts": "schema questions rendering intervals weighting_record table_facts table_view plain_files table_files",
+    "contracts": """
+        schema questions rendering intervals weighting_record table_facts table_view training_record plain_files table_files""",
     "codebook, metrics, design": """
         codebook codebook_file wording metrics cells draws
         calibration replication stages design adjustment estimators quantiles""",
     "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
     "survey, prompts": "survey prompts missing resampling citation",
     "backgrounds, distributions, weighting": """
-        backgrounds domains distributions estimation cross_fitting margins weighting population_error population poststratification writers
-        suppression count_rounding disclosure exports multilevel_export""",
+        backgrounds reach domains distributions estimation cross_fitting margins weighting population_error population
+        poststratification writers suppression count_rounding disclosure exports multilevel_export""",
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines
         evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area

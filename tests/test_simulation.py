@@ -278,7 +278,9 @@ def test_a_model_that_the_method_would_not_use_is_refused(base: ss.OptionModel, 
 
 def test_an_aligned_model_simulates_the_traits_that_it_saw(aligned: ss.OptionModel) -> None:
     with pytest.raises(
-        BackgroundError, match="backgrounds has traits age, but the model was aligned with age, gender; gender stands in one"
+        BackgroundError,
+        match="backgrounds has traits age, but the model was aligned with age, gender; gender stands in one of them alone, so every "
+        "background asked for is at least 1 of 2 traits away from those it learnt from",
     ):
         _simulate(backgrounds=["age"], model=aligned)
 

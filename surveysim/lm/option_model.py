@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from surveysim.backgrounds import describe_background, parse_background_id
@@ -20,6 +21,7 @@ from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
 from surveysim.prompts import PromptTemplate, question_prompts
 from surveysim.rendering import facts_table
+from surveysim.training_record import stage_html, stage_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,11 @@ class OptionModel:
     def aligned(self) -> bool:
         """Whether the model was aligned with survey data."""
         return self.readout is not None
+
+    @property
+    def stages(self) -> pd.DataFrame:
+        """What `align` did, a row per stage: settings, losses, shift fit, epoch kept (`surveysim.training_record.stage_table`)."""
+        return stage_table(self.recipe.get("stages", ()))
 
     def words(self, codebook: Codebook, backgrounds: Iterable[str]) -> dict[str, str]:
         """Return the words for every background id, its traits in the template's order."""
@@ -141,21 +148,20 @@ class OptionModel:
             "answers read from": "option letters" if scoring == "letters" else "the options' own words",
             "device": f"{self.backbone.device}, trunk in {precision}",
         }
-        return facts_table(f"Language model {self.backbone.name}", facts)
+        stages = self.recipe.get("stages", ()) if self.aligned else ()
+        return facts_table(f"Language model {self.backbone.name}", facts) + (stage_html(stages) if stages else "")
 
 
 def _trained(recipe: Mapping[str, Any]) -> dict[str, object]:
-    """What an aligned model learnt from, and how its loss fell."""
+    """What an aligned model learnt from."""
     people = f"{recipe.get('n_respondents', 0):,} respondents (n_eff {recipe.get('n_eff', 0):,.0f})"
     cells = f"{len(recipe.get('questions', ()))} questions, {len(recipe.get('backgrounds', ()))} backgrounds"
-    stages = [f"{place}. {stage['loss']}: {_losses(stage)}" for place, stage in enumerate(recipe.get("stages", ()), start=1)]
-    return {"learnt from": f"{recipe.get('codebook')}: {people}, {cells}", "stages": "; ".join(stages), "seed": recipe.get("seed", "")}
-
-
-def _losses(stage: Mapping[str, Any]) -> str:
-    losses = stage.get("losses", {})
-    ends = [losses[name] for name in ("before", "after") if name in losses]
-    return " -> ".join(f"{loss:.4f}" for loss in ends) or "losses not recorded"
+    kept = recipe.get("prior_strength")
+    return {
+        "learnt from": f"{recipe.get('codebook')}: {people}, {cells}",
+        "base model's own differences between backgrounds": "" if kept is None else f"scaled by {kept:.3g} at the start",
+        "seed": recipe.get("seed", ""),
+    }
 
 
 def export_model(model: OptionModel, folder: str | Path, *, min_n: int = MIN_N) -> Path:
