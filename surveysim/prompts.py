@@ -1,15 +1,16 @@
-"""Prompts: a question and a background as text, in segments that many prompts share. Pure strings."""
+"""Prompts: a question and a background as text, in segments that many prompts share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from string import Formatter, ascii_uppercase
 from typing import Any
 
+from surveysim.backgrounds import background_id, parse_background_id
 from surveysim.codebook import Codebook, Question
 from surveysim.errors import PromptError, first_few, nearest
-from surveysim.wording import fill_question
+from surveysim.wording import country_trait, fill_question, names_country
 
 SCORINGS = ("letters", "text")
 LISTINGS = ("scale", "reversed")
@@ -23,12 +24,13 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    r"""How a question is put to a model: ``opening`` is shared by all backgrounds, ``respondent`` follows it.
+    r"""How a question is put to a model: ``opening`` asks it, and ``respondent`` says of whom.
 
     Attributes
     ----------
     opening : str
-        Fields ``{title} {country} {year} {question} {options}``.
+        Fields ``{title} {country} {year} {question} {options}``. Shared by all backgrounds; by those of one country where the
+        question holds ``[country]``.
     respondent : str
         Field ``{background}``.
     option : str
@@ -83,7 +85,7 @@ class PromptTemplate:
         """Return the template as plain values, for a saved recipe."""
         return {**asdict(self), "traits": list(self.traits)}
 
-    def prompt(self, question: Question, background: str, codebook: Codebook) -> str:
+    def prompt(self, question: Question, background: str, codebook: Codebook, *, levels: Mapping[str, str] | None = None) -> str:
         """Return the whole prompt of one question and one background: what the model reads before it answers.
 
         Parameters
@@ -92,22 +94,24 @@ class PromptTemplate:
         background : str
             As `describe_background` puts it.
         codebook : Codebook
+        levels : mapping of trait to level, optional
+            The background itself: a question that holds ``[country]`` names its country.
 
         Raises
         ------
-        PromptError
+        PromptError, CodebookError
             As of `question_prompts`.
         """
-        prompts = question_prompts(question, {"": background}, codebook, template=self)
-        return prompts.opening + prompts.respondents[0]
+        prompts = question_prompts(question, {background_id(levels or {}): background}, codebook, template=self)
+        return prompts.openings[0] + prompts.respondents[0]
 
 
 @dataclass(frozen=True)
 class QuestionPrompts:
-    """The prompts of one question: one opening, a respondent segment per background, an answer per option."""
+    """The prompts of one question: an opening and a respondent segment per background, an answer per option."""
 
     question_id: str
-    opening: str
+    openings: tuple[str, ...]
     respondents: tuple[str, ...]
     answers: tuple[str, ...]
 
@@ -121,6 +125,10 @@ def question_prompts(
 ) -> QuestionPrompts:
     """Put one question to every background.
 
+    Where the question holds ``[country]`` or ``[nationality]``, it names the background's country, else the one country of the
+    survey, else "your country" (`surveysim.wording.fill_country`). Where the options' own words are the answers
+    (``scoring="text"``), these are the same for all backgrounds, so only the question's text names a background's country.
+
     Parameters
     ----------
     question : Question
@@ -132,28 +140,44 @@ def question_prompts(
     Returns
     -------
     QuestionPrompts
-        ``opening + respondents[i] + answers[k]`` is the prompt of background i answered with option k.
+        ``openings[i] + respondents[i] + answers[k]`` is the prompt of background i answered with option k.
 
     Raises
     ------
     PromptError
         If the question has more options than there are letters, and the template needs letters.
+    CodebookError
+        If a background's country is no level of the trait.
     """
     template = template or PromptTemplate()
-    question = fill_question(question, {}, codebook)  # "[country]" becomes "your country": the opening is shared by all backgrounds
     letters = _letters(question, template)
-    lines = [template.option.format(letter=letter, label=label) for letter, label in zip(letters, question.labels, strict=True)]
-    listed = "\n".join(lines if template.listing == "scale" else reversed(lines))
-    opening = template.opening.format(
-        title=codebook.title, country=codebook.country, year=codebook.year, question=question.text, options=listed
-    )
-    answers = [f" {letter}" for letter in letters] if template.scoring == "letters" else [f" {label}\n" for label in question.labels]
+    labels = fill_question(question, {}, codebook).labels
+    answers = [f" {letter}" for letter in letters] if template.scoring == "letters" else [f" {label}\n" for label in labels]
     return QuestionPrompts(
         question.question_id,
-        opening,
+        _openings(question, backgrounds, codebook, template, letters),
         tuple(template.respondent.format(background=words) for words in backgrounds.values()),
         tuple(answers),
     )
+
+
+def _openings(
+    question: Question, backgrounds: Iterable[str], codebook: Codebook, template: PromptTemplate, letters: list[str]
+) -> tuple[str, ...]:
+    """Return each background's opening: one text a country where the question names it, else one for all."""
+    trait = country_trait(codebook) if names_country(question) else None
+    levels = [parse_background_id(identifier) if trait else {} for identifier in backgrounds]
+    countries = [own.get(trait) if trait else None for own in levels]
+    texts = {}
+    for country in dict.fromkeys(countries):
+        asked = fill_question(question, {str(trait): country} if country is not None else {}, codebook)
+        labels = asked.labels if template.scoring == "letters" else fill_question(question, {}, codebook).labels
+        lines = [template.option.format(letter=letter, label=label) for letter, label in zip(letters, labels, strict=True)]
+        listed = "\n".join(lines if template.listing == "scale" else reversed(lines))
+        texts[country] = template.opening.format(
+            title=codebook.title, country=codebook.country, year=codebook.year, question=asked.text, options=listed
+        )
+    return tuple(texts[country] for country in countries)
 
 
 def _letters(question: Question, template: PromptTemplate) -> list[str]:

@@ -30,9 +30,9 @@ LAYERS: dict[str, str] = {
         codebook codebook_file wording metrics cells draws
         calibration replication stages design adjustment estimators quantiles""",
     "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
-    "survey, prompts": "survey prompts missing resampling citation",
-    "backgrounds, distributions, weighting": """
-        backgrounds reach domains distributions estimation cross_fitting margins weighting population_error population
+    "survey": "survey missing resampling citation",
+    "backgrounds, prompts, distributions, weighting": """
+        backgrounds prompts reach domains distributions estimation cross_fitting margins weighting population_error population
         poststratification writers suppression count_rounding disclosure exports multilevel_export""",
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components multilevel baselines

@@ -10,10 +10,11 @@ from tokenizers import processors
 
 import surveysim as ss
 from surveysim.codebook import Option, Question
-from surveysim.errors import PromptError
+from surveysim.errors import CodebookError, PromptError
 from surveysim.lm.backbone import Backbone, option_trie, require_room, tokenise
 from surveysim.prompts import question_prompts
 from tests.opinion_survey import opinion_codebook
+from tests.test_wording import book
 from tests.tiny import tiny_tokenizer
 
 WORDS = {"gender=female": "a woman", "gender=male": "a man"}
@@ -26,7 +27,7 @@ def _question(labels: tuple[str, ...]) -> Question:
 
 def test_a_prompt_is_opening_then_respondent_then_answer() -> None:
     prompts = question_prompts(opinion_codebook().question("taxes"), WORDS, opinion_codebook())
-    assert prompts.opening == "A made-up survey. Question: What do you say about taxes?\nA. Lower\nB. The same\nC. Higher\n"
+    assert prompts.openings[0] == "A made-up survey. Question: What do you say about taxes?\nA. Lower\nB. The same\nC. Higher\n"
     assert prompts.respondents == ("Respondent: a woman.\nAnswer:", "Respondent: a man.\nAnswer:")
     assert prompts.answers == (" A", " B", " C")
 
@@ -34,13 +35,13 @@ def test_a_prompt_is_opening_then_respondent_then_answer() -> None:
 def test_options_stand_in_scale_order_whatever_their_codes() -> None:
     question = Question("q", "How much?", (Option(9, "Much"), Option(-1, "Some"), Option(4, "None")))
     prompts = question_prompts(question, WORDS, opinion_codebook())
-    assert prompts.opening.endswith("A. Much\nB. Some\nC. None\n")
+    assert prompts.openings[0].endswith("A. Much\nB. Some\nC. None\n")
 
 
 def test_listed_from_the_last_to_the_first_an_option_keeps_its_place_and_changes_its_letter() -> None:
     question = Question("q", "How much?", (Option(9, "Much"), Option(-1, "Some"), Option(4, "None")))
     prompts = question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(listing="reversed"))
-    assert prompts.opening.endswith("A. None\nB. Some\nC. Much\n")
+    assert prompts.openings[0].endswith("A. None\nB. Some\nC. Much\n")
     assert prompts.answers == (" C", " B", " A")  # of Much, Some, None
     words = question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(listing="reversed", scoring="text"))
     assert words.answers == (" Much\n", " Some\n", " None\n")
@@ -54,28 +55,28 @@ def test_text_scoring_reads_the_options_own_words() -> None:
 def test_every_field_of_a_template_is_filled() -> None:
     template = ss.PromptTemplate("{title}|{country}|{year}|{question}|{options}", "{{{background}}}", "{label}/{letter}", "letters")
     prompts = question_prompts(opinion_codebook().question("vote"), WORDS, opinion_codebook(), template=template)
-    assert prompts.opening == "A made-up survey|Nowhere|2020|What do you say about vote?|Yes/A\nNo/B"
+    assert prompts.openings[0] == "A made-up survey|Nowhere|2020|What do you say about vote?|Yes/A\nNo/B"
     assert prompts.respondents == ("{a woman}", "{a man}")
 
 
 def test_a_template_shows_a_whole_prompt() -> None:
     book = opinion_codebook()
     prompts = question_prompts(book.question("taxes"), WORDS, book)
-    assert ss.PromptTemplate().prompt(book.question("taxes"), "a man", book) == prompts.opening + prompts.respondents[1]
+    assert ss.PromptTemplate().prompt(book.question("taxes"), "a man", book) == prompts.openings[0] + prompts.respondents[1]
     short = ss.PromptTemplate("{question} {options}", " {background}:")
     assert short.prompt(book.question("vote"), "a woman", book) == "What do you say about vote? A. Yes\nB. No a woman:"
 
 
 def test_braces_in_a_question_stay_as_they_are() -> None:
     question = Question("q", "Do you like {this}?", (Option(1, "{Yes}"), Option(2, "No")))
-    opening = question_prompts(question, WORDS, opinion_codebook()).opening
+    opening = question_prompts(question, WORDS, opinion_codebook()).openings[0]
     assert "Do you like {this}?" in opening
     assert "A. {Yes}" in opening
 
 
 def test_a_country_is_named_in_the_shared_opening() -> None:
     question = Question("q", "How is [country] run?", (Option(1, "Well"), Option(2, "Badly")))
-    assert "How is Nowhere run?" in question_prompts(question, WORDS, opinion_codebook()).opening
+    assert "How is Nowhere run?" in question_prompts(question, WORDS, opinion_codebook()).openings[0]
 
 
 def test_a_template_gives_itself_back() -> None:
@@ -112,14 +113,14 @@ def test_more_options_than_letters() -> None:
     remedy = ss.PromptTemplate(scoring="text", option="{label}")
     prompts = question_prompts(question, WORDS, opinion_codebook(), template=remedy)
     assert len(prompts.answers) == 27
-    assert "\nChoice 26\n" in prompts.opening
+    assert "\nChoice 26\n" in prompts.openings[0]
 
 
 def test_segments_are_tokenised_one_by_one() -> None:
     prompts = question_prompts(_question(AGREE), WORDS, opinion_codebook())
     tokenizer = tiny_tokenizer()
     tokens = tokenise(prompts, tokenizer, scoring="letters")
-    assert tokenizer.decode(tokens.opening) == prompts.opening
+    assert tokenizer.decode(tokens.opening) == prompts.openings[0]
     assert tuple(tokenizer.decode(suffix) for suffix in tokens.suffixes) == prompts.respondents
     assert [tokenizer.decode([edge]) for edge in tokens.trie.edges] == [" A", " B", " C"]
 
@@ -166,3 +167,41 @@ def test_a_prompt_begins_as_the_tokenizer_begins_a_text(begins: bool) -> None:
     tokens = tokenise(question_prompts(_question(AGREE), WORDS, opinion_codebook()), tokenizer, scoring="letters")
     assert (tokens.opening[0] == tokenizer.bos_token_id) == begins
     assert tokenizer.bos_token_id not in (*tokens.opening[1:], *tokens.suffixes[0], *tokens.trie.edges)
+
+
+COUNTRIES = {"country=Norway|gender=female": "a woman in Norway", "country=Netherlands": "a person in the Netherlands"}
+
+
+def test_each_background_is_asked_about_its_own_country_in_text_and_options() -> None:
+    codebook = book()
+    prompts = question_prompts(codebook.question("good"), {**COUNTRIES, "gender=male": "a man", "all": "anybody"}, codebook)
+    names = ("Norway", "the Netherlands", "your country", "your country")
+    assert prompts.openings == tuple(f"made. Question: Is {name} a good place to live in?\nA. Yes, {name} is\nB. No\n" for name in names)
+    assert prompts.respondents[0] == "Respondent: a woman in Norway.\nAnswer:"
+    one = ss.PromptTemplate().prompt(codebook.question("good"), "a woman in Norway", codebook, levels={"country": "Norway"})
+    assert one == prompts.openings[0] + prompts.respondents[0]
+    assert "Is your country a good place" in ss.PromptTemplate().prompt(codebook.question("good"), "a woman", codebook)
+
+
+def test_answers_in_the_options_own_words_are_the_same_for_all_countries() -> None:
+    prompts = question_prompts(book().question("good"), COUNTRIES, book(), template=ss.PromptTemplate(scoring="text"))
+    assert prompts.answers == (" Yes, your country is\n", " No\n")
+    assert "Is Norway a good place to live in?\nA. Yes, your country is\nB. No" in prompts.openings[0]
+
+
+def test_a_country_that_is_no_level_is_refused() -> None:
+    with pytest.raises(CodebookError, match="trait 'country' has no level 'Norge'; did you mean 'Norway'"):
+        question_prompts(book().question("good"), {"country=Norge": "a person"}, book())
+
+
+@pytest.mark.parametrize("template", [ss.PromptTemplate(), ss.PromptTemplate(opening="{question}\n{options}\n")])
+def test_openings_of_several_countries_share_what_is_equal(template: ss.PromptTemplate) -> None:
+    tokenizer = tiny_tokenizer()
+    prompts = question_prompts(book().question("good"), COUNTRIES, book(), template=template)
+    tokens = tokenise(prompts, tokenizer, scoring="letters")
+    beginning = template.opening.split("{question}")[0].format(title="made") + "Is"  # the space belongs to the token " N"
+    assert tokenizer.decode(tokens.opening) == beginning
+    whole = [tokenizer.decode(tokens.opening + suffix) for suffix in tokens.suffixes]
+    assert whole == [opening + respondent for opening, respondent in zip(prompts.openings, prompts.respondents, strict=True)]
+    alone = question_prompts(book().question("good"), {"country=Norway": "a person in Norway"}, book(), template=template)
+    assert tokenizer.decode(tokenise(alone, tokenizer, scoring="letters").opening) == alone.openings[0]

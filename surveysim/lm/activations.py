@@ -23,11 +23,11 @@ from surveysim.lm.trunk import QuestionStates, question_states
 
 log = logging.getLogger(__name__)
 
-FORMAT = 4  # raised whenever the stored layout changes
+FORMAT = 5  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
 ENDING = ".safetensors"
 CHECKSUM = "crc32"
-AT_ONCE = "backgrounds_at_once"  # fewer than usual where memory ran out
+SIZES = "tree_sizes"  # distinct texts in each tree: fewer than usual where memory ran out
 
 
 _CHECKED: set[tuple[str, int, int]] = set()  # files whose checksum this process has compared: path, time, size
@@ -41,7 +41,7 @@ def states_folder() -> Path:
 def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: weights, number type, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
-    stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE]
+    stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH]
     parts = [stored, backbone.digest, str(backbone.dtype), question.opening, question.cuts, distinct_suffixes(question), paths]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -68,11 +68,11 @@ def stored_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionSt
 
 
 def _keep(states: QuestionStates, path: Path) -> None:
-    at_once = len(states.trees[0].answers) // states.n_branches
+    sizes = [len(tree.answers) // states.n_branches for tree in states.trees]
     tensors = {"opening": states.opening, **{f"tree{number}": nodes for number, nodes in enumerate(states.nodes)}}
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     with partial_beside(path) as place:
-        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors), AT_ONCE: str(at_once)})
+        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors), SIZES: json.dumps(sizes)})
         open_to_others(place)
         place.replace(path)
 
@@ -87,7 +87,7 @@ def _read(path: Path, question: TokenisedQuestion) -> QuestionStates:
     if seen not in _CHECKED and _checksum(tensors) != about.get(CHECKSUM):
         raise SafetensorError("another checksum than when they were kept")
     _CHECKED.add(seen)
-    trees = question_trees(question, int(about[AT_ONCE]))
+    trees = question_trees(question, json.loads(about[SIZES]))
     nodes = tuple(tensors[f"tree{number}"] for number in range(len(trees)))
     return QuestionStates(tensors["opening"], nodes, tuple(trees), len(question.trie.branches), background_order(question))
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -174,8 +175,9 @@ def option_trie(answers: Sequence[Sequence[int]]) -> OptionTrie:
 
 @dataclass(frozen=True)
 class TokenisedQuestion:
-    """Token ids of one question's prompts: opening once, a suffix per background, the options' trie.
+    """Token ids of one question's prompts: what all begin with, how each goes on, the options' trie.
 
+    `opening` is the template's opening; where the question names the background's country, it ends before the country.
     `cuts` are the places in the opening at which other questions of the codebook part ways: up to there it is read once for all.
     """
 
@@ -241,8 +243,21 @@ def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str, ids: Tok
         trie = option_trie(answers)
     except PromptError as error:
         raise PromptError(f"question {prompts.question_id!r}: {error}") from error
-    suffixes = tuple(ids[text] for text in prompts.respondents)
-    return TokenisedQuestion(prompts.question_id, ids.opening(prompts.opening), suffixes, trie)
+    shared = shared_opening(prompts, ids)
+    rests = {text: ids.opening(text)[len(shared) :] for text in set(prompts.openings)}
+    pairs = zip(prompts.openings, prompts.respondents, strict=True)
+    return TokenisedQuestion(prompts.question_id, shared, tuple(rests[opening] + ids[respondent] for opening, respondent in pairs), trie)
+
+
+def shared_opening(prompts: QuestionPrompts, ids: TokenIds) -> tuple[int, ...]:
+    """Return the tokens that the openings of all backgrounds begin with: all of the opening where it names no country."""
+    return common_beginning([ids.opening(text) for text in dict.fromkeys(prompts.openings)])
+
+
+def common_beginning(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the tokens that all sequences begin with."""
+    places = zip(*sequences, strict=False)
+    return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, places))
 
 
 def _text_start(tokenizer: Any) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from surveysim.disclosure import MIN_N
 from surveysim.errors import ModelError, PromptError
 from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
-from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, parting_places, require_room, tokenise
+from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, parting_places, require_room, shared_opening, tokenise
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
 from surveysim.prompts import PromptTemplate, question_prompts
@@ -77,7 +77,7 @@ class OptionModel:
             If a question cannot be put to this model: its options cannot be told apart, or its prompts are too long.
         """
         ids = TokenIds(self.backbone.tokenizer)
-        cuts = self._cuts(codebook, ids)
+        cuts = self._cuts(codebook, words, ids)
         tokenised = {}
         for name in questions:
             prompts = question_prompts(codebook.question(name), words, codebook, template=self.template)
@@ -86,12 +86,12 @@ class OptionModel:
             require_room(tokenised[name], self.backbone)
         return tokenised
 
-    def _cuts(self, codebook: Codebook, ids: TokenIds) -> dict[tuple[int, ...], tuple[int, ...]]:
+    def _cuts(self, codebook: Codebook, words: Mapping[str, str], ids: TokenIds) -> dict[tuple[int, ...], tuple[int, ...]]:
         """Where the openings of the whole codebook part: the same places whichever questions are asked, so the same states bit for bit."""
         openings = []
         for question in codebook.questions.values():
             try:
-                openings.append(ids.opening(question_prompts(question, {}, codebook, template=self.template).opening))
+                openings.append(shared_opening(question_prompts(question, words, codebook, template=self.template), ids))
             except PromptError:  # it cannot be put to a model; whoever asks it is told
                 continue
         return parting_places(openings)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
-from surveysim.lm.backbone import TokenisedQuestion
+from surveysim.lm.backbone import TokenisedQuestion, common_beginning
 
 BACKGROUNDS_AT_ONCE = 96  # a tree's attention grows with the square of its tokens
+TOKENS_EACH = 32  # distinct tokens a background that a tree may have on average: fewer backgrounds where each has an own country
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +73,22 @@ def background_order(question: TokenisedQuestion) -> np.ndarray:
     return np.array([place[suffix] for suffix in question.suffixes])
 
 
-def question_trees(question: TokenisedQuestion, at_once: int | None = None) -> list[TokenTree]:
+def tree_sizes(question: TokenisedQuestion, at_once: int | None = None) -> list[int]:
+    """Return how many of the distinct texts go into each tree: at most `at_once`, and `TOKENS_EACH` times as many tokens."""
+    most, suffixes = at_once or BACKGROUNDS_AT_ONCE, distinct_suffixes(question)
+    sizes, tokens = [1], len(suffixes[0])
+    for before, suffix in pairwise(suffixes):
+        new = len(suffix) - len(common_beginning([before, suffix]))
+        if sizes[-1] == most or tokens + new > most * TOKENS_EACH:
+            sizes, tokens, new = [*sizes, 0], 0, len(suffix)
+        sizes[-1], tokens = sizes[-1] + 1, tokens + new
+    return sizes
+
+
+def question_trees(question: TokenisedQuestion, sizes: Sequence[int]) -> list[TokenTree]:
     """Return the trees of a question's prompts, one for each batch of backgrounds; rows are branches x distinct texts."""
-    size, suffixes = at_once or BACKGROUNDS_AT_ONCE, distinct_suffixes(question)
-    batches = [suffixes[start : start + size] for start in range(0, len(suffixes), size)]
+    rest = iter(distinct_suffixes(question))
+    batches = [list(islice(rest, size)) for size in sizes]
     return [token_tree(tuple(suffix + branch.path for branch in question.trie.branches for suffix in batch)) for batch in batches]
 
 
@@ -94,7 +107,7 @@ def distinct_tokens(questions: Sequence[TokenisedQuestion]) -> int:
 
 
 def _tree_tokens(question: TokenisedQuestion) -> int:
-    trees, branches = question_trees(question), len(question.trie.branches)
+    trees, branches = question_trees(question, tree_sizes(question)), len(question.trie.branches)
     carried = sum(len(carried_nodes(*pair, branches)) for pair in pairwise(trees))
     return sum(len(tree.tokens) for tree in trees) - carried
 

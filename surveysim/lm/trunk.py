@@ -1,7 +1,8 @@
 """The frozen trunk, run once over every distinct token: hidden states that enter the last layer, for all prompts of a question.
 
-The prompts of a question share their opening, many share the beginning of the respondent's description, and the questions of a
-codebook share beginnings of their openings. All together they form a tree of tokens. Each token of the tree runs through the
+The prompts of a question share their opening, up to the country where it names the background's; those of a country share the
+rest of it, many share the beginning of the respondent's description, and the questions of a codebook share beginnings of their
+openings. All together they form a tree of tokens. Each token of the tree runs through the
 trunk once, at its own depth, seeing its ancestors and nothing else: the states are those of the plain prompts.
 """
 
@@ -20,7 +21,7 @@ from transformers import DynamicCache
 from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.memory import halve
-from surveysim.lm.trees import TokenTree, background_order, carried_nodes, question_trees, token_tree
+from surveysim.lm.trees import TokenTree, background_order, carried_nodes, question_trees, token_tree, tree_sizes
 
 READ_BEFORE_BYTES = 512 << 20  # keys and values of openings, kept for the questions that begin alike
 
@@ -81,7 +82,7 @@ def question_states(backbone: Backbone, question: TokenisedQuestion) -> Question
     at_once = layout.BACKGROUNDS_AT_ONCE
     while True:
         try:
-            return _read_question(backbone, question, question_trees(question, at_once))
+            return _read_question(backbone, question, question_trees(question, tree_sizes(question, at_once)))
         except (RuntimeError, MemoryError) as error:
             at_once = halve(min(at_once, len(question.suffixes)), error, f"question {question.question_id!r}")
 
