@@ -161,14 +161,22 @@ def savings(scores: pd.DataFrame, *, reference: str, metric: str = "wasserstein"
     (800, 0.75, 'exact')
     """
     means = summarise_comparison(scores, metric=metric)
-    if reference == BEST_CLASSICAL:
-        best = _best_classical(dict(_tables(scores, metric)))
-        curve = means[means["method"] == means[N].map(best)]
-    else:
-        curve = means[means["method"] == reference]
+    curve = best_classical(scores, metric=metric) if reference == BEST_CLASSICAL else means[means["method"] == reference]
     if curve.empty:
         raise EvaluationError(f"reference {reference!r} is not among the methods; {nearest(reference, means['method'].unique())}")
     return data_saved(curve, means[[N, "method", ESTIMATE]]).assign(reference=reference)
+
+
+def best_classical(scores: pd.DataFrame, *, metric: str = "wasserstein") -> pd.DataFrame:
+    """Return the rows of `summarise_comparison` of the classical method with the smallest mean error, one at each n.
+
+    Raises
+    ------
+    EvaluationError
+        If no classical method was scored at some n, or no score is of this metric.
+    """
+    means = summarise_comparison(scores, metric=metric)
+    return means[means["method"] == means[N].map(_best_classical(dict(_tables(scores, metric))))]
 
 
 def crossed_interval(table: pd.DataFrame) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from surveysim.comparison_summary import BEST_CLASSICAL, best_classical, summarise_comparison
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.figure_style import (
     ACCENT,
@@ -61,9 +62,10 @@ def plot_data_saved(
     ----------
     curve : DataFrame
         Columns `source`, `n` (respondents) and `estimate` (error): a row per source and n, with `conf_low` and `conf_high`
-        where known, or several rows (seeds), which are averaged with a 95% t interval.
+        where known, or several rows (seeds), which are averaged with a 95% t interval. Or the scores of `compare_methods`.
     method, reference : str
-        Sources: whose saving is read off, against whose curve.
+        Sources: whose saving is read off, against whose curve. For scores of `compare_methods` also ``"best classical"``, as in
+        `savings`.
     n : float, optional
         Sample size of the method at which to read; default the smallest at which the saving is exact, else the smallest.
     metric : str, optional
@@ -86,7 +88,7 @@ def plot_data_saved(
     TableError
         If a column, a source or the n is absent, or the curve holds several metrics and none is chosen.
     EvaluationError
-        If the reference has fewer than two sizes, or an n is not positive or an error missing.
+        If the reference has fewer than two sizes, or an n is not positive or an error missing, or no score is of the metric.
 
     Examples
     --------
@@ -97,6 +99,8 @@ def plot_data_saved(
     >>> frame.loc[frame.source == "dsa", "data_saved"].round(2).tolist()
     [0.75, 0.6]
     """
+    if SOURCE not in curve and "method" in curve:
+        curve = _compared(curve, metric, reference)
     curve, shown = _chosen(curve, method, reference, metric)
     points = _points(curve)
     saved = data_saved(curve[curve[SOURCE] == reference], points.loc[points[SOURCE] == method, [SOURCE, N, ESTIMATE]])
@@ -106,6 +110,18 @@ def plot_data_saved(
         return points
     with paper_style():
         return _draw(points, method, reference, shown, ax)
+
+
+def _compared(scores: pd.DataFrame, metric: str | None, reference: str) -> pd.DataFrame:
+    """Return means over questions and seeds of the scores of `compare_methods`, with the best classical ones where asked for."""
+    require_columns(scores, [METRIC], "curve")
+    names = list(dict.fromkeys(scores[METRIC])) if metric is None else [metric]
+    means = pd.concat([summarise_comparison(scores, metric=name) for name in names], ignore_index=True)
+    curve = means.rename(columns={"method": SOURCE})
+    if reference != BEST_CLASSICAL:
+        return curve
+    best = pd.concat([best_classical(scores, metric=name).assign(method=BEST_CLASSICAL) for name in names], ignore_index=True)
+    return pd.concat([curve, best.rename(columns={"method": SOURCE})], ignore_index=True)
 
 
 def _chosen(curve: pd.DataFrame, method: str, reference: str, metric: str | None) -> tuple[pd.DataFrame, str]:
@@ -161,8 +177,8 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
     marks = {name: ACCENT if name == method else _REFERENCE if name == reference else next(others) for name in names}
     for name, mark in marks.items():
         own = points[points[SOURCE] == name]
-        strong = name in (method, reference)
-        ax.plot(own[N], own[ESTIMATE], color=mark.color, linewidth=1.5 if strong else 1.0, zorder=3, **marker_properties(mark))
+        strong, front = name in (method, reference), 3.5 if name == method else 3
+        ax.plot(own[N], own[ESTIMATE], color=mark.color, linewidth=1.5 if strong else 1.0, zorder=front, **marker_properties(mark))
         ax.vlines(own[N], own[CONF_LOW], own[CONF_HIGH], color=mark.color, linewidth=0.9, zorder=2)
     _axes_of_sizes(ax, points)
     _name_lines(ax, points, marks, method, shown)
@@ -188,8 +204,7 @@ def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
 def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: str, shown: dict[str, str]) -> None:
     """Name every line at its right end, names pushed apart where they would overlap."""
     last = points.sort_values(N, kind="stable").drop_duplicates(SOURCE, keep="last").sort_values(ESTIMATE)
-    per_point = (ax.get_ylim()[1] - ax.get_ylim()[0]) / (ax.bbox.height * 72 / ax.figure.dpi)
-    heights = apart(last[ESTIMATE].to_numpy(float), 1.35 * TEXT * per_point)
+    heights = apart(last[ESTIMATE].to_numpy(float), 1.35 * TEXT * _per_point(ax))
     for name, y in zip(last[SOURCE], heights, strict=True):
         ax.annotate(
             shown[name],
@@ -204,6 +219,12 @@ def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: 
         )
 
 
+def _per_point(ax: Axes) -> float:
+    """How much of the vertical axis a point (1/72 inch) is."""
+    low, high = ax.get_ylim()
+    return float((high - low) / (ax.bbox.height * 72 / ax.figure.dpi))
+
+
 def apart(places: np.ndarray, least: float) -> np.ndarray:
     """Return increasing `places` moved as little as possible (least squares) so that neighbours are at least `least` apart."""
     from scipy.optimize import isotonic_regression
@@ -213,7 +234,7 @@ def apart(places: np.ndarray, least: float) -> np.ndarray:
 
 
 def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str) -> None:
-    """Draw the saving as an arrow to the reference's curve; its words stand below all curves, where nothing else is."""
+    """Draw the saving as an arrow to the reference's curve; its words stand below all curves, or without room there at the upper right."""
     row = points[(points[SOURCE] == method) & (points[N] == points.attrs[READ])].iloc[0]
     here, needed, error = float(row[N]), float(row["n_needed"]), float(row[ESTIMATE])
     arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.0, "shrinkA": 4, "shrinkB": 0}
@@ -224,6 +245,9 @@ def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str
     foot, head = max(pairwise(levels), key=lambda free: free[1] - free[0])
     who, whom = (shortened(name, NAME_WIDTH) for name in (method, reference))
     words = saving_text(here, needed, float(row["data_saved"]), str(row["bound"]), who, whom)
+    if head - foot < 1.3 * 2.5 * TEXT * _per_point(ax):  # two lines of words and half a line about them
+        ax.annotate(words, (1, 1), (-4, -4), "axes fraction", "offset points", ha="right", va="top", fontsize=TEXT, linespacing=1.3)
+        return
     sizes = np.log(points[N].to_numpy(float))
     on_right = np.log(needed) < (sizes.min() + sizes.max()) / 2
     style: dict[str, Any] = {"ha": "left" if on_right else "right", "va": "center", "fontsize": TEXT, "linespacing": 1.3}

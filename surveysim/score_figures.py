@@ -39,6 +39,7 @@ METRIC_NAMES = {
     "kl": "Kullback–Leibler divergence",
     "hellinger": "Hellinger distance",
     "squared_error": "Squared error of shares",
+    "debiased_squared_error": "Squared error of shares, less the truth's own noise",
 }
 ROW, LABEL_WIDTH = 17.0, 150.0  # points: height of a method's row, and width of its name before it is broken
 _PLAIN = Mark("#4d4d4d", "o", True)

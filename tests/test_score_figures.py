@@ -168,3 +168,38 @@ def test_the_interval_of_the_floor_is_drawn_beside_curves(curve: pd.DataFrame) -
 def test_a_single_question_is_counted_as_one(scores: pd.DataFrame) -> None:
     alone = scores.assign(n_questions=1, conf_low=np.nan, conf_high=np.nan)
     assert "Mean over 1 question; no intervals known." in texts(ss.plot_scores(alone))
+
+
+@pytest.fixture(scope="module")
+def compared() -> pd.DataFrame:
+    errors = {"raw": (0.9, 0.4, 0.1), "ridge": (0.02, 0.012, 0.009), "mrp": (0.021, 0.011, 0.008), "dsa": (0.019, 0.010, 0.007)}
+    return pd.DataFrame(
+        {"n": n, "method": name, "seed": seed, "question_id": q, "metric": "wasserstein", "estimate": error * (1 + seed / 50)}
+        for name, curve in errors.items() for n, error in zip((200, 400, 800), curve, strict=True)
+        for seed in (1, 2) for q in ("q1", "q2")
+    )  # fmt: skip
+
+
+def test_scores_of_a_comparison_are_drawn_as_they_are(compared: pd.DataFrame) -> None:
+    frame = ss.plot_data_saved(compared, method="dsa", reference="best classical", draw=False)
+    means = ss.summarise_comparison(compared).set_index(["method", "n"]).estimate
+    best = frame[frame.source == "best classical"].set_index("n").estimate
+    assert best.to_dict() == {200: means["ridge", 200], 400: means["mrp", 400], 800: means["mrp", 800]}
+    saved = ss.savings(compared, reference="best classical")
+    own = frame[frame.source == "dsa"]
+    np.testing.assert_allclose(own.data_saved, saved[saved.method == "dsa"].data_saved)
+    assert own.conf_low.lt(own.estimate).all()
+    with pytest.raises(EvaluationError, match="none is of metric 'kl'"):
+        ss.plot_data_saved(compared, method="dsa", reference="raw", metric="kl")
+    both = pd.concat([compared, compared.assign(metric="kl")])
+    with pytest.raises(TableError, match="curve holds several metrics, wasserstein, kl; choose one with metric="):
+        ss.plot_data_saved(both, method="dsa", reference="raw")
+
+
+def test_the_words_on_a_saving_leave_low_curves_free(compared: pd.DataFrame) -> None:
+    ax = ss.plot_data_saved(compared, method="dsa", reference="raw")
+    refuse_overlaps(ax)
+    (words,) = [note for note in ax.texts if "data saved" in note.get_text()]
+    foot = ax.transData.inverted().transform(words.get_window_extent().get_points())[0]
+    late = compared[compared.n >= foot[0]]
+    assert foot[1] > late.estimate.max(), "the words stand above every curve"
