@@ -30,7 +30,8 @@ def summarise_scores(
     scores : DataFrame
         As of `evaluate`; `weight` says what a background counts for (default: all alike).
     by : str or sequence of str, optional
-        Further columns to keep apart, such as ``"source"``.
+        Further columns to keep apart, such as ``"source"``, or ``["source", "question_id"]``: then each question's mean, without
+        an interval.
     interval : {"t", "bootstrap"}
         95% interval over questions: Student's t, or percentiles of the mean over questions drawn with replacement.
     draws, seed : int
@@ -88,7 +89,7 @@ def question_means(scores: pd.DataFrame, *, by: Sequence[str] = (METRIC,)) -> pd
     if not (weight >= 0).all():
         raise EvaluationError(f"scores: weight must be >= 0; it is not in {first_few(scores.index[~(weight >= 0)])} (row labels)")
     frame = scores.assign(_weight=weight, _product=weight * scores[ESTIMATE])
-    groups = frame.groupby([*by, QUESTION], sort=False, observed=True)
+    groups = frame.groupby(list(dict.fromkeys([*by, QUESTION])), sort=False, observed=True)
     means = groups.agg(_weight=("_weight", "sum"), _product=("_product", "sum"), n_backgrounds=(BACKGROUND, "nunique")).reset_index()
     empty = means.loc[means["_weight"] <= 0, QUESTION]
     if len(empty):

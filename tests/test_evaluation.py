@@ -239,6 +239,15 @@ def test_the_summary_averages_questions_not_cells() -> None:
     assert means.min() <= bootstrap.conf_low < row.estimate < bootstrap.conf_high <= means.max()
 
 
+def test_the_summary_can_keep_questions_apart() -> None:
+    scores = pd.DataFrame({"question_id": ["a", "a", "b"], "background_id": ["x", "y", "x"], "metric": "kl", "estimate": [0.1, 0.3, 0.5]})
+    apart = ss.summarise_scores(scores, by=["question_id"])
+    assert apart.question_id.tolist() == ["a", "b"]
+    assert apart.estimate.tolist() == pytest.approx([0.2, 0.5])
+    assert apart.conf_low.isna().all()
+    assert apart.n_questions.tolist() == [1, 1]
+
+
 def test_the_summary_refuses_unusable_weights() -> None:
     scores = pd.DataFrame({"question_id": ["a"], "background_id": ["x"], "metric": ["kl"], "estimate": [0.1], "weight": [0.0]})
     with pytest.raises(EvaluationError, match="all backgrounds of question a have weight 0"):

@@ -193,6 +193,36 @@ def test_the_recipe_records_stages_losses_and_sizes(base: ss.OptionModel, aligne
     assert not aligned.knows("elections")
 
 
+def test_the_history_is_the_recipe_step_by_step(base: ss.OptionModel, aligned: ss.OptionModel) -> None:
+    assert base.history.empty
+    history = aligned.history
+    assert history["step"].tolist() == ["before", "heads", "epoch 1", "epoch 2", "after"] * 2
+    assert history["stage"].tolist() == [1] * 5 + [2] * 5
+    for (_, own), stage in zip(history.groupby("stage"), aligned.recipe["stages"], strict=True):
+        losses = stage["losses"]
+        assert own["loss"].unique().tolist() == [stage["loss"]]
+        assert own["value"].tolist() == [losses["before"], losses["heads"], *losses["epochs"], losses["after"]]
+        assert own.loc[own["kept"], "step"].tolist() == ["epoch 2"]
+    assert history["validation"].isna().all()
+    fits = history.dropna(subset=["shift_r2"])
+    assert fits[["stage", "step"]].values.tolist() == [[2, "before"], [2, "after"]]
+    assert fits["shift_r2"].tolist() == [aligned.recipe["stages"][1]["shift_fit"][step]["r2"] for step in ("before", "after")]
+
+
+def test_the_history_says_which_step_validation_kept(base: ss.OptionModel) -> None:
+    train, kept = ss.hold_out_respondents(opinion_survey(), n_train=150, seed=0)
+    tables = [ss.response_distributions(part, by=TRAITS, questions=QUESTIONS) for part in (train, kept)]
+    model = _align(
+        base, tables[0], stages=(replace(STAGE_1, epochs=2, learning_rate=3e-2), replace(STAGE_2, epochs=0)), validation=tables[1]
+    )
+    first, second = (own for _, own in model.history.groupby("stage"))
+    checked = first.dropna(subset=["validation"])
+    assert checked["step"].tolist() == ["heads", "epoch 1", "epoch 2"]
+    assert checked.loc[checked["kept"], "validation"].tolist() == [checked["validation"].min()]
+    assert second["step"].tolist() == ["before", "heads", "after"]
+    assert second.loc[second["kept"], "step"].tolist() == ["heads"]
+
+
 def test_the_same_seed_gives_the_same_bits(base: ss.OptionModel) -> None:
     """One question a step, so that their order, which the seed decides, matters."""
     stages = (replace(FAST, questions_per_step=1, epochs=1),)

@@ -17,6 +17,7 @@ from surveysim.errors import ModelError, PromptError
 from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
 from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, parting_places, require_room, shared_opening, tokenise
+from surveysim.lm.history import training_history
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
 from surveysim.prompts import PromptTemplate, question_prompts
@@ -65,6 +66,18 @@ class OptionModel:
         """Return the words for every background id, its traits in the template's order."""
         order = self.template.traits
         return {identifier: describe_background(parse_background_id(identifier), codebook, order=order) for identifier in backgrounds}
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """How the alignment went: a row per step of every stage, in order; empty before `align`.
+
+        Columns `stage` (from 1), `loss` (its name in `LOSSES`), `step` (``"before"``, ``"heads"``: the questions' heads fitted,
+        ``"epoch 1"`` and so on: mean loss while the last layer trained, ``"after"``: heads fitted again), `value` (the loss),
+        `validation` (mean divergence from the validation respondents, where there were any), `kept` (the step whose last layer
+        the stage kept), and, for losses of pooled shifts, `shift_correlation` and `shift_r2` of the model's shifts with the
+        pooled ones.
+        """
+        return training_history(self.recipe.get("stages", ()))
 
     def tokenise(self, codebook: Codebook, questions: Iterable[str], words: Mapping[str, str]) -> dict[str, TokenisedQuestion]:
         """Return the token ids of every question's prompts; `words` is as `words` returns it.
