@@ -23,7 +23,7 @@ from surveysim.lm.trunk import QuestionStates, question_states
 
 log = logging.getLogger(__name__)
 
-FORMAT = 5  # raised whenever the stored layout changes
+FORMAT = 6  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
 ENDING = ".safetensors"
 CHECKSUM = "crc32"

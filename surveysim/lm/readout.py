@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone, OptionTrie
 from surveysim.lm.memory import halve
+from surveysim.lm.tree_attention import TreeCache, additive
 from surveysim.lm.trees import TokenTree, halved
-from surveysim.lm.trunk import QuestionStates, additive, attention_windows, reading, tree_mask, within_window
+from surveysim.lm.trunk import QuestionStates, attention_windows, reading, tree_mask, within_window
 
 INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
 ATTENTION_NAMES = ("self_attn", "attn")
@@ -107,14 +107,16 @@ class Readout(nn.Module):
         n_opening, device = states.opening.shape[0], nodes.device
         everything = torch.cat([states.opening, nodes])[None]
         positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(device)
-        cache = DynamicCache()
+        cache = TreeCache()
+        cache.places = torch.zeros(1, 1, dtype=torch.long)  # what the attention itself would give is not used: one key is enough
         self.attention(
             hidden_states=self.input_norm(everything),
-            attention_mask=self._mask(torch.ones(len(positions), len(positions), dtype=torch.bool), nodes),
+            attention_mask=self._mask(torch.ones(len(positions), 1, dtype=torch.bool), nodes),
             use_cache=True,
             **reading(self.attention, cache),
             **self._rotated(everything, positions[None]),
         )
+        cache.places = None
         answers = torch.from_numpy(tree.answers).to(device)
         before = torch.from_numpy(tree.ancestors[tree.answers])
         before[torch.arange(len(answers)), answers.cpu()] = False  # the answer position brings its own key
@@ -133,7 +135,7 @@ class Readout(nn.Module):
         return normed.view(states.n_branches, -1, normed.shape[-1])
 
     def _mask(self, allowed: Tensor, like: Tensor) -> Tensor:
-        return additive(allowed, like.dtype).to(like.device)
+        return additive(allowed[None], like.dtype).to(like.device)
 
     def _rotated(self, states: Tensor, positions: Tensor) -> dict[str, Any]:
         """Rotary position embeddings as an argument; none where the model adds positions to its first layer's input."""

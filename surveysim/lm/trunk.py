@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.memory import halve
+from surveysim.lm.tree_attention import TreeCache, attending_by_block, block_width, in_blocks
 from surveysim.lm.trees import TokenTree, background_order, carried_nodes, question_trees, token_tree, tree_sizes
 
 READ_BEFORE_BYTES = 512 << 20  # keys and values of openings, kept for the questions that begin alike
@@ -102,7 +102,7 @@ def _read_question(backbone: Backbone, question: TokenisedQuestion, trees: list[
 
 def _read_opening(backbone: Backbone, question: TokenisedQuestion) -> Beginning:
     """Read an opening piece by piece: what other questions of the codebook begin with too is read once for all of them."""
-    known = Beginning(torch.empty(0), DynamicCache())  # keeps all; masks cut windows
+    known = Beginning(torch.empty(0), TreeCache())  # keeps all; masks cut windows
     start = 0
     for end in (*question.cuts, len(question.opening)):
         found = backbone.read_before.pop(question.opening[:end], None)
@@ -133,24 +133,28 @@ def _kept(cache: Any, places: list[int] | None) -> Any:
     return kept
 
 
-def _run(backbone: Backbone, tree: TokenTree, n_carried: int, n_opening: int, cache: DynamicCache) -> Tensor:
+def _run(backbone: Backbone, tree: TokenTree, n_carried: int, n_opening: int, cache: TreeCache) -> Tensor:
     """Run a tree's nodes after the carried ones, which `cache` holds with the opening; return their states `(nodes, hidden)`."""
     tokens = torch.from_numpy(tree.tokens[n_carried:]).to(backbone.device)
     if not len(tokens):
         return torch.empty(0, backbone.hidden_size, dtype=backbone.dtype, device=backbone.device)
-    positions = torch.from_numpy(tree.depth[n_carried:] + n_opening).to(backbone.device)
+    positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(backbone.device)
+    config, asking = backbone.body.config, positions[n_opening + n_carried :]
     allowed = tree_mask(torch.from_numpy(tree.ancestors[n_carried:]).to(backbone.device), n_opening)
-    out = backbone.trunk(
-        tokens[None],
-        attention_mask=_masks(backbone, allowed, positions),
-        position_ids=positions[None],
-        use_cache=True,
-        **reading(backbone.trunk, cache),
-    )
+    blocks = in_blocks(allowed, asking, positions, block_width(config))
+    cache.places = blocks.places
+    with attending_by_block(config):
+        out = backbone.trunk(
+            tokens[None],
+            attention_mask=blocks.masks(attention_windows(backbone.model.config), backbone.dtype),
+            position_ids=asking[None],
+            use_cache=True,
+            **reading(backbone.trunk, cache),
+        )
     return out.last_hidden_state[0]
 
 
-def reading(module: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
+def reading(module: nn.Module, cache: TreeCache) -> dict[str, TreeCache]:
     """Return keys and values as the argument that a transformers module takes them in: `cache`, before 5.24 `past_key_values`."""
     name = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
     return {name: cache}
@@ -159,22 +163,6 @@ def reading(module: nn.Module, cache: DynamicCache) -> dict[str, DynamicCache]:
 def tree_mask(seen: Tensor, n_opening: int) -> Tensor:
     """Prepend the opening, which all see, to a boolean matrix `(rows, nodes)`."""
     return torch.cat([torch.ones(seen.shape[0], n_opening, dtype=torch.bool, device=seen.device), seen], 1)
-
-
-def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """Turn a boolean mask `(rows, keys)` into the additive mask `(1, 1, rows, keys)` that attention takes."""
-    return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)[None, None]
-
-
-def _masks(backbone: Backbone, allowed: Tensor, positions: Tensor) -> Any:
-    """One mask, or one for each kind of layer where some see only a window of recent positions."""
-    windows = attention_windows(backbone.model.config)
-    keys = torch.cat([torch.arange(allowed.shape[1] - len(positions), device=positions.device), positions])
-    masks = {
-        kind: additive(allowed if window is None else allowed & within_window(positions, keys, window), backbone.dtype)
-        for kind, window in windows.items()
-    }
-    return masks if len(masks) > 1 else next(iter(masks.values()))
 
 
 def attention_windows(config: Any) -> dict[str, int | None]:

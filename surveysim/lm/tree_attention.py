@@ -1,0 +1,118 @@
+"""Attention among the tokens of a tree, in blocks: neighbours attend together to what any of them sees, and to nothing else.
+
+A token sees its ancestors. In a tree of many prompts these are few, and neighbours share most of them, so a mask over all pairs of
+tokens would be nearly empty. The layers are transformers' own. What is ours is the cache, which hands every block the keys and
+values that it needs, and a function that lays the queries out in the same blocks and calls transformers' attention on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, DynamicCache
+
+BLOCK = 64  # tokens that attend together: fewer, and their ancestors are fetched more often; more, and the masks are emptier
+BY_BLOCK, WHOLE = "surveysim_by_block", "sdpa"  # names of attention functions in transformers
+
+
+class TreeCache(DynamicCache):
+    """Keys and values of all tokens, of which each block of queries is given those at `places` `(blocks, keys)`; None: all."""
+
+    places: Tensor | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *where: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        """Add a layer's keys and values, and return those that its attention needs."""
+        keys, values = super().update(key_states, value_states, *where, **options)
+        return (keys, values) if self.places is None else (_handed_out(keys, self.places), _handed_out(values, self.places))
+
+
+def _handed_out(parts: Tensor, places: Tensor) -> Tensor:
+    """Take `(1, heads, tokens, size)` apart into `(blocks, heads, keys, size)`."""
+    taken = parts[0].index_select(1, places.flatten().to(parts.device))
+    return taken.view(parts.shape[1], *places.shape, parts.shape[3]).transpose(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Rows of a tree in blocks of equal width, the last filled up with rows that see nothing.
+
+    Attributes
+    ----------
+    places : Tensor of int, shape (blocks, keys)
+        The keys that any row of a block sees, in order; then others, which none of them sees.
+    allowed : Tensor of bool, shape (blocks, width, keys)
+    distance : Tensor of int, shape (blocks, width, keys)
+        How far back a key lies from a row.
+    """
+
+    places: Tensor
+    allowed: Tensor
+    distance: Tensor
+
+    def masks(self, windows: Mapping[str, int | None], dtype: torch.dtype) -> Any:
+        """Additive masks `(blocks, 1, width, keys)`: one, or one for each kind of layer where some see only a window of tokens."""
+        seen = {kind: self.allowed if window is None else self.allowed & (self.distance < window) for kind, window in windows.items()}
+        masks = {kind: additive(allowed, dtype) for kind, allowed in seen.items()}
+        return masks if len(masks) > 1 else next(iter(masks.values()))
+
+
+def in_blocks(seen: Tensor, rows_at: Tensor, keys_at: Tensor, width: int | None) -> Blocks:
+    """Cut a boolean matrix `(rows, keys)` into blocks of at most `width` neighbouring rows (None: all), each with the keys it needs.
+
+    Parameters
+    ----------
+    seen : Tensor of bool, shape (rows, keys)
+    rows_at, keys_at : Tensor of int
+        Positions of the tokens that ask and that are asked.
+    width : int or None
+    """
+    rows, keys = seen.shape
+    blocks = 1 if width is None else -(-rows // width)
+    even = -(-rows // blocks)
+    cut = torch.cat([seen, seen.new_zeros(blocks * even - rows, keys)]).view(blocks, even, keys)
+    needed = cut.any(1)
+    places = needed.int().argsort(dim=1, descending=True, stable=True)[:, : int(needed.sum(1).max())]
+    asking = torch.cat([rows_at, rows_at.new_zeros(blocks * even - rows)]).view(blocks, even, 1)
+    allowed = cut.gather(2, places[:, None].expand(-1, even, -1))
+    return Blocks(places, allowed, asking - keys_at[places][:, None])
+
+
+def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn boolean masks `(blocks, rows, keys)` into the additive mask `(blocks, 1, rows, keys)` that attention takes."""
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)[:, None]
+
+
+def block_width(config: Any) -> int | None:
+    """How many rows attend together under a model's configuration; None, which is all, where its attention function is not `WHOLE`."""
+    return BLOCK if config._attn_implementation == WHOLE else None
+
+
+@contextmanager
+def attending_by_block(config: Any) -> Iterator[None]:
+    """Let a model attend by block meanwhile, where its attention function is `WHOLE`."""
+    before = config._attn_implementation
+    config._attn_implementation = BY_BLOCK if before == WHOLE else before
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def attend_by_block(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    """Attend from queries `(1, heads, rows, size)` to keys and values `(blocks, heads, keys, size)`, each block to its own."""
+    blocks, width = attention_mask.shape[0], attention_mask.shape[2]
+    _, heads, rows, size = query.shape
+    laid_out = nn.functional.pad(query[0], (0, 0, 0, blocks * width - rows)).view(heads, blocks, width, size).transpose(0, 1)
+    whole = AttentionInterface()[WHOLE]
+    out, weights = whole(module, laid_out, key, value, attention_mask, **options)  # (blocks, width, heads, size)
+    return out.reshape(1, blocks * width, *out.shape[2:])[:, :rows], weights
+
+
+AttentionInterface.register(BY_BLOCK, attend_by_block)
