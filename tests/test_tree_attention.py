@@ -81,7 +81,8 @@ def test_the_model_attends_as_before_afterwards_even_when_it_fails(implementatio
             meanwhile.append(config._attn_implementation)
             raise MemoryError
 
-    pytest.raises(MemoryError, fail)
+    with pytest.raises(MemoryError):
+        fail()
     assert meanwhile == [BY_BLOCK if implementation == "sdpa" else "eager"]
     assert config._attn_implementation == implementation
 
