@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test docs test-site figures bench-accuracy bench-read bench-design bench-speed r-reference clean
+.PHONY: install demo test docs test-site figures bench-accuracy bench-read bench-design bench-speed bench-robustness r-reference clean
 
 install: .venv/installed
 
@@ -49,6 +49,10 @@ bench-design: install
 # How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
 bench-speed: install
 	$(BIN)/python tests/benchmarks/bench_speed.py
+
+# How far shares depend on the prompt's wording and order: docs/benchmarks.md and docs/benchmarks/robustness.json. Ten alignments a method.
+bench-robustness: install
+	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_robustness.py
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
