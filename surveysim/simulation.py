@@ -159,6 +159,7 @@ def _simulate_with_model(
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     from surveysim.lm.kernel import kernel_shares, sample_states
     from surveysim.lm.loading import load_model
+    from surveysim.lm.parallel import is_main
     from surveysim.lm.prediction import predict
     from surveysim.lm.stages import DSA
     from surveysim.lm.training import align
@@ -169,7 +170,7 @@ def _simulate_with_model(
         check_known_traits(chosen, grid, book)
         method = aligned_by(chosen)
     elif method in ("dsa", "stage1"):
-        if progress:
+        if progress and is_main():
             print(
                 f"surveysim: aligning {chosen.backbone.name} with {len(survey):,} respondents of {book.name} (weight "
                 f"{survey.weight_name}), then simulating {len(grid)} backgrounds",

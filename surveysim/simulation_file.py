@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
@@ -85,6 +86,7 @@ def simulate_to_parquet(
     >>> len(table), table.attrs["method"]
     (24, 'zero-shot')
     """
+    from surveysim.lm.parallel import is_main, wait
     from surveysim.lm.streaming import stream_shares
 
     target = writable_parquet(path)
@@ -100,7 +102,12 @@ def simulate_to_parquet(
     )
     about = {**about_survey(survey, int(model.recipe.get("seed", 0))), **about_model(model, method)}
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
-    return write_parts(parts, target, about=about, mixed=mixed)
+    if is_main():
+        write_parts(parts, target, about=about, mixed=mixed)
+    else:  # computes its parts for the process that writes
+        deque(parts, maxlen=0)
+    wait()
+    return target
 
 
 def _method_of(model: OptionModel, method: str) -> str:

@@ -28,6 +28,7 @@ from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone
 from surveysim.lm.base_model import load_backbone
 from surveysim.lm.model_files import file_sha256
+from surveysim.lm.parallel import is_main, wait
 from surveysim.lm.readout import QuestionHead, Readout
 from surveysim.lm.storage import open_to_others, partial_beside, sweep
 from surveysim.prompts import PromptTemplate
@@ -61,6 +62,9 @@ def save_adapter(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any]
         If the folder holds something else, or cannot be written.
     """
     target = Path(folder)
+    if not is_main():  # several processes trained the same model; one of them writes it
+        wait()
+        return target
     _refuse_foreign(target)
     try:
         with partial_beside(target) as place:
@@ -70,6 +74,7 @@ def save_adapter(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any]
             _swap(place, target)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"model folder {str(target)!r} cannot be written ({error}); nothing was changed") from error
+    wait()
     return target
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from surveysim.lm.heads import fit_head, fit_prior_strength
 from surveysim.lm.kernel import answer_states, kernel_shares
 from surveysim.lm.losses import LOSSES, NEEDS_POOLED
 from surveysim.lm.option_model import OptionModel
+from surveysim.lm.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
 from surveysim.lm.readout import QuestionHead, Readout, question_key
 from surveysim.lm.shift_fit import shift_fit
 from surveysim.lm.stages import KERNEL, StageConfig
 from surveysim.lm.targets import PooledShares, QuestionTargets, pooled_shares
+from surveysim.lm.trunk import QuestionStates
 from surveysim.schema import BACKGROUND
 
 Targets = Mapping[str, QuestionTargets]
@@ -42,7 +44,7 @@ class Alignment:
     """
 
     def __init__(self, model: OptionModel, tokenised: Mapping[str, Any], seed: int, progress: bool) -> None:
-        self.model, self.tokenised, self.progress = model, tokenised, progress
+        self.model, self.tokenised, self.progress = model, tokenised, progress and is_main()
         self.readout = Readout(model.backbone, [token for question in tokenised.values() for token in question.trie.edges])
         self.random = np.random.default_rng(seed)
         self.features: dict[str, Tensor] = {}
@@ -51,12 +53,15 @@ class Alignment:
 
     def read_prompts(self) -> None:
         """Run the trunk and the untrained last layer once: the features that the questions' heads are first fitted on."""
-        for name, states in self._bar(self.model.states(self.tokenised), "reading prompts"):
-            self.entering[name] = answer_states(states)
-            with torch.no_grad():
-                features = self.readout.features(states.to(self.readout.rows.device, torch.float32))
-            self.features[name] = features
-            self.readout.questions[question_key(name)] = QuestionHead(features, len(self.tokenised[name].trie.edges))
+        entering, features = {}, {}
+        for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
+            entering[name] = answer_states(states)
+            features[name] = self._features_of(states)
+        self.entering = exchange(entering, self._shapes(), torch.empty(0))
+        self._keep(features)
+        for name in self.tokenised:
+            edges = len(self.tokenised[name].trie.edges)
+            self.readout.questions[question_key(name)] = QuestionHead(self.features[name], edges)
 
     def pooled(self, name: str, distributions: pd.DataFrame, grid: pd.DataFrame, codebook: Codebook) -> PooledShares:
         """Return shares of every background, fitted to all respondents: between them lie the pooled shifts."""
@@ -87,7 +92,7 @@ class Alignment:
             losses["epochs"], checked = self._train_layer(stage, targets, label, validation)
             if validation is not None:
                 losses["validation"], found["kept_epoch"] = checked, int(np.argmin(checked))
-            self.features = dict(self._all_features(f"{label}, features"))
+            self._renew_features(f"{label}, features")
             self._require_finite(losses, label)
             self._fit_heads(stage, targets, label)
         losses["after"] = self._mean_loss(stage, targets)
@@ -102,8 +107,9 @@ class Alignment:
             raise TrainingError(f"{label}: the loss or the features are not finite ({losses}); lower learning_rate")
 
     def _fit_heads(self, stage: StageConfig, targets: Targets, label: str) -> None:
-        for name in self._bar(targets, f"{label}, heads"):
-            fit_head(self.readout, self.features[name], self.tokenised[name].trie, targets[name], stage.head_fit)
+        for name, target in self._bar(own(targets).items(), f"{label}, heads"):
+            fit_head(self.readout, self.features[name], self.tokenised[name].trie, target, stage.head_fit)
+        share_modules({name: self.readout.question_head(name) for name in targets})
 
     def _train_layer(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None) -> tuple[list[float], list[float]]:
         """Train for the stage's epochs; with `validation`, go back to the epoch that fits it best (0: the heads alone)."""
@@ -115,7 +121,7 @@ class Alignment:
         for number in range(1, stage.epochs + 1):
             trained.append(self._epoch(stage, targets, optimiser, schedule, f"{label}, epoch {number}"))
             if validation is not None:
-                self.features = dict(self._all_features(f"{label}, validation"))
+                self._renew_features(f"{label}, validation")
                 checked.append(self._validation_loss(validation))
                 if checked[-1] <= min(checked):
                     best = copy.deepcopy(self.readout.state_dict())
@@ -131,18 +137,33 @@ class Alignment:
 
     def _epoch(self, stage: StageConfig, targets: Targets, optimiser: Any, schedule: Any, label: str) -> float:
         names = list(targets)
-        order = {names[index]: self.tokenised[names[index]] for index in self.random.permutation(len(names))}
+        order = [names[index] for index in self.random.permutation(len(names))]
         total = 0.0
-        for done, (name, states) in enumerate(self._bar(self.model.states(order), label), start=1):
+        for start in self._bar(range(0, len(order), stage.questions_per_step), label):
+            step = order[start : start + stage.questions_per_step]
+            total += self._gradients(stage, targets, step)
+            sum_gradients(self._trained(step))
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad()
+        return summed(total) / len(order)
+
+    def _gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
+        """Add the gradients of this process's questions of a step; return the sum of their losses."""
+        mine = own({name: self.tokenised[name] for name in step}, among=self.tokenised)
+        total = 0.0
+        for name, states in self.model.states(mine):
             features = self.readout.features(states.to(self.readout.rows.device, torch.float32))
             loss = self._loss(stage, targets[name], features)
             (loss / stage.questions_per_step).backward()
             total += loss.item()
-            if done % stage.questions_per_step == 0 or done == len(order):
-                optimiser.step()
-                schedule.step()
-                optimiser.zero_grad()
-        return total / len(order)
+        return total
+
+    def _trained(self, step: Sequence[str]) -> Iterable[torch.nn.Parameter]:
+        """What a step trains: the shared parts, and the heads of its questions."""
+        yield from _shared(self.readout)
+        for name in step:
+            yield from self.readout.question_head(name).parameters()
 
     def _loss(self, stage: StageConfig, target: QuestionTargets, features: Tensor) -> Tensor:
         log_shares = self._log_shares(target.question_id, features)
@@ -157,16 +178,32 @@ class Alignment:
         return float(np.mean([self._loss(stage, target, self.features[name]).item() for name, target in targets.items()]))
 
     @torch.no_grad()
-    def _all_features(self, label: str) -> Iterable[tuple[str, Tensor]]:
-        for name, states in self._bar(self.model.states(self.tokenised), label):
-            yield name, self.readout.features(states.to(self.readout.rows.device, torch.float32))
+    def _renew_features(self, label: str) -> None:
+        """Compute the features again, with the last layer as it is now."""
+        self._keep({name: self._features_of(states) for name, states in self._bar(self.model.states(own(self.tokenised)), label)})
+
+    @torch.no_grad()
+    def _features_of(self, states: QuestionStates) -> Tensor:
+        return self.readout.features(states.to(self.readout.rows.device, torch.float32))
+
+    def _keep(self, features: Mapping[str, Tensor]) -> None:
+        shapes = {name: (len(self.tokenised[name].trie.branches), *shape) for name, shape in self._shapes().items()}
+        self.features = exchange(features, shapes, torch.empty(0, device=self.readout.rows.device))
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Backgrounds and hidden size of every question."""
+        return {name: (len(question.suffixes), self.model.backbone.hidden_size) for name, question in self.tokenised.items()}
 
     def _bar(self, items: Iterable[Any], label: str) -> Any:
-        return tqdm(items, desc=label, total=len(self.tokenised), disable=not self.progress, leave=False)
+        total = len(items) if isinstance(items, Sized) else len(own(self.tokenised))
+        return tqdm(items, desc=label, total=total, disable=not self.progress, leave=False)
 
 
 def _optimiser(readout: Readout, learning_rate: float) -> torch.optim.Optimizer:
     """Adam; the questions' heads, which stand on scaled features, take steps ten times as long."""
     heads = list(readout.questions.parameters())
-    shared = [*readout.layer.parameters(), *readout.norm.parameters(), readout.rows]
-    return torch.optim.Adam([{"params": shared, "lr": learning_rate}, {"params": heads, "lr": 10 * learning_rate}])
+    return torch.optim.Adam([{"params": _shared(readout), "lr": learning_rate}, {"params": heads, "lr": 10 * learning_rate}])
+
+
+def _shared(readout: Readout) -> list[torch.nn.Parameter]:
+    return [*readout.layer.parameters(), *readout.norm.parameters(), readout.rows]

@@ -10,6 +10,7 @@ import torch
 from surveysim.errors import ModelError, first_few, nearest
 from surveysim.lm.backbone import Backbone
 from surveysim.lm.model_files import fetch_model, quiet_transformers, weights_digest
+from surveysim.lm.parallel import main_first, n_processes, own_gpu
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -25,7 +26,8 @@ def load_backbone(name: str | Path, *, device: str = "auto", dtype: str = "auto"
     """
     place = _device(device)
     number = _dtype(dtype)
-    folder = fetch_model(str(name))
+    with main_first():  # one of several processes fetches it
+        folder = fetch_model(str(name))
     model, tokenizer = _read_model(folder, number)
     backbone = Backbone(model.to(place).eval().requires_grad_(False), tokenizer, str(name), weights_digest(folder))
     _ = backbone.layers, backbone.norm, backbone.head  # an unknown architecture is refused here, not an hour later
@@ -55,13 +57,21 @@ def _read_model(folder: Path, number: torch.dtype) -> tuple[Any, Any]:
 
 def _device(device: str) -> torch.device:
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu") if not torch.cuda.is_available() else _own_gpu()
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {device!r} is not there ({str(error).splitlines()[0]}); use device='auto' or 'cpu'") from error
     return place
+
+
+def _own_gpu() -> torch.device:
+    """The first GPU; of several processes on a machine each has its own."""
+    if n_processes() == 1:
+        return torch.device("cuda")
+    torch.cuda.set_device(own_gpu())
+    return torch.device("cuda", own_gpu())
 
 
 def _dtype(dtype: str) -> torch.dtype:

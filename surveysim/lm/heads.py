@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from surveysim.lm.losses import LOSSES
 from surveysim.lm.readout import Readout, edge_dot, trie_log_shares
 from surveysim.lm.targets import QuestionTargets
 
-STEPS = 50  # L-BFGS iterations; the losses are flat well before
+STEPS = 200  # L-BFGS iterations, at most; it takes some 30
+CURVATURE = 0.2  # of the divergence by a logit, about: share * (1 - share) of a middling share
+SMALLEST_CURVATURE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -35,32 +37,49 @@ def fit_head(readout: Readout, features: Tensor, trie: OptionTrie, targets: Ques
     """Fit a question's rows and bias in place, by L-BFGS, with everything else fixed.
 
     The rows move in the span of the centred features only (as the penalised optimum does), so the problem has as many
-    unknowns a row as there are prompts, however wide the model is.
+    unknowns a row as there are prompts, however wide the model is. It is solved in float64, each direction scaled by its
+    curvature: to the optimum, which other machines and several processes find too, not to where rounding ends the search.
     """
     head = readout.question_head(targets.question_id)
     own_rows = head.rows.detach().clone()
     centred = ((features - head.center[:, None]) / head.scale).flatten(0, 1)
     basis = torch.linalg.svd(centred, full_matrices=False).Vh  # (prompts, hidden)
     outside = own_rows - own_rows @ basis.T @ basis
-    reduced = (centred @ basis.T).view(*features.shape[:2], -1)  # (branches, backgrounds, prompts)
     with torch.no_grad():
         head.rows.copy_(outside)
-        fixed = readout.edge_logits(features, trie, targets.question_id) - head.bias
-    inside = (own_rows @ basis.T).requires_grad_(True)
-    bias = head.bias.detach().clone().requires_grad_(True)
-    optimiser = torch.optim.LBFGS([inside, bias], max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe", tolerance_change=1e-7)
+        fixed = _precise(readout.edge_logits(features, trie, targets.question_id) - head.bias)
+    reduced = _precise(centred @ basis.T).view(*features.shape[:2], -1)  # (branches, backgrounds, prompts)
+    exact = targets.precise()
+    scale = (CURVATURE * reduced.flatten(0, 1).pow(2).mean(0) + fit.penalty / exact.n_eff.sum()).clamp_min(SMALLEST_CURVATURE).sqrt()
+    scaled = (_precise(own_rows @ basis.T) * scale).requires_grad_(True)
+    bias = _precise(head.bias).clone().requires_grad_(True)
+
+    def loss() -> Tensor:
+        logits = fixed + edge_dot(reduced, scaled / scale, trie.edge_branch) + bias
+        return fit.loss_of(trie_log_shares(logits, trie), scaled / scale, exact)
+
+    _minimise(loss, [scaled, bias])
+    with torch.no_grad():
+        head.rows.copy_(outside + (scaled / scale).to(basis) @ basis)
+        head.bias.copy_(bias)
+
+
+def _precise(values: Tensor) -> Tensor:
+    return values.detach().cpu().double()
+
+
+def _minimise(loss: Callable[[], Tensor], unknowns: list[Tensor]) -> None:
+    optimiser = torch.optim.LBFGS(
+        unknowns, max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe", tolerance_change=1e-12, tolerance_grad=1e-9
+    )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        logits = fixed + edge_dot(reduced, inside, trie.edge_branch) + bias
-        loss = fit.loss_of(trie_log_shares(logits, trie), inside, targets)
-        loss.backward()
-        return loss
+        value = loss()
+        value.backward()
+        return value
 
     optimiser.step(closure)
-    with torch.no_grad():
-        head.rows.copy_(outside + inside @ basis)
-        head.bias.copy_(bias)
 
 
 def fit_prior_strength(
@@ -72,24 +91,21 @@ def fit_prior_strength(
     backgrounds gets a factor near 0, and so starts from no shift in place of a wrong one.
     """
     with torch.no_grad():
-        plain = {name: readout.edge_logits(features[name], tokenised[name].trie) for name in targets}
-        plain = {name: logits - logits.mean(0) for name, logits in plain.items()}
-    place = readout.rows.device
-    factor = torch.tensor(1.0, requires_grad=True, device=place)
-    biases = {name: torch.zeros(len(tokenised[name].trie.edges), requires_grad=True, device=place) for name in targets}
-    optimiser = torch.optim.LBFGS([factor, *biases.values()], max_iter=STEPS, line_search_fn="strong_wolfe")
-    total = sum(float(target.n_eff.sum()) for target in targets.values())
+        plain = {name: _precise(readout.edge_logits(features[name], tokenised[name].trie)) for name in targets}
+    shifts = {name: logits - logits.mean(0) for name, logits in plain.items()}
+    exact = {name: target.precise() for name, target in targets.items()}
+    factor = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    biases = {name: torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True) for name, logits in plain.items()}
+    total = sum(float(target.n_eff.sum()) for target in exact.values())
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = torch.zeros((), device=place)
-        for name, target in targets.items():
-            log_shares = trie_log_shares(factor * plain[name] + biases[name], tokenised[name].trie)
-            loss = loss + LOSSES["option_kl"](log_shares, target) * target.n_eff.sum() / total
-        loss.backward()
-        return loss
+    def loss() -> Tensor:
+        value = torch.zeros((), dtype=torch.float64)
+        for name, target in exact.items():
+            log_shares = trie_log_shares(factor * shifts[name] + biases[name], tokenised[name].trie)
+            value = value + LOSSES["option_kl"](log_shares, target) * target.n_eff.sum() / total
+        return value
 
-    optimiser.step(closure)
+    _minimise(loss, [factor, *biases.values()])
     strength = max(float(factor.detach()), 0.0)
     with torch.no_grad():
         readout.rows.mul_(strength)

@@ -19,7 +19,9 @@ from torch import Tensor
 from surveysim.cells import Array
 from surveysim.codebook import Codebook
 from surveysim.evaluation import ordinal_questions
+from surveysim.lm.backbone import TokenisedQuestion
 from surveysim.lm.option_model import OptionModel
+from surveysim.lm.parallel import exchange, own
 from surveysim.lm.trunk import QuestionStates
 from surveysim.multilevel import fit_multilevel, trait_kernels
 from surveysim.schema import BACKGROUND, QUESTION
@@ -109,8 +111,14 @@ def sample_states(
     """Return `answer_states` of every question of `sample`, and the backgrounds they are of: those asked for, then the sampled rest."""
     order = tuple(dict.fromkeys([*backgrounds[BACKGROUND], *sample[BACKGROUND]]))
     words = model.words(codebook, order)
-    tokenised = model.tokenise(codebook, tuple(sample[QUESTION].unique()), words)
-    return {name: answer_states(states) for name, states in model.states(tokenised)}, order
+    return all_answer_states(model, model.tokenise(codebook, tuple(sample[QUESTION].unique()), words)), order
+
+
+def all_answer_states(model: OptionModel, tokenised: Mapping[str, TokenisedQuestion]) -> dict[str, Tensor]:
+    """Return `answer_states` of every question; where several processes share the work, each runs its own questions."""
+    found = {name: answer_states(states) for name, states in model.states(own(tokenised))}
+    shapes = {name: (len(question.suffixes), model.backbone.hidden_size) for name, question in tokenised.items()}
+    return exchange(found, shapes, torch.empty(0))
 
 
 def _features(laid: TrainingCells, states: Mapping[str, Tensor], order: tuple[str, ...]) -> Array:

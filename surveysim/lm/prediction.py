@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from tqdm.auto import tqdm
 
 from surveysim.codebook import Codebook
 from surveysim.lm.option_model import OptionModel
+from surveysim.lm.parallel import exchange, is_main, own
 from surveysim.schema import BACKGROUND
 
 
@@ -35,5 +37,8 @@ def predict(
     """
     words = model.words(codebook, backgrounds[BACKGROUND])
     tokenised = model.tokenise(codebook, questions, words)
-    bar = tqdm(model.states(tokenised), desc="simulating", total=len(tokenised), disable=not progress, leave=False)
-    return {name: model.option_shares(tokenised[name], states).numpy() for name, states in bar}
+    mine = own(tokenised)
+    bar = tqdm(model.states(mine), desc="simulating", total=len(mine), disable=not (progress and is_main()), leave=False)
+    found = {name: model.option_shares(tokenised[name], states) for name, states in bar}
+    shapes = {name: (len(question.suffixes), len(question.trie.steps)) for name, question in tokenised.items()}
+    return {name: shares.numpy() for name, shares in exchange(found, shapes, torch.empty(0, dtype=torch.float64)).items()}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import pandas as pd
+import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from surveysim.cells import to_cells, to_table
 from surveysim.codebook import Codebook
 from surveysim.lm.backbone import TokenIds, TokenisedQuestion, require_room
 from surveysim.lm.option_model import OptionModel
+from surveysim.lm.parallel import exchange, is_main, n_processes, own
 from surveysim.lm.trunk import question_states
 from surveysim.schema import QUESTION
 
@@ -44,16 +48,26 @@ def stream_shares(
         If a question cannot be put to this model.
     """
     questions = tuple(sample[QUESTION].unique())
-    first = next(chunks())
-    tokenised = model.tokenise(codebook, questions, model.words(codebook, first))
-    with tqdm(desc="simulating", total=n_backgrounds * len(questions), unit="cell", disable=not progress, leave=False) as bar:
-        for name in questions:
-            answered = sample[sample[QUESTION] == name]
-            for backgrounds in chunks():
-                question = put_to(tokenised[name], backgrounds, model, codebook)
-                shares = model.option_shares(question, question_states(model.backbone, question)).numpy()
-                yield to_table(to_cells(answered, backgrounds=backgrounds), shares[None], source=source)
+    tokenised = model.tokenise(codebook, questions, model.words(codebook, next(chunks())))
+    cells = ((tokenised[name], backgrounds) for name in questions for backgrounds in chunks())
+    hidden = not (progress and is_main())
+    with tqdm(desc="simulating", total=n_backgrounds * len(questions), unit="cell", disable=hidden, leave=False) as bar:
+        while some := list(islice(cells, n_processes())):  # a part for each process; nearly always there is one alone
+            for (question, backgrounds), shares in zip(some, _shares(model, codebook, some), strict=True):
+                answered = sample[sample[QUESTION] == question.question_id]
+                yield to_table(to_cells(answered, backgrounds=backgrounds), shares.numpy()[None], source=source)
                 bar.update(len(backgrounds))
+
+
+def _shares(model: OptionModel, codebook: Codebook, cells: Sequence[tuple[TokenisedQuestion, tuple[str, ...]]]) -> list[Tensor]:
+    """Return the shares of some parts, `(backgrounds, options)` each; of several processes each computes one."""
+    parts = {str(number): part for number, part in enumerate(cells)}
+    found = {}
+    for number, (question, backgrounds) in own(parts).items():
+        put = put_to(question, backgrounds, model, codebook)
+        found[number] = model.option_shares(put, question_states(model.backbone, put))
+    shapes = {number: (len(backgrounds), len(question.trie.steps)) for number, (question, backgrounds) in parts.items()}
+    return list(exchange(found, shapes, torch.empty(0, dtype=torch.float64)).values())
 
 
 def put_to(question: TokenisedQuestion, backgrounds: Sequence[str], model: OptionModel, codebook: Codebook) -> TokenisedQuestion:

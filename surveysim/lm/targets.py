@@ -63,6 +63,12 @@ class QuestionTargets:
         moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, **moved)
 
+    def precise(self) -> QuestionTargets:
+        """Return the targets on the CPU, in float64, for convex problems that are solved to the end."""
+        numbers = {name: value.cpu() for name, value in vars(self).items() if isinstance(value, Tensor)}
+        exact: dict[str, Any] = {name: value.double() if value.is_floating_point() else value for name, value in numbers.items()}
+        return replace(self, **exact)
+
 
 @dataclass(frozen=True, eq=False)
 class PooledShares:

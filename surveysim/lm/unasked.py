@@ -16,7 +16,7 @@ from torch import Tensor
 from surveysim.blind import length_matched
 from surveysim.cells import Array, Cells, to_cells
 from surveysim.codebook import Codebook
-from surveysim.lm.kernel import answer_states, kernel_shares
+from surveysim.lm.kernel import all_answer_states, kernel_shares
 from surveysim.lm.option_model import OptionModel
 from surveysim.multilevel import option_contrasts
 from surveysim.regressions import softmax
@@ -115,4 +115,4 @@ def _kernel(features: Array, n_known: int) -> Array:
 
 def _states(model: OptionModel, codebook: Codebook, questions: tuple[str, ...], order: tuple[str, ...]) -> dict[str, Tensor]:
     words = model.words(codebook, order)
-    return {name: answer_states(states) for name, states in model.states(model.tokenise(codebook, questions, words))}
+    return all_answer_states(model, model.tokenise(codebook, questions, words))
