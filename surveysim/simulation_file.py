@@ -41,7 +41,8 @@ def simulate_to_parquet(
     """Simulate as `simulate` does, but to a Parquet file, in memory that does not grow with the number of cells.
 
     The file holds the table that `simulate` would return, in the same order, a question and up to 960 backgrounds at a time, and
-    appears when it is complete. `read_table` gives it back, whole or by question and background, with its ``attrs``.
+    appears when it is complete. `read_table` gives it back, whole or by question and background, with its ``attrs``, of which
+    `beyond_training`, an entry per background, is left out.
 
     Parameters
     ----------

@@ -13,10 +13,11 @@ from tqdm.auto import tqdm
 
 from surveysim.cells import to_cells, to_table
 from surveysim.codebook import Codebook
-from surveysim.lm.backbone import TokenIds, TokenisedQuestion, require_room
+from surveysim.lm.backbone import TokenisedQuestion, require_room, tokenise
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.parallel import exchange, is_main, n_processes, own
 from surveysim.lm.trunk import question_states
+from surveysim.prompts import question_prompts
 from surveysim.schema import QUESTION
 
 Chunks = Callable[[], Iterator[tuple[str, ...]]]  # background ids, some at a time; called once for every question
@@ -78,8 +79,8 @@ def put_to(question: TokenisedQuestion, backgrounds: Sequence[str], model: Optio
     PromptError
         If a prompt is longer than the model reads.
     """
-    ids = TokenIds(model.backbone.tokenizer)  # a new one each time: it keeps every text
-    texts = [model.template.respondent.format(background=words) for words in model.words(codebook, backgrounds).values()]
-    put = replace(question, suffixes=tuple(ids[text] for text in texts))
+    asked, template = codebook.question(question.question_id), model.template
+    prompts = question_prompts(asked, model.words(codebook, backgrounds), codebook, template=template)
+    put = tokenise(prompts, model.backbone.tokenizer, scoring=template.scoring)
     require_room(put, model.backbone)
-    return put
+    return replace(put, cuts=question.cuts) if put.opening == question.opening else put
