@@ -26,12 +26,14 @@ extensions = [
     "mathml",  # of this folder
 ]
 root_doc = "index"
+default_role = "py:obj"  # `name` in a docstring links to its page where it has one
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = False
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections name the types
+autodoc_preserve_defaults = True  # stages=DSA, not what DSA holds
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -44,17 +46,18 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
 
+FUNCTIONS = [f"generated/surveysim.{name}" for name in surveysim.__all__ if name[0].islower()]  # pages of one heading
 html_theme = "pydata_sphinx_theme"
 html_title = "surveysim"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {"index": []}
+html_sidebars = {page: [] for page in ("index", "install", "coming-from-r", "search", "genindex")}  # no pages below them
 html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
-    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], **dict.fromkeys(FUNCTIONS, [])},
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "show_prev_next": True,
