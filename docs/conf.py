@@ -76,6 +76,7 @@ ON_SITE = {
     "docs/": "",
 }
 WHOLE = {"changes": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}  # a page that shows a file of the repository
+NOTEBOOK = re.compile(r"`(\d\d_\w+)`")  # how a notebook names another
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)[^)#\s]+")
 
 
@@ -94,10 +95,17 @@ def _on_site(target: str, docname: str) -> str:
     return target
 
 
+def _linked(named: re.Match[str]) -> str:
+    """Return the name of a notebook as a link to it, where it is there."""
+    return f"[{named[1]}]({named[1]}.ipynb)" if (tutorials.NOTEBOOKS / f"{named[1]}.ipynb").exists() else named[0]
+
+
 def _read_page(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname in WHOLE:
         app.env.note_dependency(DOCS.parent / WHOLE[docname])
         source[0] = (DOCS.parent / WHOLE[docname]).read_text(encoding="utf-8")
+    if docname.startswith("tutorials/"):
+        source[0] = NOTEBOOK.sub(_linked, source[0])
     source[0] = LINK.sub(lambda found: _on_site(found[0], docname), source[0])
 
 
