@@ -57,7 +57,7 @@ html_sidebars = {page: [] for page in ("index", "install", "coming-from-r", "sea
 html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
-    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], **dict.fromkeys(FUNCTIONS, [])},
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], **{page: [] for page in FUNCTIONS}},
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "show_prev_next": True,
@@ -77,6 +77,7 @@ ON_SITE = {
 }
 WHOLE = {"changes": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}  # a page that shows a file of the repository
 NOTEBOOK = re.compile(r"`(\d\d_\w+)`")  # how a notebook names another
+INTERVAL = re.compile(r"(?<=\d) \[([-+]?[\d.]+), ([-+]?[\d.]+)\]")  # behind an estimate
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)[^)#\s]+")
 
 
@@ -104,8 +105,10 @@ def _read_page(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname in WHOLE:
         app.env.note_dependency(DOCS.parent / WHOLE[docname])
         source[0] = (DOCS.parent / WHOLE[docname]).read_text(encoding="utf-8")
-    if docname.startswith("tutorials/"):
+    if docname.startswith("tutorials/"):  # which are JSON
         source[0] = NOTEBOOK.sub(_linked, source[0])
+    else:
+        source[0] = INTERVAL.sub("\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", source[0])
     source[0] = LINK.sub(lambda found: _on_site(found[0], docname), source[0])
 
 
