@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
@@ -114,10 +115,12 @@ def _read_page(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def _describe_data(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Say what a table of functions holds, and not what a dict or tuple is."""
-    if what == "data" and isinstance(obj, dict):
-        lines[:] = ["The functions by name:", "", *map(_entry, obj.items())]
-    elif what == "data":
-        lines[:] = ["The stages of Distribution Shift Alignment, in order:", "", *(f"#. ``{stage!r}``" for stage in obj)]  # type: ignore[attr-defined]
+    if what != "data":
+        return
+    module, public = f"surveysim.{surveysim._HOME[name.split('.')[-1]]}", name.split(".")[-1]
+    said = ModuleAnalyzer.for_module(module).find_attr_docs()["", public]
+    entries = [_entry(item) for item in obj.items()] if isinstance(obj, dict) else [f"#. ``{stage!r}``" for stage in obj]  # type: ignore[attr-defined]
+    lines[:] = [said[0], "", *entries, "", *said[1:]]
 
 
 def _entry(item: tuple[str, object]) -> str:
@@ -134,5 +137,5 @@ def setup(app: Sphinx) -> None:
     """Bring the notebooks here with their outputs; Sphinx calls this."""
     tutorials.stage(DOCS / "tutorials")
     app.connect("source-read", _read_page)
-    app.connect("autodoc-process-docstring", _describe_data)
+    app.connect("autodoc-process-docstring", _describe_data, priority=400)  # before numpydoc
     app.connect("build-finished", _note_the_time)

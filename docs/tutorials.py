@@ -57,8 +57,9 @@ def _describe_figures(notebook: Any) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), heading)
-        elif called := re.findall(r"\bplot_\w+", cell.source):
-            cell.metadata["mystnb"] = {"image": {"alt": f"{heading}: the figure of {', '.join(called)}"}}
+        elif cell.cell_type == "code":
+            called = ", ".join(dict.fromkeys(re.findall(r"\bplot_\w+", cell.source)))
+            cell.metadata["mystnb"] = {"image": {"alt": f"{heading}: the figure of {called or 'this cell'}"}}
 
 
 def stage(folder: Path) -> None:

@@ -86,6 +86,17 @@ def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
 def background_grid(codebook: Codebook, *, by: Sequence[str]) -> pd.DataFrame:
     """Return every combination of the levels of the traits `by`, observed or not.
 
+    Parameters
+    ----------
+    codebook : Codebook
+    by : sequence of str
+        Names of traits.
+
+    Returns
+    -------
+    DataFrame
+        A row per background: `background_id` and a column per trait (level names), in the codebook's order.
+
     Raises
     ------
     CodebookError
@@ -132,6 +143,10 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     BackgroundError
         If `by` is no list of traits, the survey was read without one of them, or no respondent has them all; if a minimum is
         negative.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 11.7.
 
     Examples
     --------
@@ -182,12 +197,20 @@ def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order:
     order : sequence of str, optional
         Traits to name first.
 
+    Returns
+    -------
+    str
+
     Raises
     ------
     BackgroundError
         If there is no such trait.
     CodebookError
         If a trait has no such level.
+
+    References
+    ----------
+    Argyle et al. (2023), doi:10.1017/pan.2023.2 (respondents described in words).
 
     Examples
     --------

@@ -50,7 +50,7 @@ def estimate_baseline(
     seed : int
         Deals cells into folds where a method cross-validates, and makes the draws.
     draws : int
-        Draws from the posterior of the methods that have one (`POSTERIORS`), as columns ``draw_1``, ...: `poststratify` needs
+        Draws from the posterior of the methods that have one (mrp, mean_tilt, low_rank), as columns ``draw_1``, ...: `poststratify` needs
         them for standard errors of sums over cells, whose errors go together.
 
     Returns
@@ -66,6 +66,10 @@ def estimate_baseline(
         respondents than options did.
     TableError
         If a table breaks its contract.
+
+    References
+    ----------
+    Gelman and Little (1997), Survey Methodology 23(2), 127-135. Ghitza and Gelman (2013), doi:10.1111/ajps.12004.
 
     Examples
     --------
@@ -180,6 +184,20 @@ BASELINES: dict[str, Baseline] = {
     "low_rank": low_rank,
     "boosting": boosting,
 }
+"""Classical estimates of the same sample, by name: `simulate` and `estimate_baseline` take the names as ``method``.
+
+Examples
+--------
+>>> import pandas as pd
+>>> import surveysim as ss
+>>> survey = ss.load_example("nonvoters2020")
+>>> train, rest = ss.hold_out_respondents(survey, n_train=400, seed=1)
+>>> tables = [ss.simulate(train, ["gender", "age3"], questions=["Q8_8"], method=name) for name in ("raw", "pooled", "mrp")]
+>>> truth = ss.response_distributions(rest, by=["gender", "age3"], questions=["Q8_8"])
+>>> scores = ss.evaluate(pd.concat(tables), truth, metrics=["wasserstein"], codebook=survey.codebook, by="source")
+>>> ss.summarise_scores(scores, by="source").sort_values("estimate").source.tolist()[0]
+'mrp'
+"""
 
 
 def _multilevel(

@@ -121,6 +121,17 @@ class Codebook:
     questions : mapping of str to Question
     verified : bool
         False where release facts could not be checked against a source; `note` says which.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> codebook = ss.load_codebook("nonvoters2020")
+    >>> codebook.weights[0].variable, len(codebook.questions), list(codebook.traits)[:3]
+    ('weight', 87, ['gender', 'age3', 'age6'])
+    >>> codebook.look_for("trust police").question_id.tolist()
+    ['Q8_8']
+    >>> codebook.missing_codes(codebook.question("Q8_8"))
+    {-1: 'refused'}
     """
 
     name: str
@@ -185,7 +196,7 @@ class Codebook:
         return self.traits[name]
 
     def missing_codes(self, question: Question) -> dict[Code, str]:
-        """Codes that are no answer to `question`, each with its reason."""
+        """Codes that are no answer to a question, each with its reason."""
         common = {code: reason for code, reason in self.missing.items() if code not in question.codes}
         return {**common, **question.missing}
 

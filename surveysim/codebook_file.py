@@ -19,6 +19,10 @@ _PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "str | None": str, "bo
 def list_codebooks() -> list[str]:
     """Return the names of the codebooks that ship with surveysim.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> import surveysim as ss

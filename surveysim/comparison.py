@@ -71,7 +71,7 @@ def compare_methods(
     methods : sequence of str
         What `simulate` takes: names of `BASELINES`, ``"zero-shot"``, ``"stage1"``, ``"dsa"``, ``"dsa-kernel"``. For held-out
         questions: ``"uniform"``, ``"length-matched"`` (blind to background and wording), ``"zero-shot"``, ``"stage1"``, ``"dsa"`` (the
-        aligned model as it is), ``"dsa-kernel"`` (`surveysim.lm.unasked`).
+        aligned model as it is), ``"dsa-kernel"`` (a Gaussian process over questions).
     seeds : int or sequence of int
         Draws of the training respondents; a number stands for 0, 1, ...
     split : {"respondents", "backgrounds", "levels", "questions", "both"}

@@ -28,8 +28,8 @@ def summarise_comparison(scores: pd.DataFrame, *, metric: str = "wasserstein") -
     Returns
     -------
     DataFrame
-        A row per `n` and `method`: `estimate`, `std_error`, `conf_low`, `conf_high` (95%, over seeds and questions, see
-        `crossed_interval`), `n_questions`, `n_seeds`.
+        A row per `n` and `method`: `estimate`, `std_error`, `conf_low`, `conf_high` (95%, over seeds and questions
+        at once: two-way random effects), `n_questions`, `n_seeds`.
 
     Raises
     ------
@@ -37,6 +37,10 @@ def summarise_comparison(scores: pd.DataFrame, *, metric: str = "wasserstein") -
         If no score is of this metric.
     TableError
         If a column is absent.
+
+    References
+    ----------
+    Satterthwaite (1946), doi:10.2307/3002019; Searle, Casella, McCulloch (1992), Variance Components, chapter 4.
 
     Examples
     --------
@@ -83,6 +87,10 @@ def paired_differences(scores: pd.DataFrame, *, reference: str, metric: str = "w
         If the reference is not among the methods at some n, was scored on other questions or seeds, or no score is of this metric.
     TableError
         If a column is absent.
+
+    References
+    ----------
+    Satterthwaite (1946), doi:10.2307/3002019; Searle, Casella, McCulloch (1992), Variance Components, chapter 4.
 
     Examples
     --------
@@ -146,6 +154,10 @@ def savings(scores: pd.DataFrame, *, reference: str, metric: str = "wasserstein"
     ------
     EvaluationError
         If the reference is not among the methods or has one size only.
+
+    References
+    ----------
+    Ayer et al. (1955), doi:10.1214/aoms/1177728423 (pooling adjacent violators).
 
     Examples
     --------

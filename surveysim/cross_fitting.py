@@ -30,6 +30,19 @@ class CrossFit:
         Tables learnt from everyone outside the fold, stacked, with `fold`.
     fold : int array, shape ``(respondents,)``
         Fold of each respondent of the survey.
+
+    References
+    ----------
+    Zrnic and Candes (2024), doi:10.1073/pnas.2322083121.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> by, asked = ["gender"], ["Q8_8"]
+    >>> halves = ss.cross_fit(survey, lambda part: ss.simulate(part, by, questions=asked, method="mrp"), by=by, questions=asked)
+    >>> sorted(halves.direct.fold.unique().tolist()), halves.fold.shape
+    ([0, 1], (5836,))
     """
 
     direct: pd.DataFrame

@@ -11,10 +11,14 @@ from surveysim.survey import Survey, read_survey
 def list_examples() -> list[str]:
     """Return the names of the surveys that ship with surveysim.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
-    >>> from surveysim.datasets import list_examples
-    >>> list_examples()
+    >>> import surveysim as ss
+    >>> ss.list_examples()
     ['nonvoters2020']
     """
     return sorted(item.name.removesuffix(".sav") for item in files("surveysim").joinpath("data").iterdir() if item.name.endswith(".sav"))

@@ -70,6 +70,10 @@ class Design:
         If a weight is missing, infinite or negative, or all are zero; if an array has another length; if a stratum, PSU
         or population size is missing; if `lonely_psu` is unknown.
 
+    References
+    ----------
+    Binder (1983), doi:10.2307/1402588. Lumley (2004), doi:10.18637/jss.v009.i08.
+
     Examples
     --------
     >>> import numpy as np

@@ -35,7 +35,7 @@ def protect(
     missing (primary suppression), all its options together, since the last would follow from the others. Where the table
     holds margins as well, further cells are withheld (secondary suppression) until no withheld cell follows from wholes and
     their other parts. ``how="round"``: numbers of respondents become multiples of `min_n`, in every cell, and shares those
-    of rounded numbers behind the options, so that nothing in the table speaks of fewer (`count_rounding`).
+    of rounded numbers behind the options, so that nothing in the table speaks of fewer.
 
     A cell of 0 respondents says nothing of anybody and stays, so a simulated background that was never sampled does. Shares of
     a cell that was sampled are treated as the sample's, whatever made them: a composite or a shrunken share gives the direct one

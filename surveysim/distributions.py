@@ -178,6 +178,10 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
         If `distributions` breaks its contract or holds several sources, `pairs` is unknown, the backgrounds differ in
         their traits, or no two backgrounds make a pair.
 
+    References
+    ----------
+    Huang, Li, Shao (2026), arXiv:2510.21977.
+
     Examples
     --------
     >>> import surveysim as ss

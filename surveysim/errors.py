@@ -10,7 +10,19 @@ from difflib import get_close_matches
 
 
 class SurveySimError(ValueError):
-    """Base of every error that surveysim raises on purpose."""
+    """Base of every error that surveysim raises on purpose.
+
+    The message names the argument, the rule and what breaks it. Catch this one class to catch them all.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> try:
+    ...     ss.load_codebook("nonvoters2020").question("Q8_88")
+    ... except ss.SurveySimError as error:
+    ...     print(str(error).split(";")[0])
+    codebook 'nonvoters2020' has no question 'Q8_88'
+    """
 
 
 class CodebookError(SurveySimError):

@@ -103,6 +103,10 @@ def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] 
     DesignError
         If a stratum has a single PSU and `lonely_psu` is ``"fail"``.
 
+    References
+    ----------
+    Horvitz and Thompson (1952), doi:10.1080/01621459.1952.10483446. Binder (1983), doi:10.2307/1402588.
+
     Examples
     --------
     >>> import surveysim as ss
@@ -151,6 +155,10 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
         If the survey was read without a trait of `by`.
     DesignError
         If the questions have different weights, or a stratum has a single PSU and `lonely_psu` is ``"fail"``.
+
+    References
+    ----------
+    Binder (1983), doi:10.2307/1402588.
 
     Examples
     --------

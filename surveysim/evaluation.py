@@ -78,10 +78,10 @@ def evaluate(
     Returns
     -------
     DataFrame
-        A row per question x background x metric (and `by`) with the columns of `schema.SCORE_COLUMNS` and `weight`.
+        A row per question x background x metric (and `by`) with `estimate std_error conf_low conf_high` and `weight`.
         `std_error` and the 95% interval speak of the reference's sampling error alone (delta method with `n_eff`), and
         are missing where `n_eff` is unknown. `attrs`: `reference_empty`, `only_estimated`, `only_reference`, and
-        `weights_applied`, the steps of weighting (`surveysim.weights_applied`).
+        `weights_applied`, the steps of weighting.
 
     Raises
     ------
@@ -90,6 +90,10 @@ def evaluate(
         options; an estimated cell is empty; several sources come without `by`; or a background has no weight.
     TableError
         If a table breaks its contract, or its cells were weighted over before.
+
+    References
+    ----------
+    Vallender (1974), doi:10.1137/1118101 (the Wasserstein distance on a line).
 
     Examples
     --------

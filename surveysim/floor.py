@@ -57,6 +57,10 @@ def noise_floor(
     TableError
         If a table breaks its contract.
 
+    References
+    ----------
+    Efron (1979), doi:10.1214/aos/1176344552 (parametric bootstrap).
+
     Examples
     --------
     >>> import surveysim as ss

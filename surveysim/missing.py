@@ -36,6 +36,10 @@ def na_table(survey: Survey, *, of: str = "questions", weighted: bool = False) -
     TableError
         If `of` is neither.
 
+    References
+    ----------
+    de Leeuw, Hox and Huisman (2003), Prevention and treatment of item nonresponse, Journal of Official Statistics 19, 153-176.
+
     Examples
     --------
     >>> import surveysim as ss

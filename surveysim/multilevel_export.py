@@ -41,7 +41,7 @@ def export_poststratification(
 
     A row per cell: `cell` (the background_id), a column per trait (level names, in the codebook's order, so that
     ``factor(x, levels = unique(x))`` has that order), `N` (people, or their share). With `responses` also `trials`, the effective
-    respondents, and `y_<code>`, how many of them chose each option: ``n_eff share``, in whole numbers that add up to `trials`.
+    respondents, and ``y_<code>``, how many of them chose each option: ``n_eff share``, in whole numbers that add up to `trials`.
     Counts of a weighted survey are these and not the respondents' own: the weights and the design are in them. A cell without
     respondents has 0; one that is withheld has none (NA): the model is fitted without it and predicts it.
 

@@ -29,10 +29,14 @@ ANY_WEIGHT = "any"
 def list_official() -> list[str]:
     """Return the names of the tables of published facts that ship with surveysim.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
-    >>> from surveysim.official import list_official
-    >>> list_official()
+    >>> import surveysim as ss
+    >>> ss.list_official()
     ['ivs_trust', 'us_voting_2020']
     """
     folder = files("surveysim").joinpath("data", "official")

@@ -53,7 +53,8 @@ def plot_distributions(
         Which, and in which order; default all, as they appear.
     options : sequence of codes, optional
         Options whose joint share is drawn with its interval. Default: the first half of an ordered scale without its
-        middle; of two options the first; else the most frequent. For a joint share's interval see `joint_shares`.
+        middle; of two options the first; else the most frequent. A joint share's interval is of the
+        cell's mean design effect (Rao and Scott 1981).
     kind : {"auto", "bars", "dots"}
         ``"auto"``: bars up to 24 rows (backgrounds times sources).
     ax : Axes, optional
@@ -73,6 +74,10 @@ def plot_distributions(
         nearest), has no share of it, or has more backgrounds than a page can hold; if `kind` is unknown.
     CodebookError
         If the codebook lacks the question, a trait or a level.
+
+    References
+    ----------
+    Heiberger and Robbins (2014), doi:10.18637/jss.v057.i05 (diverging bars).
 
     Examples
     --------
@@ -152,6 +157,10 @@ def plot_shifts(
         nearest), the trait has one level, or a background cannot be weighted.
     CodebookError
         If the codebook lacks the question or the trait.
+
+    References
+    ----------
+    Cleveland and McGill (1984), doi:10.1080/01621459.1984.10478080 (positions on a common scale).
 
     Examples
     --------

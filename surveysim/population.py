@@ -25,10 +25,14 @@ TOTALS_AGREE = 1e-6  # relative difference of two margins' totals that rounding 
 def list_populations() -> list[str]:
     """Return the names of the population tables that ship with surveysim.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
-    >>> from surveysim.population import list_populations
-    >>> list_populations()
+    >>> import surveysim as ss
+    >>> ss.list_populations()
     ['us_adults_2014_2018']
     """
     folder = files("surveysim").joinpath("data", "populations")

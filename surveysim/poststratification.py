@@ -53,7 +53,7 @@ def poststratify(
     ``share = sum_c P_c share_c`` with variance ``sum_c P_c^2 std_error_c^2 + sum_c var(P_c) (share_c - share)^2``: what the
     cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike. Where the
     table has draws (columns ``draw_1``, ...), the first sum is the variance of ``sum_c P_c draw_c`` over the draws. Where margins
-    were raked, the second term is what they leave open (`population_error`); for a survey without clusters and strata the
+    were raked, the second term is what they leave open; for a survey without clusters and strata the
     standard errors are then those of R's ``postStratify`` and, from equal base weights, ``rake`` (which takes plain means of
     residuals in place of weighted ones).
 

@@ -48,6 +48,10 @@ class PromptTemplate:
         If `scoring` or `listing` is unknown, `traits` is no sequence of names, a part lacks ``{question}``, ``{background}`` or
         ``{label}``, or holds another field than those above.
 
+    References
+    ----------
+    Argyle et al. (2023), doi:10.1017/pan.2023.2 (respondents described in words).
+
     Examples
     --------
     >>> import surveysim as ss
@@ -99,8 +103,10 @@ class PromptTemplate:
 
         Raises
         ------
-        PromptError, CodebookError
-            As of `question_prompts`.
+        PromptError
+            If the question has more options than there are letters, and the template needs letters.
+        CodebookError
+            If a background's country is no level of the trait.
         """
         prompts = question_prompts(question, {background_id(levels or {}): background}, codebook, template=self)
         return prompts.openings[0] + prompts.respondents[0]

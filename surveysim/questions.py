@@ -16,7 +16,14 @@ QUESTION_TYPES = ("ordinal", "nominal")
 
 @dataclass(frozen=True)
 class Option:
-    """One valid answer: its code in the file and its label as respondents saw it."""
+    """One valid answer: its code in the file and its label as respondents saw it.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> ss.Option(1, "A lot")
+    Option(code=1, label='A lot')
+    """
 
     code: Code
     label: str
@@ -36,7 +43,8 @@ class Question:
         Valid answers in the order of the scale (``type="ordinal"``) or of the questionnaire (``"nominal"``).
     type : {"ordinal", "nominal"}
     missing : mapping of code to reason
-        Codes that are no answer, each with one of `MISSING_REASONS`; overrides the codebook's common codes.
+        Codes that are no answer, each with its reason (``refused dont_know no_answer not_applicable not_asked other``); overrides
+        the codebook's common codes.
     weight : str or None
         Weight to use with this question, where it differs from the survey's (ANES: pre- or post-election).
     topic : str
@@ -51,6 +59,22 @@ class Question:
         Wording in further languages.
     label : str
         Variable label in the release, where it is not the wording.
+
+    Raises
+    ------
+    CodebookError
+        If the text is empty, the type is unknown, there are fewer than two options, a code or label stands twice, a code is
+        both answer and missing, a reason is unknown, or a translation lacks its text or an option.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> police = ss.load_codebook("nonvoters2020").question("Q8_8")
+    >>> police.type, police.codes, police.labels
+    ('ordinal', (1, 2, 3, 4), ('A lot', 'Some', 'Not much', 'Not at all'))
+    >>> well = ss.Question("well", "Should the village dig a new well?", (ss.Option(1, "Yes"), ss.Option(2, "No")), type="nominal")
+    >>> well.labels
+    ('Yes', 'No')
     """
 
     question_id: str
@@ -178,6 +202,19 @@ class Trait:
         Where the variable is a year of birth: the survey's year, or the variable that holds it. Ranges are then ages.
     source : str
     verified : bool
+
+    Raises
+    ------
+    CodebookError
+        If there are fewer than two levels, a name holds ``|`` or ``=``, a level or code stands twice, a code is both level and
+        missing, ranges overlap, or a reason is unknown.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> age = ss.load_codebook("nonvoters2020").trait("age3")
+    >>> age.level_names, age.level("55+").text
+    (('18-34', '35-54', '55+'), 'aged 55 or older')
     """
 
     name: str

@@ -43,6 +43,11 @@ def as_replicates(design: Survey | Design, *, method: str, n_replicates: int = 5
     DesignError
         If the weights were calibrated before, or the method does not suit the design.
 
+    References
+    ----------
+    Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8. Rao and Wu (1988),
+    doi:10.1080/01621459.1988.10478591 (bootstrap).
+
     Examples
     --------
     >>> import numpy as np
@@ -77,13 +82,31 @@ def with_replicates(
     survey : Survey
     weights : DataFrame or array, shape ``(respondents, replicates)``
         In the order of the survey's rows.
-    method, combined, scale, rscales, fay, mse
-        As of `surveysim.adjustment.given_replicates`.
+    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap"}
+    combined : bool
+        Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
+    scale : float, optional
+        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn 1.
+    rscales : array, shape ``(replicates,)``, optional
+        Default 1 each; JKn needs them, ``(n_h-1)/n_h``.
+    fay : float
+        Of Fay's method, 0-1.
+    mse : bool
+        Centre at the full sample's estimate in place of the replicates' mean.
+
+    Returns
+    -------
+    Survey
+        The same respondents and weights, with these replicates.
 
     Raises
     ------
     DesignError
         If the shape, method or scales do not fit.
+
+    References
+    ----------
+    Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8.
 
     Examples
     --------

@@ -90,6 +90,10 @@ def plot_data_saved(
     EvaluationError
         If the reference has fewer than two sizes, or an n is not positive or an error missing, or no score is of the metric.
 
+    References
+    ----------
+    Ayer et al. (1955), doi:10.1214/aoms/1177728423 (pooling adjacent violators).
+
     Examples
     --------
     >>> import pandas as pd, surveysim as ss

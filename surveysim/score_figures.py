@@ -81,6 +81,10 @@ def plot_scores(
     TableError
         If a column is absent, no score has this metric, a source is repeated, or there is none to highlight.
 
+    References
+    ----------
+    Cleveland and McGill (1984), doi:10.1080/01621459.1984.10478080 (positions on a common scale).
+
     Examples
     --------
     >>> import pandas as pd, surveysim as ss

@@ -57,7 +57,7 @@ def simulate(
     questions : sequence of str, optional
         Default: all questions of the survey.
     method : str
-        ``"dsa"`` (both stages), ``"dsa-kernel"`` (its closed form: no training, `surveysim.lm.kernel`), ``"stage1"``
+        ``"dsa"`` (both stages), ``"dsa-kernel"`` (its closed form: no training), ``"stage1"``
         (conventional fine-tuning), ``"zero-shot"`` (the base model as it is), or a classical baseline by name, such as
         ``"mrp"`` or ``"raw"``, which needs no language model.
     weight : str, optional

@@ -37,6 +37,10 @@ def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Su
     SplitError
         If `n_train` is below 1 or leaves nobody for the truth.
 
+    References
+    ----------
+    Stone (1974), doi:10.1111/j.2517-6161.1974.tb00994.x.
+
     Examples
     --------
     >>> import surveysim as ss
@@ -76,6 +80,10 @@ def hold_out_backgrounds(frame: pd.DataFrame, *, fraction: float, seed: int) -> 
     TableError
         If `frame` lacks `background_id`.
 
+    References
+    ----------
+    Roberts et al. (2017), doi:10.1111/ecog.02881 (why dependent cases are held out together).
+
     Examples
     --------
     >>> import surveysim as ss
@@ -111,6 +119,10 @@ def hold_out_levels(frame: pd.DataFrame, *, trait: str, levels: Sequence[str] | 
         If the backgrounds have no such trait or no such level (the message names the nearest), or no level would be left.
     TableError
         If `frame` lacks `background_id`.
+
+    References
+    ----------
+    Roberts et al. (2017), doi:10.1111/ecog.02881 (why dependent cases are held out together).
 
     Examples
     --------
@@ -167,6 +179,10 @@ def hold_out_questions(
     SplitError
         If `fraction` is not between 0 and 1, there are fewer than two questions or topics, or topics are asked for and
         `questions` is a plain list.
+
+    References
+    ----------
+    Roberts et al. (2017), doi:10.1111/ecog.02881 (why dependent cases are held out together).
 
     Examples
     --------

@@ -50,6 +50,10 @@ def summarise_scores(
     TableError
         If a column is absent.
 
+    References
+    ----------
+    Efron (1979), doi:10.1214/aos/1176344552 (bootstrap).
+
     Examples
     --------
     >>> import pandas as pd, surveysim as ss
@@ -126,6 +130,10 @@ def data_saved(curve: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     TableError
         If a column is absent.
 
+    References
+    ----------
+    Ayer et al. (1955), doi:10.1214/aoms/1177728423 (pooling adjacent violators).
+
     Examples
     --------
     >>> import pandas as pd, surveysim as ss
@@ -182,6 +190,10 @@ def diagnose(
         If the types of questions are not given, or the tables hold different cells or options.
     TableError
         If a table breaks its contract.
+
+    References
+    ----------
+    Spearman (1904), doi:10.2307/1412159.
 
     Examples
     --------

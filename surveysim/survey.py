@@ -37,7 +37,8 @@ class Survey:
         `psu`, every other weight variable under its own name, a column per trait (ordered categorical of level names,
         missing where the respondent has none) and per question (original codes, missing codes kept).
     reasons : DataFrame
-        A column per question: why the cell holds no valid answer (`MISSING_REASONS`), missing where it holds one.
+        A column per question: why the cell holds no valid answer (``refused dont_know no_answer not_applicable not_asked other``),
+        missing where it holds one.
     codebook : Codebook
     weight_name : str
         Where `weight` came from.
@@ -49,6 +50,17 @@ class Survey:
         Replicate weights; they take the place of linearisation.
     trait_reasons : DataFrame
         As `reasons`, a column per trait: why a respondent has no level.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> len(survey), survey.weight_name, survey.traits[:2], survey.questions[:2]
+    (5836, 'weight', ('gender', 'age3'), ('Q2_1', 'Q2_2'))
+    >>> int((survey.reasons["Q8_8"] == "refused").sum())
+    29
+    >>> survey.design.degrees_of_freedom
+    5835
     """
 
     data: pd.DataFrame

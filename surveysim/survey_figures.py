@@ -220,6 +220,10 @@ def plot_official(
     TableError
         If a column or a source is absent, a share lies outside 0-1, or a label and source are repeated.
 
+    References
+    ----------
+    Cleveland and McGill (1984), doi:10.1080/01621459.1984.10478080 (positions on a common scale).
+
     Examples
     --------
     >>> import pandas as pd, surveysim as ss

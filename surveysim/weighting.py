@@ -90,6 +90,10 @@ def poststratify_weights(survey: Survey, population: pd.DataFrame, *, missing: s
     TableError
         If `population` lacks its columns.
 
+    References
+    ----------
+    Holt and Smith (1979), doi:10.2307/2344652.
+
     Examples
     --------
     >>> import surveysim as ss
@@ -229,6 +233,10 @@ def weight_summary(survey: Survey) -> pd.DataFrame:
     DataFrame
         `weight` (name), `n` (respondents of positive weight), `n_zero`, `sum`, `mean`, `min`, `max` (of positive weights), `cv`
         (coefficient of variation), `n_eff` (Kish) and `deff` (Kish's design effect of weighting, ``n / n_eff``).
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 11.7.
 
     Examples
     --------

@@ -47,6 +47,10 @@ def load_model(
     PromptError
         If `scoring` is unknown.
 
+    References
+    ----------
+    Allal et al. (2025), SmolLM2: When Smol Goes Big, arXiv:2502.02737 (the default model).
+
     Examples
     --------
     >>> import surveysim as ss

@@ -88,6 +88,15 @@ LOSSES: dict[str, Loss] = {
     "transport": transport,
     "tilted_transport": tilted_transport,
 }
+"""Losses by name: `StageConfig` takes the names. Each takes log shares ``(backgrounds, options)`` and a question's targets.
+
+Examples
+--------
+>>> import surveysim as ss
+>>> heads_alone = ss.StageConfig("precision_shift", level_weight=1.0, epochs=0)
+>>> heads_alone.loss in ss.LOSSES
+True
+"""
 NEEDS_POOLED = ("pooled_shift", "precision_shift")  # shares pooled over all respondents
 NEEDS_MODEL = ("transport", "tilted_transport")  # the shares of the model as it is before the stage
 

@@ -71,6 +71,10 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None, 
     ModelError
         If the name is unknown, the model is nowhere, the download breaks off, its checksum is wrong, or there is no room for it.
 
+    References
+    ----------
+    Allal et al. (2025), SmolLM2: When Smol Goes Big, arXiv:2502.02737 (the default model).
+
     Examples
     --------
     >>> import surveysim as ss

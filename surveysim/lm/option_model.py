@@ -39,6 +39,10 @@ class OptionModel:
     recipe : dict
         What made the model: base model and its hash, codebook, prompt, stages with their losses, seed, training sizes.
 
+    References
+    ----------
+    Huang, Li, Shao (2026), arXiv:2510.21977.
+
     Examples
     --------
     >>> import surveysim as ss
@@ -59,7 +63,7 @@ class OptionModel:
 
     @property
     def stages(self) -> pd.DataFrame:
-        """What `align` did, a row per stage: settings, losses, shift fit, epoch kept (`surveysim.training_record.stage_table`)."""
+        """What `align` did, a row per stage: settings, losses, shift fit, epoch kept."""
         return stage_table(self.recipe.get("stages", ()))
 
     def words(self, codebook: Codebook, backgrounds: Iterable[str]) -> dict[str, str]:
@@ -196,6 +200,10 @@ def export_model(model: OptionModel, folder: str | Path, *, min_n: int = MIN_N) 
         As of `OptionModel.save`.
     min_n : int
         Fewest respondents of a cell; 0: any.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------

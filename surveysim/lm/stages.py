@@ -32,12 +32,16 @@ class StageConfig:
         Questions whose gradients are averaged before a step.
     pooling : str
         Who pools the shifts over all respondents: ``"kernel"``, multilevel regression with the language model's own geometry of
-        backgrounds (`surveysim.lm.kernel`), or a name of `BASELINES`.
+        backgrounds, or a name of `BASELINES`.
 
     Raises
     ------
     TrainingError
         If a name is unknown, or a number is out of range.
+
+    References
+    ----------
+    Huang, Li, Shao (2026), arXiv:2510.21977.
 
     Examples
     --------
@@ -75,3 +79,16 @@ class StageConfig:
 STAGE_1 = StageConfig("option_kl")
 STAGE_2 = StageConfig("pooled_shift", level_weight=1.0, head_penalty=0.03)
 DSA = (STAGE_1, STAGE_2)
+"""The stages of Distribution Shift Alignment, in order: the default of `align`.
+
+References
+----------
+Huang, Li, Shao (2026), arXiv:2510.21977.
+
+Examples
+--------
+>>> import surveysim as ss
+>>> [stage.loss for stage in ss.DSA]
+['option_kl', 'pooled_shift']
+>>> conventional_fine_tuning = ss.DSA[:1]
+"""
