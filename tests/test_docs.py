@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +72,22 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_names_of_the_package_exist(page: Path) -> None:
     named = set(re.findall(r"\bss\.(\w+)", _words(page)))
     assert named <= set(ss.__all__), sorted(named - set(ss.__all__))
+
+
+def _calls(text: str) -> Iterator[ast.Call]:
+    """Yield the calls of the package that stand in the text between backticks; ``...`` stands for what is left out."""
+    for code in re.findall(r"`(ss\.\w+\([^`\n]*\))`", text.replace('\\"', '"')):
+        tree = ast.parse(re.sub(r"\(\.\.\.\)", "()", code))
+        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("ss."))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=_name)
+def test_calls_named_in_the_text_have_arguments_that_exist(path: Path) -> None:
+    for call in _calls(_words(path)):
+        known = inspect.signature(getattr(ss, ast.unparse(call.func).removeprefix("ss."))).parameters
+        wrong = {keyword.arg for keyword in call.keywords if keyword.arg} - set(known)
+        assert not wrong, f"{ast.unparse(call)}: {sorted(wrong)}"
+        assert len(call.args) <= len(known), ast.unparse(call)
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=_name)
