@@ -33,7 +33,8 @@ def population_margins(population: pd.DataFrame | Survey, *, by: Sequence[str | 
     Returns
     -------
     DataFrame
-        `margin` (its traits, joined by ``|``), `background_id`, and `count` or `population_share` as in `population`.
+        `margin` (its traits, joined by ``|``), `background_id`, and `count` or `population_share` as in `population`, whose `attrs`
+        it keeps.
 
     Raises
     ------
@@ -59,7 +60,9 @@ def population_margins(population: pd.DataFrame | Survey, *, by: Sequence[str | 
         return table
     require_columns(population, sorted({trait for traits in margins for trait in traits}), "population")
     amount = amount_column(population, "population")
-    return pd.concat([_frame_margin(population, traits, amount) for traits in margins], ignore_index=True)
+    table = pd.concat([_frame_margin(population, traits, amount) for traits in margins], ignore_index=True)
+    table.attrs.update(population.attrs)
+    return table
 
 
 def amount_column(table: pd.DataFrame, what: str) -> str:

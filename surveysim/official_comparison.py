@@ -117,7 +117,7 @@ def compare_with_official(
     matched = _matched(estimates, facts)
     _refuse_unlike(matched, about)
     rows = [row for place, fact in enumerate(matched.to_dict("records")) for row in _compared(estimates, fact, place)]
-    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS).astype({N: "Int64"})
     table.attrs = {**described(estimates), **about, "unmatched": len(facts) - len(matched)}
     return table
 
@@ -221,7 +221,7 @@ def _compared(estimates: pd.DataFrame, fact: dict[str, object], place: int) -> l
                 STD_ERROR: own,
                 CONF_LOW: low,
                 CONF_HIGH: high,
-                N: options[N].iloc[0] if N in options else np.nan,
+                N: round(options[N].iloc[0]) if N in options and options[N].notna().all() else None,
                 "difference": share - official,
                 "difference_std_error": spread,
                 "z": (share - official) / spread if spread > 0 else np.nan,

@@ -177,9 +177,16 @@ def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:
     fitted = raked_weights(amount, rows, [share * sums[largest] for share in totals], list(tables))
     kept = structure.drop(columns=[COUNT, POPULATION_SHARE, STD_ERROR], errors="ignore")
     table = kept.assign(**{POPULATION_SHARE if abs(sums[largest] - 1) < TOTALS_AGREE else COUNT: fitted, BASE: amount})
-    table.attrs[RAKED_TO] = [sorted(traits) for traits, _ in tables.values()]
-    table.attrs["structure"] = structure.attrs.get("source", "structure")
+    table.attrs = {RAKED_TO: [sorted(traits) for traits, _ in tables.values()], "structure": described_source(structure, "structure")}
     return table
+
+
+def described_source(table: pd.DataFrame, otherwise: str) -> str:
+    """Say where a table of people comes from, as its `attrs` have it: a source, or a survey with its weight."""
+    about = table.attrs
+    if "source" in about:
+        return str(about["source"])
+    return f"survey {about.get('survey')}, weight {about['weight']}" if "weight" in about else otherwise
 
 
 def _groups(

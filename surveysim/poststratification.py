@@ -13,7 +13,7 @@ from surveysim.draws import draw_columns, with_draws
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.intervals import share_intervals
 from surveysim.margins import MARGIN, Margins, amount_column
-from surveysim.population import joint_population
+from surveysim.population import described_source, joint_population
 from surveysim.population_error import BASE, PEOPLE, RAKED_TO, VARIANCE, table_variance
 from surveysim.schema import (
     BACKGROUND,
@@ -224,12 +224,13 @@ def _variances(population: pd.DataFrame, numbers: np.ndarray) -> np.ndarray:
 
 
 def population_label(population: pd.DataFrame, distributions: pd.DataFrame) -> str:
-    """Name the population; one that was weighted by the very weight of the distributions is no other population."""
+    """Name the population, and of raked margins the structure; one weighted by the distributions' own weight is no other population."""
     about, own = population.attrs, distributions.attrs
-    if "weight" not in about:
-        return str(about.get("source", "population table"))
-    same = about["weight"] == own.get("weight") and about.get("survey") == own.get("survey", about.get("survey"))
-    return f"{SELF}: {about['weight']}" if same else f"survey {about.get('survey')}, weight {about['weight']}"
+    if "weight" in about and about["weight"] == own.get("weight") and about.get("survey") == own.get("survey", about.get("survey")):
+        return f"{SELF}: {about['weight']}"
+    if RAKED_TO in about:
+        return f"{described_source(population, 'margins')}, raked from {about['structure']}"
+    return described_source(population, "population table")
 
 
 def _names(by: Sequence[str]) -> list[str]:

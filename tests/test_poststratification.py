@@ -252,6 +252,12 @@ def test_margins_are_raked_from_a_structure() -> None:
     raked = ss.poststratify(cells, margins, structure=survey)
     joint = ss.joint_population(margins, ss.observed_backgrounds(survey, by=["age", "gender"]))
     pd.testing.assert_frame_equal(raked, ss.poststratify(cells, joint))
+    assert raked.attrs["population"] == "margins, raked from survey small, weight w"
+    census = PEOPLE.assign(population_share=[0.2, 0.4, 0.1, 0.3])
+    census.attrs = {"source": "census 2020"}
+    named = ss.poststratify(cells, ss.population_margins(census, by=["age", "gender"]), structure=survey)
+    assert named.attrs["population"] == "census 2020, raked from survey small, weight w"
+    assert "structure" not in ss.poststratify(cells, census).attrs["population"]
     own = ss.poststratify(cells, ss.population_margins(survey, by=["age", "gender"]), structure=survey)
     assert own.attrs["population"] == "self-post-stratified: w"
 
