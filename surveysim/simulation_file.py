@@ -42,7 +42,8 @@ def simulate_to_parquet(
 
     The file holds the table that `simulate` would return, in the same order, a question and up to 960 backgrounds at a time, and
     appears when it is complete. `read_table` gives it back, whole or by question and background, with its ``attrs``, of which
-    `beyond_training`, an entry per background, is left out.
+    `beyond_training`, an entry per background, is left out. So are the standard errors of "dsa": its closed form compares every
+    background with every other, so `simulate` gives them for some thousands at most.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def test_loading_says_nothing_and_leaves_the_users_bars(
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"device": "gpu"}, ModelError, r"device 'gpu' is not there \(.*\); use device='auto' or 'cpu'"),
+        ({"device": "gpu"}, ModelError, r"device 'gpu' is not there \(.*\); there are cpu.*; use device='auto' or one"),
         ({"device": "cuda:99"}, ModelError, r"device 'cuda:99' is not there"),
         ({"dtype": "float8"}, ModelError, r"dtype 'float8' is unknown; did you mean 'float"),
         ({"scoring": "leters"}, PromptError, "scoring 'leters' is unknown"),
@@ -58,6 +58,13 @@ def test_loading_says_nothing_and_leaves_the_users_bars(
 def test_what_is_asked_for_must_exist(options: dict, error: type, message: str, tiny_folder: Path) -> None:
     with pytest.raises(error, match=message):
         load_tiny(tiny_folder, **options)
+
+
+def test_a_device_that_is_not_there_is_answered_with_those_that_are(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(ModelError, match=r"device 'cuda:7' is not there \(.*\); there are cpu, cuda:0, cuda:1, mps; use device='auto'"):
+        load_tiny(tiny_folder, device="cuda:7")
 
 
 def test_scoring_or_template(tiny_folder: Path) -> None:

@@ -15,7 +15,7 @@ from surveysim.lm.backbone import Backbone, option_trie, require_room, tokenise
 from surveysim.prompts import question_prompts
 from tests.opinion_survey import opinion_codebook
 from tests.test_wording import book
-from tests.tiny import tiny_tokenizer
+from tests.tiny import tiny_model, tiny_tokenizer
 
 WORDS = {"gender=female": "a woman", "gender=male": "a man"}
 AGREE = ("Agree", "Agree strongly", "Disagree")
@@ -205,3 +205,16 @@ def test_openings_of_several_countries_share_what_is_equal(template: ss.PromptTe
     assert whole == [opening + respondent for opening, respondent in zip(prompts.openings, prompts.respondents, strict=True)]
     alone = question_prompts(book().question("good"), {"country=Norway": "a person in Norway"}, book(), template=template)
     assert tokenizer.decode(tokenise(alone, tokenizer, scoring="letters").opening) == alone.openings[0]
+
+
+def test_no_chat_template_is_used_so_that_a_model_that_can_think_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qwen3 thinks where a chat template opens an assistant's turn; a prompt of ours is plain text, and its answer the next token."""
+    tokenizer, model = tiny_tokenizer(), tiny_model("qwen3 tied")
+    tokenizer.chat_template = "{{ '<think>' }}"
+    monkeypatch.setattr(type(tokenizer), "apply_chat_template", lambda *_, **__: pytest.fail("a chat template is used"))
+    backbone = Backbone(model, tokenizer, "qwen3", "digest")
+    question = ss.OptionModel(backbone).tokenise(opinion_codebook(), ["taxes"], WORDS)["taxes"]
+    prompts = [tokenizer.decode(question.opening + suffix) for suffix in question.suffixes]
+    book = opinion_codebook()
+    assert prompts == [ss.PromptTemplate().prompt(book.question("taxes"), words, book) for words in WORDS.values()]
+    assert [branch.path for branch in question.trie.branches] == [()], "the answer is read right after the prompt"

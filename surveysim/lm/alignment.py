@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from surveysim.cells import Array
 from surveysim.codebook import Codebook
 from surveysim.errors import TrainingError
 from surveysim.evaluation import ordinal_questions
+from surveysim.lm.gradients import backward
 from surveysim.lm.heads import fit_head, fit_prior_strength
 from surveysim.lm.kernel import answer_states, kernel_shares
 from surveysim.lm.losses import LOSSES, NEEDS_POOLED
+from surveysim.lm.memory import halve
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
 from surveysim.lm.readout import QuestionHead, Readout, question_key
@@ -50,6 +53,7 @@ class Alignment:
         self.features: dict[str, Tensor] = {}
         self.entering: dict[str, Tensor] = {}  # what enters the last layer at the answer positions: the kernel's features
         self.prior_strength: float | None = None
+        self.at_once: int | None = None  # backgrounds that go through the last layer together in training; None: all
 
     def read_prompts(self) -> None:
         """Run the trunk and the untrained last layer once: the features that the questions' heads are first fitted on."""
@@ -141,23 +145,35 @@ class Alignment:
         total = 0.0
         for start in self._bar(range(0, len(order), stage.questions_per_step), label):
             step = order[start : start + stage.questions_per_step]
-            total += self._gradients(stage, targets, step)
+            total += self._fitting_gradients(stage, targets, step)
             sum_gradients(self._trained(step))
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
         return summed(total) / len(order)
 
+    def _fitting_gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
+        """As of `_gradients`; where memory runs out, the step again with half of the backgrounds at once, and so from then on."""
+        while True:
+            try:
+                return self._gradients(stage, targets, step)
+            except (RuntimeError, MemoryError) as error:
+                most = max(len(self.tokenised[name].suffixes) for name in step)
+                self.at_once = halve(most if self.at_once is None else self.at_once, error, "training the last layer")
+                self.readout.zero_grad()
+
     def _gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
         """Add the gradients of this process's questions of a step; return the sum of their losses."""
         mine = own({name: self.tokenised[name] for name in step}, among=self.tokenised)
         total = 0.0
         for name, states in self.model.states(mine):
-            features = self.readout.features(states.to(self.readout.rows.device, torch.float32))
-            loss = self._loss(stage, targets[name], features)
-            (loss / stage.questions_per_step).backward()
-            total += loss.item()
+            placed = states.to(self.readout.rows.device, torch.float32)
+            scaled = partial(self._part_of_a_step, stage, targets[name])
+            total += backward(self.readout, placed, scaled, self.at_once) * stage.questions_per_step
         return total
+
+    def _part_of_a_step(self, stage: StageConfig, target: QuestionTargets, features: Tensor) -> Tensor:
+        return self._loss(stage, target, features) / stage.questions_per_step
 
     def _trained(self, step: Sequence[str]) -> Iterable[torch.nn.Parameter]:
         """What a step trains: the shared parts, and the heads of its questions."""

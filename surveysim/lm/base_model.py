@@ -62,8 +62,15 @@ def _device(device: str) -> torch.device:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} is not there ({str(error).splitlines()[0]}); use device='auto' or 'cpu'") from error
+        why, present = str(error).splitlines()[0], ", ".join(devices())
+        raise ModelError(f"device {device!r} is not there ({why}); there are {present}; use device='auto' or one of them") from error
     return place
+
+
+def devices() -> list[str]:
+    """Return the devices of this machine that a model can run on."""
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
 def _own_gpu() -> torch.device:

@@ -93,6 +93,11 @@ class Readout(nn.Module):
         parts = [self._fitting_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
         return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
 
+    def whole_features(self, states: QuestionStates) -> Tensor:
+        """As of `features`; where memory runs out, that is an error."""
+        parts = [self._tree_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
+        return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+
     def _fitting_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
         """As of `_tree_features`; where memory runs out, half of the backgrounds at a time."""
         try:

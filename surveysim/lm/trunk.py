@@ -21,7 +21,7 @@ from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.memory import halve
 from surveysim.lm.tree_attention import TreeCache, attending_by_block, block_width, in_blocks
-from surveysim.lm.trees import TokenTree, background_order, carried_nodes, question_trees, token_tree, tree_sizes
+from surveysim.lm.trees import TokenTree, background_order, carried_nodes, halved, question_trees, token_tree, tree_sizes
 
 READ_BEFORE_BYTES = 512 << 20  # keys and values of openings, kept for the questions that begin alike
 
@@ -52,6 +52,20 @@ class QuestionStates:
     def to(self, device: torch.device, dtype: torch.dtype) -> QuestionStates:
         """Return the states on a device, in a floating-point type."""
         return replace(self, opening=self.opening.to(device, dtype), nodes=tuple(nodes.to(device, dtype) for nodes in self.nodes))
+
+    def in_parts(self, at_once: int | None) -> list[QuestionStates]:
+        """Cut into states of at most `at_once` distinct texts each, in their order; whole where `at_once` is None or enough."""
+        if at_once is None or at_once >= self.order.max() + 1:
+            return [self]
+        pieces = [piece for nodes, tree in zip(self.nodes, self.trees, strict=True) for piece in self._pieces(nodes, tree, at_once)]
+        texts = [np.arange(len(tree.answers) // self.n_branches) for _, tree in pieces]
+        return [replace(self, nodes=(nodes,), trees=(tree,), order=order) for (nodes, tree), order in zip(pieces, texts, strict=True)]
+
+    def _pieces(self, nodes: Tensor, tree: TokenTree, at_once: int) -> list[tuple[Tensor, TokenTree]]:
+        if len(tree.answers) // self.n_branches <= at_once:
+            return [(nodes, tree)]
+        halves = halved(tree, self.n_branches)
+        return [piece for kept, part in halves for piece in self._pieces(nodes[torch.from_numpy(kept).to(nodes.device)], part, at_once)]
 
 
 @dataclass(frozen=True, eq=False)
