@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from surveysim.backgrounds import parse_background_id
+from surveysim.backgrounds import observed_backgrounds, parse_background_id
 from surveysim.codebook import Codebook
 from surveysim.errors import SplitError, first_few, nearest
 from surveysim.schema import BACKGROUND, RESPONDENT_ID, require_columns
 from surveysim.survey import Survey
+
+FrameOrSurvey = TypeVar("FrameOrSurvey", pd.DataFrame, Survey)
 
 
 def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Survey, Survey]:
@@ -57,21 +60,25 @@ def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Su
     return survey.take(trained), survey.take(~trained)
 
 
-def hold_out_backgrounds(frame: pd.DataFrame, *, fraction: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def hold_out_backgrounds(
+    frame: FrameOrSurvey, *, fraction: float, seed: int, by: Sequence[str] = ()
+) -> tuple[FrameOrSurvey, FrameOrSurvey]:
     """Draw a fraction of whole backgrounds to be held out.
 
     Parameters
     ----------
-    frame : DataFrame
-        Any table with a `background_id`: backgrounds or distributions.
+    frame : DataFrame or Survey
+        Any table with a `background_id`: backgrounds or distributions. Or a survey: its respondents are parted.
     fraction : float
         Share of the backgrounds to hold out, above 0 and below 1; at least one is held out and one kept.
     seed : int
+    by : sequence of str
+        With a survey: the traits whose joint levels are the backgrounds.
 
     Returns
     -------
-    tuple of (DataFrame, DataFrame)
-        Rows kept, rows held out.
+    tuple of (DataFrame, DataFrame), or of (Survey, Survey)
+        Rows kept, rows held out. Respondents without one of the traits are in no background and are kept.
 
     Raises
     ------
@@ -79,6 +86,8 @@ def hold_out_backgrounds(frame: pd.DataFrame, *, fraction: float, seed: int) -> 
         If `fraction` is not between 0 and 1, or there are fewer than two backgrounds.
     TableError
         If `frame` lacks `background_id`.
+    BackgroundError, CodebookError
+        If `frame` is a survey and `by` names none of its traits.
 
     References
     ----------
@@ -92,26 +101,28 @@ def hold_out_backgrounds(frame: pd.DataFrame, *, fraction: float, seed: int) -> 
     >>> len(kept), held.background_id.tolist()
     (4, ['age3=55+|gender=female', 'age3=18-34|gender=male'])
     """
+    if isinstance(frame, Survey):
+        return _part(frame, hold_out_backgrounds(observed_backgrounds(frame, by=by), fraction=fraction, seed=seed)[1], by)
     require_columns(frame, [BACKGROUND], "frame")
     held = _draw(list(frame[BACKGROUND].unique()), fraction, seed, "backgrounds")
     out = frame[BACKGROUND].isin(held)
     return frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
 
 
-def hold_out_levels(frame: pd.DataFrame, *, trait: str, levels: Sequence[str] | str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: Sequence[str] | str) -> tuple[FrameOrSurvey, FrameOrSurvey]:
     """Hold out every background with one of `levels` of `trait`, such as a whole country.
 
     Parameters
     ----------
-    frame : DataFrame
-        Any table with a `background_id`: backgrounds or distributions.
+    frame : DataFrame or Survey
+        Any table with a `background_id`: backgrounds or distributions. Or a survey: its respondents are parted.
     trait : str
     levels : sequence of str, or one str
 
     Returns
     -------
-    tuple of (DataFrame, DataFrame)
-        Rows kept, rows held out.
+    tuple of (DataFrame, DataFrame), or of (Survey, Survey)
+        Rows kept, rows held out. Respondents without the trait are kept.
 
     Raises
     ------
@@ -133,6 +144,8 @@ def hold_out_levels(frame: pd.DataFrame, *, trait: str, levels: Sequence[str] | 
     >>> held.background_id.unique().tolist(), kept.background_id.nunique()
     (['age3=55+|gender=female', 'age3=55+|gender=male'], 4)
     """
+    if isinstance(frame, Survey):
+        return _part(frame, hold_out_levels(observed_backgrounds(frame, by=[trait]), trait=trait, levels=levels)[1], [trait])
     require_columns(frame, [BACKGROUND], "frame")
     parsed = {identifier: parse_background_id(identifier) for identifier in frame[BACKGROUND].unique()}
     traits = sorted({name for levels_of in parsed.values() for name in levels_of})
@@ -202,6 +215,18 @@ def hold_out_questions(
     for question_id, question in questions.questions.items():
         topics.setdefault(question.topic or f"question {question_id}", []).append(question_id)
     return _divide(_ids(questions), _draw_topics(topics, fraction, seed))
+
+
+def background_of(survey: Survey, backgrounds: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """Return every respondent's background id among `backgrounds`, over the traits `by`; missing where it is none of them."""
+    levels = survey.data[list(by)].astype(object)
+    ids = levels.merge(backgrounds[[*by, BACKGROUND]], on=list(by), how="left")[BACKGROUND]
+    return pd.Series(ids.to_numpy(), index=survey.data.index)
+
+
+def _part(survey: Survey, held: pd.DataFrame, by: Sequence[str]) -> tuple[Survey, Survey]:
+    out = background_of(survey, held, by).notna().to_numpy()
+    return survey.take(~out), survey.take(out)
 
 
 def _draw_topics(topics: dict[str, list[str]], fraction: float, seed: int) -> set[str]:

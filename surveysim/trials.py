@@ -13,7 +13,7 @@ from surveysim.backgrounds import observed_backgrounds
 from surveysim.distributions import response_distributions
 from surveysim.errors import SplitError, first_few, nearest
 from surveysim.schema import BACKGROUND, QUESTION, RESPONDENT_ID, N
-from surveysim.splits import hold_out_backgrounds, hold_out_levels, hold_out_questions
+from surveysim.splits import background_of, hold_out_backgrounds, hold_out_levels, hold_out_questions
 from surveysim.survey import Survey
 
 HELD_FRACTION = 0.2  # of backgrounds, or of questions, where `held` does not say
@@ -142,7 +142,7 @@ def draw_trial(
     asked = require_questions(survey, questions)
     backgrounds = observed_backgrounds(survey, by=by)
     out = SPLITS[split](survey, backgrounds, asked, held, seed)
-    own = _background_of(survey, backgrounds, by)
+    own = background_of(survey, backgrounds, by)
     trained = _draw(survey, own.notna().to_numpy() & ~own.isin(out.backgrounds).to_numpy(), n, seed, equal_by)
     scored = out.questions or asked
     rest = survey.take(~survey.data[RESPONDENT_ID].isin(survey.data[RESPONDENT_ID][trained]).to_numpy())
@@ -170,13 +170,6 @@ def _draw(survey: Survey, pool: np.ndarray, n: int, seed: int, equal_by: str | N
     draw = np.random.default_rng(seed)
     chosen = np.concatenate([ids[draw.permutation(len(ids))[:each]] for ids in people])
     return pool & survey.data[RESPONDENT_ID].isin(chosen).to_numpy()
-
-
-def _background_of(survey: Survey, backgrounds: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """Background id of every respondent, missing where a trait is."""
-    levels = survey.data[list(by)].astype(object)
-    ids = levels.merge(backgrounds[[*by, BACKGROUND]], on=list(by), how="left")[BACKGROUND]
-    return pd.Series(ids.to_numpy(), index=survey.data.index)
 
 
 def _fraction(held: Any) -> float:

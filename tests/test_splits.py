@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.errors import SplitError, TableError
+from surveysim.errors import BackgroundError, CodebookError, SplitError, TableError
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,31 @@ def test_a_level_is_held_out_in_every_combination(survey: ss.Survey, grid: pd.Da
     assert len(held) == 12
     by_name = ss.hold_out_levels(grid, trait="education", levels=level)[1]
     pd.testing.assert_frame_equal(by_name, held)
+
+
+def test_a_level_or_a_background_can_be_held_out_of_a_survey(survey: ss.Survey, grid: pd.DataFrame) -> None:
+    kept, held = ss.hold_out_levels(survey, trait="age6", levels=["65+", "18-24"])
+    assert set(held.data.age6.astype(str)) == {"65+", "18-24"}
+    assert not set(kept.data.age6.astype(str)) & {"65+", "18-24"}
+    assert len(kept) + len(held) == len(survey)
+    by = ["gender", "education"]
+    cells = ss.observed_backgrounds(survey, by=by)
+    out = set(ss.hold_out_backgrounds(cells, fraction=0.4, seed=3)[1].background_id)
+    kept, held = ss.hold_out_backgrounds(survey, by=by, fraction=0.4, seed=3)
+    assert set(ss.observed_backgrounds(held, by=by).background_id) == out
+    assert set(ss.observed_backgrounds(kept, by=by).background_id) == set(cells.background_id) - out
+    with pytest.raises(BackgroundError, match="give a list of traits"):
+        ss.hold_out_backgrounds(survey, fraction=0.4, seed=3)
+    with pytest.raises(CodebookError, match="age7"):
+        ss.hold_out_levels(survey, trait="age7", levels="65+")
+
+
+def test_respondents_without_the_trait_are_kept(survey: ss.Survey) -> None:
+    ages = survey.data.age3.astype(object).where(np.arange(len(survey)) >= 100)
+    partly = replace(survey, data=survey.data.assign(age3=ages))
+    kept, held = ss.hold_out_levels(partly, trait="age3", levels="55+")
+    assert kept.data.age3.isna().sum() == 100
+    assert held.data.age3.eq("55+").all()
 
 
 def test_unknown_traits_and_levels_get_the_nearest_name(survey: ss.Survey, grid: pd.DataFrame) -> None:
