@@ -18,6 +18,7 @@ from surveysim.comparison_summary import BEST_CLASSICAL
 HEADLINE = "dsa-kernel"  # the form of DSA whose numbers the headline dicts hold; `by_method` has them for every form
 FORMS = ("dsa-kernel", "dsa")
 BLIND = ("uniform", "length-matched")
+BETWEEN = "variance_between_backgrounds"
 SAVINGS_METRIC = "debiased_squared_error"  # a larger training sample leaves a smaller truth, whose noise other errors hold
 TITLES = {
     "respondents": "every background sampled",
@@ -25,6 +26,7 @@ TITLES = {
     "levels": "whole levels of a trait held out",
     "questions": "a fifth of the questions held out, by topic",
     "country in turn": "one country held out at a time (a draw is a country; complete with 28)",
+    "education in turn": "one level of education held out at a time (a draw is a level; complete with 3)",
 }
 # headline -> (what the goal is in words, whether larger is better, goal by key)
 GOALS: dict[str, tuple[str, bool, dict[str, float]]] = {
@@ -46,8 +48,11 @@ GOALS: dict[str, tuple[str, bool, dict[str, float]]] = {
         False,
         {"": 0.90, "ess11": 0.73, "ess11 country in turn": 0.73},
     ),
+    "heldout_levels_vs_regions": ("held-out countries: error below that of a regression on hand-coded regions", False, {"": 1.0}),
     "heldout_questions_vs_best_blind": ("held-out questions: error at least 20% below the best blind answer", False, {"": 0.80}),
+    BETWEEN: ("variance between backgrounds, simulated / true, median over questions and seeds: 0.8 to 1.2", False, {"": 1.2}),
 }
+LEAST_BETWEEN = 0.8
 
 
 def write_report(results: Path, docs: Path) -> dict[str, Any]:
@@ -70,14 +75,14 @@ def write_report(results: Path, docs: Path) -> dict[str, Any]:
 
 
 def read_studies(results: Path) -> dict[str, pd.DataFrame]:
-    """Return study -> scores of `compare_methods`; the countries held out in turn are one study, a country a draw."""
+    """Return study -> scores of `compare_methods`; the levels held out in turn are one study, a level a draw."""
     found: dict[str, list[pd.DataFrame]] = {}
     for note in sorted(results.rglob("comparison.json")):
         folder = note.parent
         parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
         name = folder.relative_to(results).as_posix()
         scores = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        if "country in turn" in name:
+        if " in turn" in name:
             name = folder.parent.relative_to(results).as_posix()
             scores = scores.assign(seed=len(found.get(name, [])))
         if len(scores):
@@ -120,11 +125,14 @@ def headlines(studies: dict[str, pd.DataFrame], method: str) -> dict[str, dict[s
         compared = {
             "respondents": {"ratio_vs_stage1": ["stage1"], "ratio_vs_best_classical": list(ss.BASELINES)},
             "backgrounds": {"heldout_cells_vs_mrp": ["mrp"]},
-            "levels": {"heldout_levels_vs_pooled": ["pooled"]},
-            "country in turn": {"heldout_levels_vs_pooled": ["pooled"]},
+            "levels": {"heldout_levels_vs_pooled": ["pooled"], "heldout_levels_vs_regions": ["regions"]},
+            "country in turn": {"heldout_levels_vs_pooled": ["pooled"], "heldout_levels_vs_regions": ["regions"]},
+            "education in turn": {"heldout_levels_vs_pooled": ["pooled"]},
             "questions": {"heldout_questions_vs_best_blind": list(BLIND)},
         }[split]
-        label = f"{dataset} {split}" if split == "country in turn" else dataset
+        label = f"{dataset} {split}" if split.endswith("in turn") else dataset
+        if split == "respondents":
+            out[BETWEEN].update({f"{dataset}/{n}": value for n, value in between(scores, method).items()})
         for headline, references in compared.items():
             for n in sorted(scores.n.unique()):
                 row = against(scores, n, method, references)
@@ -145,6 +153,15 @@ def saved(scores: pd.DataFrame, method: str, reference: str) -> dict[int, tuple[
             return {}
     found = ss.savings(rows, reference=reference, metric=SAVINGS_METRIC)
     return {int(row.n): (float(row.data_saved), str(row.bound)) for row in found[found.method == method].itertuples()}
+
+
+def between(scores: pd.DataFrame, method: str) -> dict[int, float]:
+    """Return n -> median over questions and seeds of a method's variance between backgrounds over the true one.
+
+    The mean is of no use: a question whose backgrounds hardly differ has a ratio without bound.
+    """
+    rows = scores[(scores.method == method) & (scores.metric == "variance_ratio")]
+    return {int(n): float(value) for n, value in rows.groupby("n").estimate.median().items()}
 
 
 def score_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
@@ -212,7 +229,7 @@ def study_lines(name: str, report: dict[str, Any]) -> list[str]:
     for n, here in table.groupby("n"):
         wide = here.set_index(["method", "metric"])
         main = here[here.metric == "wasserstein"].sort_values("estimate")
-        head = f"{'draws' if split == 'country in turn' else 'seeds'}"
+        head = f"{'draws' if split.endswith('in turn') else 'seeds'}"
         lines += [f"n = {n:,}; {int(main.n_questions.max())} questions", ""]
         lines += [f"| method | Wasserstein [95%] | total variation | debiased squared error | variance ratio | worst decile | {head} |"]
         lines += ["|---|---|---|---|---|---|---|"]
@@ -255,7 +272,7 @@ def _missed(name: str, key: str, value: float, larger: bool, bounds: dict[str, s
     goal = _goal(name, key)
     if goal is None or (larger and bounds.get(f"{name} {key}") == "at_least"):
         return False
-    return value < goal if larger else value > goal
+    return value < goal if larger else value > goal or (name == BETWEEN and value < LEAST_BETWEEN)
 
 
 def _against_goal(name: str, key: str, value: float, larger: bool, bounds: dict[str, str]) -> str:
@@ -305,5 +322,10 @@ How to read the tables:
   n = 280, where this one has less: the change was made after that figure was seen.)
 - ESS 11: an extract without weights, so respondents count alike; as many respondents are drawn in each country (n = 280 is 10 in each
   of 28); cells with fewer than 100 respondents left out are not scored. ANES 2020: 60 ordered questions drawn with a fixed seed.
+- "regions": MRP with a hand-coded region of Europe beside the country, drawn up before any score was seen
+  (`tests/benchmarks/country_regions.py`): what an analyst who knows Europe would set against a language model.
+- Variance between backgrounds is judged by the median of the variance ratio over questions and seeds, since a question whose
+  backgrounds hardly differ has a ratio without bound. Shares that minimise the expected error differ less than the truth, the more
+  so the fewer the respondents; the classical estimates do so as well.
 - On ESS 11 the kernel form was looked at beforehand on other draws of respondents alone (seeds 100 and above). The other two surveys also
   served the development of the methods; what is untouched is the second set of 60 ANES questions."""

@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 from accuracy_report import write_report
 from accuracy_scores import gather, restore
+from country_regions import regions
 
 import surveysim as ss
+from surveysim.baselines import BASELINES
 
 PROJECT = Path(__file__).parents[2]
 RESULTS = PROJECT / "bench-output" / "accuracy"
@@ -76,12 +78,13 @@ class Study:
 NONVOTERS = ("gender", "age6", "education")
 ANES = ("party3", "gender", "age3", "education3")
 ESS = ("country", "gender", "age3")
+ONE_LEVEL = ("pooled", "mrp", "mean_tilt", "low_rank", "dsa-kernel")
 BLIND = ("uniform", "length-matched", "zero-shot", "stage1", "dsa", "dsa-kernel")
 EQUAL = {"equal_by": "country", "min_truth": 100}
 HELD_COUNTRIES = {"split": "levels", "held": {"country": 6}, **EQUAL}
 STUDIES = [
     Study("ess11/respondents", ess11, ESS, (280, 700, 1400), larger=(2800, 5600, 8400), options=EQUAL),
-    Study("ess11/levels", ess11, ESS, (2200,), options=HELD_COUNTRIES),
+    Study("ess11/levels", ess11, ESS, (2200,), (*CLASSICAL, "regions", *MODELS), options=HELD_COUNTRIES),
     Study("ess11/backgrounds", ess11, ESS, (700,), options={"split": "backgrounds", "min_truth": 100}),
     Study("nonvoters2020/respondents", nonvoters, NONVOTERS, (200, 400, 800, 1600), larger=(3200, 4800)),
     Study("nonvoters2020/backgrounds", nonvoters, NONVOTERS, (800,), options={"split": "backgrounds"}),
@@ -93,22 +96,23 @@ STUDIES = [
 ]
 
 
-def countries_in_turn(data: Path) -> list[Study]:
-    """Return one study a country of ESS 11: that country never sampled, 100 respondents in each other."""
+def levels_in_turn(data: Path) -> list[Study]:
+    """Return one study a level that is never sampled: a country of ESS 11 (100 respondents in each other), a level of education."""
     survey, _ = ess11(data)
-    names = sorted(ss.observed_backgrounds(survey, by=["country"]).country)
-    methods = ("pooled", "mrp", "mean_tilt", "low_rank", "dsa-kernel")
-    return [
-        Study(
-            f"ess11/country in turn/{name}",
-            ess11,
-            ESS,
-            (100 * (len(names) - 1),),
-            methods,
-            options={"split": "levels", "held": {"country": [name]}, **EQUAL},
-        )
-        for name in names
-    ]
+    countries = sorted(ss.observed_backgrounds(survey, by=["country"]).country)
+    n, methods = (100 * (len(countries) - 1),), (*ONE_LEVEL, "regions")
+    studies = [_one_level(f"ess11/country in turn/{name}", ess11, ESS, n, methods, "country", name, EQUAL) for name in countries]
+    for dataset, load, by, trait in (("nonvoters2020", nonvoters, NONVOTERS, "education"), ("anes2020", anes2020, ANES, "education3")):
+        levels = load(data)[0].codebook.trait(trait).level_names
+        methods = (*ONE_LEVEL, "dsa") if dataset == "nonvoters2020" else ONE_LEVEL
+        studies += [_one_level(f"{dataset}/education in turn/{name}", load, by, (800,), methods, trait, name, {}) for name in levels]
+    return studies
+
+
+def _one_level(
+    name: str, load: Any, by: tuple[str, ...], n: tuple[int], methods: tuple[str, ...], trait: str, level: str, options: dict[str, Any]
+) -> Study:
+    return Study(name, load, by, n, methods, options={"split": "levels", "held": {trait: [level]}, **options})
 
 
 def run(data: Path, studies: list[Study], seeds: int, skip: list[str]) -> None:
@@ -133,7 +137,8 @@ def main() -> None:
     chosen = parser.parse_args()
     restore(RESULTS, PROJECT / "docs" / "benchmarks")
     if not chosen.write_only:
-        turn = countries_in_turn(chosen.data)
+        BASELINES["regions"] = regions
+        turn = levels_in_turn(chosen.data)
         studies = [study for study in STUDIES if not chosen.only or study.name.startswith(tuple(chosen.only))]
         run(chosen.data, studies, chosen.seeds, chosen.skip)
         run(chosen.data, [study for study in turn if not chosen.only or study.name.startswith(tuple(chosen.only))], 1, chosen.skip)
