@@ -30,6 +30,7 @@ figcaption { font-size: .875rem; color: var(--muted); }
 @media (max-width: 30rem) { table.facts th { width: 7rem; } th, td { padding: .25rem .3rem; } }
 @media print { :root { --ink: #000; --muted: #333; --paper: #fff; --line: #999; --warn: #000; }
   body { font-size: 10pt; max-width: none; padding: 0; }
+  table { font-size: 8pt; max-width: 100%; } th, td { padding: .15rem .35rem; overflow-wrap: anywhere; } a { color: inherit; }
   h2 { break-after: avoid; } tr, figure { break-inside: avoid; } div { overflow: visible !important; } }
 """
 

@@ -13,7 +13,7 @@ from surveysim.report_page import Section, facts, frame_table, paragraph, prefor
 from surveysim.schema import BACKGROUND, CELL, ORDER, QUESTION, SHARE, SOURCE, STD_ERROR, N
 from surveysim.summaries import summarise_scores
 from surveysim.survey import Survey
-from surveysim.table_facts import is_simulated, table_facts
+from surveysim.table_facts import is_simulated, reach_in_words, table_facts
 from surveysim.training_record import stage_html
 from surveysim.weighting import weight_summary
 
@@ -113,14 +113,20 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
         "backgrounds": f"{cells[BACKGROUND].nunique():,}",
         "n": known.get("n"),
         "effective n": known.get("n_eff"),
-        "never sampled": known.get("never sampled"),
+        "never sampled": _never_sampled(result),
         "cells without a share": f"{int(result[SHARE].isna().groupby([result[name] for name in CELL]).any().sum()):,} of {len(cells):,}",
         "withheld (disclosure control)": None if rule is None else f"{withheld} cells; rule: {rule}",
         "abstained": result.attrs.get("abstained"),
     }
-    shown = result.drop(columns=[ORDER], errors="ignore").head(MOST_ROWS)
+    same = [SOURCE] if SOURCE in result and (result[SOURCE] == result[SOURCE].iloc[0]).all() else []  # the status names it
+    shown = result.drop(columns=[ORDER, *same], errors="ignore").head(MOST_ROWS)
     cut = paragraph(f"The first {MOST_ROWS} of {len(result):,} rows:") if len(result) > MOST_ROWS else ""
     return Section("result", "Result", facts(rows) + figure + cut + frame_table(shown))
+
+
+def _never_sampled(result: pd.DataFrame) -> str | None:
+    found = result.attrs.get("beyond_training")
+    return None if found is None else reach_in_words(found) or f"none: all {found['of']:,} backgrounds were sampled"
 
 
 def model_section(result: pd.DataFrame) -> Section:
@@ -131,7 +137,9 @@ def model_section(result: pd.DataFrame) -> Section:
     model = "none: a classical estimate, without a language model" if "model" in about and about["model"] is None else about.get("model")
     classical = "model" in about and about["model"] is None
     hashed = "none: no language model" if classical else about.get("model_sha256")
-    html = facts({"method": about.get("method"), "model": model, "SHA-256 of the weights": hashed, "seed": about.get("seed")})
+    people = about.get("n_respondents")
+    learnt = {"learnt from": None if people is None else f"{people:,} respondents"}
+    html = facts({"method": about.get("method"), "model": model, "SHA-256 of the weights": hashed, **learnt, "seed": about.get("seed")})
     if classical:
         return Section("model", "Method and model", html)
     prompt = about.get("prompt")
@@ -143,7 +151,8 @@ def model_section(result: pd.DataFrame) -> Section:
 
 
 def _prompt(prompt: Mapping[str, Any]) -> str:
-    lines = "\n\n".join(f"{name}:\n{value}" for name, value in prompt.items())
+    told = {name: value if isinstance(value, str) else ", ".join(map(str, value)) or "as in the codebook" for name, value in prompt.items()}
+    lines = "\n\n".join(f"{name}:\n{value.strip()}" for name, value in told.items())
     return paragraph("Prompt template (fields in braces are filled in for each question and background):") + preformatted(lines)
 
 

@@ -40,9 +40,10 @@ def stage_table(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def stage_html(stages: Sequence[Mapping[str, Any]]) -> str:
-    """Return `stage_table` as HTML, numbers with four digits."""
-    table = stage_table(stages).map(lambda value: f"{value:.4g}" if isinstance(value, float) and value == value else value)
-    return frame_table(table.rename(columns=lambda name: str(name).replace("_", " ")))
+    """Return `stage_table` as HTML, a column per stage so that no page is too narrow for it; numbers with four digits."""
+    table = stage_table(stages).map(lambda value: f"{value:.4g}" if isinstance(value, float) and value == value else value).astype(object)
+    turned = table.set_index("stage").T.rename(index=lambda name: str(name).replace("_", " "), columns=lambda place: f"stage {place}")
+    return frame_table(turned.rename_axis(index="").reset_index())
 
 
 def _row(place: int, stage: Mapping[str, Any]) -> dict[str, object]:

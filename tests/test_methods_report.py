@@ -49,6 +49,9 @@ def test_it_states_everything_that_the_result_records(aligned: tuple[ss.Survey, 
     ]  # fmt: skip
     assert [said for said in expected if " ".join(said.split()) not in page.text] == []
     assert re.search(r"seed 5\b", page.text)
+    assert f"learnt from {len(survey):,} respondents" in page.text
+    assert "never sampled none: all" in page.text
+    assert "traits: as in the codebook" in page.text
 
 
 def test_it_loads_nothing_and_its_links_and_figure_hold(aligned: tuple[ss.Survey, pd.DataFrame], tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_the_page_shows_every_number(aligned: ss.OptionModel) -> None:
     for html in (stage_html(aligned.recipe["stages"]), aligned._repr_html_()):
         assert [number for number in said if number not in Page(html).text] == []
         assert "shift correlation after" in Page(html).text
+        assert "stage 1 stage 2 loss option_kl pooled_shift" in Page(html).text, "a column a stage"
     assert f"scaled by {aligned.recipe['prior_strength']:.3g}" in Page(aligned._repr_html_()).text
 
 
