@@ -45,7 +45,7 @@ class _Columns:
     @classmethod
     def of(cls, raw: RawFile, book: Codebook, wanted: Wanted) -> _Columns:
         names = set(wanted.pick([str(name) for name in raw.frame.columns], raw.source))
-        return cls(raw, book, {str(name).lower(): raw.frame[name] for name in raw.frame.columns if str(name) in names})
+        return cls(raw, book, {str(name).lower(): column for name, column in raw.frame.items() if str(name) in names})
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self.by_name
@@ -256,14 +256,15 @@ def _respondent_ids(columns: _Columns) -> np.ndarray:
     absent = np.flatnonzero(np.any([part.isna() for part in parts], axis=0))
     if len(absent):
         raise CodebookError(f"{what} is empty for {len(absent)} respondents (rows {first_few(absent)}); every respondent needs an id")
-    ids = parts[0] if len(parts) == 1 else pd.Series(["-".join(row) for row in zip(*map(_texts, parts), strict=True)])
-    repeated = ids[ids.duplicated()]
+    ids = parts[0].to_numpy() if len(parts) == 1 else np.array(["-".join(row) for row in zip(*map(_texts, parts), strict=True)], object)
+    repeated = ids[pd.Series(ids, dtype=ids.dtype).duplicated()]
     if len(repeated):
+        twice = first_few(map(_plain, dict.fromkeys(repeated)))
         raise CodebookError(
-            f"{what} does not identify respondents: {first_few(map(_plain, repeated.unique()))} stand twice or more; remove the repeated "
+            f"{what} does not identify respondents: {twice} stand twice or more; remove the repeated "
             "rows, or name further variables in respondent_id of the codebook"
         )
-    return ids.to_numpy()
+    return ids
 
 
 def _texts(values: pd.Series) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,8 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     import pyreadstat
 
     def reader(**options: Any) -> Table:
-        frame, meta = pyreadstat.read_dta(str(path), user_missing=True, **options)
-        tagged = {name: _tagged(frame[name]) for name, letters in meta.missing_user_values.items() if letters}
-        return frame.assign(**tagged), meta
+        cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
+        return pd.DataFrame({name: _stata_column(values, name, meta) for name, values in cells.items()}), meta
 
     with path.open("rb") as stream:
         start = stream.read(60)
@@ -191,14 +191,34 @@ def _redecode(frame: pd.DataFrame, meta: Any, wrong: str, right: str, source: st
 
 
 def _text_columns(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if pd.api.types.is_string_dtype(frame[name].dtype)]
+    return [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.StringDtype) or dtype == np.dtype(object)]
 
 
-def _tagged(values: pd.Series) -> pd.Categorical:
+def _stata_column(values: list[Any], name: str, meta: Any) -> Any:
+    """Return a column as pandas holds it: text, floats, whole numbers, also beside missing ones, or a mix with tags."""
+    kind = meta.readstat_variable_types[name]
+    if kind == "string":
+        return values
+    if meta.missing_user_values.get(name):
+        return _tagged(values)
+    if kind in ("double", "float"):
+        return np.array(values, dtype=float)
+    if None in values:
+        return np.array([np.nan if value is None else value for value in values], dtype=object)
+    return np.array(values, dtype=np.int64)
+
+
+def _tagged(values: list[Any]) -> pd.Categorical:
     """Return a column that mixes numbers and the letters of tagged missing values as categories: numbers and ``".a"``."""
-    positions, uniques = pd.factorize(values.to_numpy(), use_na_sentinel=True)
-    codes = [f".{value}" if isinstance(value, str) else value for value in uniques]
-    return pd.Categorical.from_codes(positions, categories=pd.Index(codes, dtype=object))
+    place = {value: number for number, value in enumerate(value for value in dict.fromkeys(values) if value is not None)}
+    codes = tuple(f".{value}" if isinstance(value, str) else value for value in place)
+    positions = np.fromiter(map({None: -1, **place}.__getitem__, values), dtype=np.intp, count=len(values))
+    return pd.Categorical.from_codes(positions, dtype=_code_dtype(codes), validate=False)
+
+
+@lru_cache(maxsize=1024)
+def _code_dtype(codes: tuple[Code, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Index(codes, dtype=object))
 
 
 def _variable(name: str, meta: Any, missing: Mapping[str, tuple[tuple[Code, Code], ...]]) -> Variable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ _RECOGNISE = {reason: re.compile(rf"(?:{pattern})(?:\s*[,;:/(（].*)?") for reas
 _LEAD = re.compile(r"^\s*(\[[^\]]*\])?\s*([-−]?\d+\s*[.):=\-]?)?\s*")  # "-9. Refused", "98 = Don't know", "[DO NOT READ] Don't know"
 
 
+@lru_cache(maxsize=4096)
 def reason_from_label(label: str) -> str | None:
     """Return the reason that a value label names, or None where it names none.
 
@@ -87,7 +89,7 @@ class States:
 def as_reasons(cells: np.ndarray, empty: str) -> pd.Categorical:
     """Return each cell's reason: missing where its state is `VALID`, `empty` where it is `EMPTY`."""
     codes = np.where(cells == EMPTY, MISSING_REASONS.index(empty), cells)
-    return pd.Categorical.from_codes(codes, dtype=_REASONS)
+    return pd.Categorical.from_codes(codes, dtype=_REASONS, validate=False)
 
 
 def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
@@ -104,24 +106,35 @@ def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str]
     """
     positions, codes = distinct_codes(values)
     options = {comparable(code): code for code in valid}
-    named = {comparable(code): reason for code, reason in missing.items()}
-    labels = {comparable(code): label for code, label in variable.value_labels.items()}
     state = np.full(len(codes), UNKNOWN)
+    undecided = []
     for place, code in enumerate(codes):
-        key = comparable(code)
-        if key in options:
-            state[place], codes[place] = VALID, options[key]
-        elif (reason := named_reason(key, named) or _file_reason(code, labels.get(key), variable)) is not None:
-            state[place] = MISSING_REASONS.index(reason)
-    blank = [place for place in np.flatnonzero(state == UNKNOWN) if isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS]
+        known = options.get(comparable(code))
+        if known is None:
+            undecided.append(place)
+        else:
+            state[place], codes[place] = VALID, known
+    if undecided:
+        state[undecided] = _missing_states(codes[undecided], missing, variable)
+    unknown = [place for place in undecided if state[place] == UNKNOWN]
+    blank = [place for place in unknown if isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS]
     state[blank] = EMPTY
     return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if blank else positions)
+
+
+def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Variable) -> list[int]:
+    """Return the state of codes that are no valid answers: a position in `MISSING_REASONS`, or `UNKNOWN`."""
+    named = {comparable(code): reason for code, reason in missing.items()}
+    labels = {comparable(code): label for code, label in variable.value_labels.items()}
+    keys = [comparable(code) for code in codes]
+    reasons = [named_reason(key, named) or _file_reason(code, labels.get(key), variable) for code, key in zip(codes, keys, strict=True)]
+    return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons]
 
 
 def distinct_codes(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return the place of each cell's value among the distinct ones (-1 where empty), and these as an object array."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.cat.codes.to_numpy(), np.array(list(values.cat.categories), dtype=object)
+        return values.array.codes, np.array(list(values.dtype.categories), dtype=object)
     plain = values.to_numpy() if isinstance(values.dtype, np.dtype) else values
     positions, uniques = pd.factorize(plain, use_na_sentinel=True)
     return positions, np.array(list(uniques), dtype=object)

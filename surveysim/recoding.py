@@ -37,12 +37,15 @@ def answer_column(question: Question, values: pd.Series, variable: Variable, cod
     cells = found.cells
     if (found.state == UNKNOWN).any():
         _refuse(f"question {question.question_id!r}", ("options", question.labels), found.count(cells == UNKNOWN), variable, codebook)
-    overruled = [code for code, state in zip(found.codes, found.state, strict=True) if state == VALID and variable.declares_missing(code)]
-    notes = [
-        f"question {question.question_id!r}: the file declares {first_few(overruled)} missing, {codebook.name}.toml holds it as an option: "
-        "counted as valid"
-    ]
-    return _kept(values, found), as_reasons(cells, codebook.system_missing), notes if overruled else []
+    return _kept(values, found), as_reasons(cells, codebook.system_missing), _overruled(question, found, variable, codebook)
+
+
+def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
+    """Return a note of the options that the file declares missing."""
+    valid = found.codes[found.state == VALID] if variable.missing else ()
+    overruled = [code for code in valid if variable.declares_missing(code)]
+    counted = f"missing, {codebook.name}.toml holds it as an option: counted as valid"
+    return [f"question {question.question_id!r}: the file declares {first_few(overruled)} {counted}"] if overruled else []
 
 
 def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None) -> Levels:
@@ -79,7 +82,7 @@ def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: 
     if (cells == UNKNOWN).any():
         notes = _outside(trait, found.count(cells == UNKNOWN), variable, codebook)
         cells[cells == UNKNOWN] = _OTHER
-    levels = pd.Categorical.from_codes(level, dtype=_level_dtype(trait.level_names))
+    levels = pd.Categorical.from_codes(level, dtype=_level_dtype(trait.level_names), validate=False)
     return levels, as_reasons(cells, codebook.system_missing), notes
 
 
@@ -118,7 +121,9 @@ def _kept(values: pd.Series, found: States) -> np.ndarray:
 
 def _range_places(trait: Trait, found: States, year: np.ndarray | int | None) -> np.ndarray:
     """Return the level whose range holds each cell's number, shape ``(respondents,)``; -1 where none does."""
-    codes = pd.to_numeric(pd.Series(found.codes, dtype=object), errors="coerce").to_numpy(float)
+    if all(level.range is None for level in trait.levels):
+        return np.full(len(found.positions), -1)
+    codes = pd.to_numeric(found.codes, errors="coerce").astype(float)
     numbers = np.append(codes, np.nan)[found.positions]
     if year is not None:
         numbers = year - numbers

@@ -499,3 +499,15 @@ def test_a_truncated_gzip_never_gives_part_of_its_rows(tmp_path: Path) -> None:
         (tmp_path / "x.csv.gz").write_bytes(whole[:length])
         with pytest.raises(ReadError):
             read_columns(tmp_path / "x.csv.gz")
+
+
+def test_stata_columns_have_the_types_that_pyreadstat_gives_them(tmp_path: Path) -> None:
+    whole = pd.DataFrame({"whole": [1, 2, 3], "gaps": pd.array([1, None, 3], "Int16"), "empty": pd.array([None] * 3, "Int8")})
+    frame = whole.assign(number=[0.5, np.nan, 2.0], text=["a", "", "é"])
+    path = tmp_path / "types.dta"
+    frame.to_stata(path, write_index=False, version=118)
+    theirs, _ = pyreadstat.read_dta(str(path), user_missing=True)
+    ours = read_columns(path).frame
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert ours["gaps"].isna().tolist() == [False, True, False]
+    assert isinstance(ours["gaps"][0], int)
