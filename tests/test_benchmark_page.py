@@ -1,0 +1,62 @@
+"""The page of benchmarks says what its numbers say, and other pages quote them rightly."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pages import PROJECT
+
+DOCS = PROJECT / "docs"
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def _numbers_of(name: str) -> Any:
+    return json.loads((DOCS / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _words_and_numbers(line: str) -> tuple[str, list[float]]:
+    return NUMBER.sub("0", line), [float(number) for number in NUMBER.findall(line)]
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module that writes the page; its folder holds scripts, and is no package."""
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    return import_module("accuracy_report")
+
+
+def test_the_page_is_what_is_made_of_its_numbers(report: ModuleType) -> None:
+    accuracy, path = _numbers_of("accuracy"), DOCS / "benchmarks.md"
+    text = path.read_text(encoding="utf-8")
+    for section in report.marked_sections(path):
+        text = text.replace(section, "")
+    found = sorted(map(_words_and_numbers, text.splitlines()))
+    made = sorted(
+        map(_words_and_numbers, report.page(accuracy, dict.fromkeys(accuracy["scores"])))
+    )  # methods that are equal may change places
+    assert [words for words, _ in found if words] == [words for words, _ in made if words]
+    for here, there in zip((one for one in found if one[0]), (one for one in made if one[0]), strict=True):
+        assert here[1] == pytest.approx(there[1], abs=1.1e-3), here  # numbers have five digits: the last one shown may be rounded otherwise
+
+
+def test_questions_and_answers_quote_the_benchmarks() -> None:
+    text = (DOCS / "faq.md").read_text(encoding="utf-8")
+    paired = _numbers_of("accuracy")["paired"]
+
+    def ratio(study: str, reference: str) -> float:
+        rows = [
+            row
+            for row in paired[study]
+            if row["method"] == "dsa-kernel" and row["reference"] == reference and row["metric"] == "wasserstein"
+        ]
+        return float(rows[0]["ratio"])
+
+    spread = _numbers_of("robustness")["methods"]["zero-shot"]["option order"]["share_sd"]
+    assert f"error was {ratio('ess11/country in turn', 'mrp'):.2f} of MRP's" in text
+    assert f"error was {_numbers_of('accuracy')['heldout_levels_vs_regions']['ess11/2200']:.2f} of its" in text
+    assert f"standard deviation of {100 * spread:.0f} points" in text
