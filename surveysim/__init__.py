@@ -36,6 +36,7 @@ _PUBLIC = {
     "official_comparison": ["compare_with_official"],
     "cross_fitting": ["CrossFit", "cross_fit"],
     "small_area": ["composite"],
+    "conformal": ["conformal_intervals"],
     "prediction_power": ["prediction_powered"],
     "disclosure": ["protect"],
     "exports": ["export_table"],

@@ -14,6 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
+from surveysim.cell_effects import unexplained_variance
 from surveysim.cells import Array, Cells
 from surveysim.draws import normal_draws
 from surveysim.regressions import log_likelihood, softmax
@@ -32,7 +33,8 @@ class MultilevelFit:
     Attributes
     ----------
     shares, std_error : array, shape (questions, backgrounds, options)
-        Posterior mode, and posterior standard deviation to first order.
+        Posterior mode, and posterior standard deviation to first order, averaged over what cells have beyond the kernels
+        (`surveysim.cell_effects`).
     components : array, shape (questions, contrasts, kernels)
         Variance of each kernel's part, on the scale of the contrasts; 0 where a contrast is not modelled.
     contrasts : array, shape (questions, backgrounds, contrasts)
@@ -150,8 +152,8 @@ def fit_multilevel(
         prior = kernel_sum(kernels, found, questions)
         first = bool(ordered[questions].all() and (orders == 0).all())
         covariance[questions, orders] = learned_covariance(prior, scores, sizes) if learn and first else prior
-    shares, modes, gains = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
-    posterior = _posterior_covariance(contrasts, covariance, gains)
+    shares, modes = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
+    posterior = _posterior_covariance(cells, contrasts, modelled, shares, covariance)
     error = _standard_error(shares, contrasts, posterior)
     drawn = _drawn_shares(cells, contrasts, pooled, modes, posterior, draws, seed) if draws else None
     return MultilevelFit(shares, error, components, modes, drawn)
@@ -223,8 +225,8 @@ def _information(covariance: Array, sizes: Array) -> Array:
     return root[:, :, None] * np.linalg.inv(matrix) * root[:, None]
 
 
-def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> tuple[Array, Array, Array]:
-    """Shares and contrasts at the posterior mode, and the information matrices used to get there.
+def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> tuple[Array, Array]:
+    """Shares and contrasts at the posterior mode.
 
     Quasi-Newton: at the pooled shares the information on every contrast is exactly n, which serves as the curvature
     throughout; each question halves its step until its posterior does not fall.
@@ -262,15 +264,30 @@ def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled
         dual, modes, shares, value = after, modes_after, shares_after, value_after
         if progress.max() < TOLERANCE:
             break
-    return shares, modes, gain
+    return shares, modes
 
 
-def _posterior_covariance(contrasts: Array, covariance: Array, gain: Array) -> Array:
-    """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds)."""
-    prior = covariance + INTERCEPT_VARIANCE
-    posterior = prior - prior @ gain @ prior
-    exists = np.abs(contrasts).sum(1) > 0
-    return np.where(exists[..., None, None], posterior, 0.0)
+def _posterior_covariance(cells: Cells, contrasts: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:
+    """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds).
+
+    The information of a cell is that at its own shares. What cells have beyond the kernels is added as far as the sample leaves
+    it open: the part of it that the estimate does not follow.
+    """
+    observed, variance = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), _contrast_variance(shares, contrasts)
+    prior, posterior = covariance + INTERCEPT_VARIANCE, np.zeros_like(covariance)
+    for order in range(modelled.shape[1]):
+        rows = np.flatnonzero(modelled[:, order])
+        own, sizes = prior[rows, order], cells.n_eff[rows]
+        unexplained = unexplained_variance(own, observed[rows, :, order], sizes)
+        left = np.eye(own.shape[-1]) - own @ _information(covariance[rows, order], sizes * variance[rows, :, order])
+        posterior[rows, order] = left @ own + unexplained * left @ left.swapaxes(-1, -2)
+    return posterior
+
+
+def _contrast_variance(shares: Array, contrasts: Array) -> Array:
+    """Variance of one respondent's contrasts at the shares of a cell, shape (questions, backgrounds, contrasts); 1 at the pooled shares."""
+    mean = np.einsum("qbk,qkm->qbm", shares, contrasts)
+    return np.maximum(np.einsum("qbk,qkm->qbm", shares, contrasts**2) - mean**2, 0.0)
 
 
 def _standard_error(shares: Array, contrasts: Array, posterior: Array) -> Array:

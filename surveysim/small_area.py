@@ -21,6 +21,7 @@ DIRECT_WEIGHT, MSE = "direct_weight", "mse"
 FEWEST_CELLS = 3
 REGRESSIONS = ("none", "intercept")
 QUESTION_SPREAD = 0.5  # prior standard deviation of a question's log model variance around all questions'
+POSTERIOR_POINTS = 97
 LOG_VARIANCES = (-9.0, 3.0)  # range that the log model variance is looked for in
 LEAST_VARIANCE = 1e-10  # of a cell's mean squared error, so that its square root is above 0
 
@@ -43,8 +44,8 @@ def composite(
     the composite is no worse than the direct estimate, and close to it where the sample is large.
 
     Assumptions: (1) the two tables err independently, so the simulated one was learnt from other respondents: pass the
-    tables of `cross_fit` (its folds are combined one by one and averaged; the mean of the folds' MSE bounds the average's), or
-    say ``independent=True``. (2) Direct shares are unbiased, and their sampling variance follows from `n_eff` and one
+    tables of `cross_fit` (its folds are combined one by one and averaged; the average's MSE is the mean of the folds' less
+    their spread), or say ``independent=True``. (2) Direct shares are unbiased, and their sampling variance follows from `n_eff` and one
     design effect for the whole table, estimated from its standard errors: a small cell's own standard error is too noisy
     to weight by. (3) The simulated table's errors have mean 0 over cells (``regression="none"``), or the same mean in every
     cell (``"intercept"``); what remains is exchangeable between cells up to ``s_c``, the square of the simulated table's own
@@ -89,6 +90,7 @@ def composite(
     ----------
     Fay and Herriot (1979), doi:10.2307/2286322. Prasad and Rao (1990), doi:10.1080/01621459.1990.10475320. Rao and Molina
     (2015), Small Area Estimation, 2nd ed., sections 6.1-6.4 and 4.4 (several shares at once), doi:10.1002/9781118735855.
+    Krogh and Vedelsby (1995), Neural network ensembles, cross validation, and active learning, NIPS 7, 231-238 (the average's error).
 
     Examples
     --------
@@ -192,8 +194,12 @@ def _whitening(metric: Array) -> tuple[Array, Array]:
     return (basis / root[..., :, None]).swapaxes(-1, -2), root[..., :, None] * basis
 
 
-def model_variances(cells: AreaCells) -> list[float]:
-    """Return the model variance of every question, as `composite` has it by default.
+def mean_model_variances(cells: AreaCells) -> list[float]:
+    """Return the posterior mean of every question's model variance, at least 1 where the simulated table states its own.
+
+    The likeliest value, which `composite` takes, is often near 0 where errors are small beside the sample's; an interval made of it
+    would have no width (Li and Lahiri 2010, doi:10.1016/j.jmva.2009.10.009). The prior of all questions' variance is uniform, each
+    question's leans on it as in `composite`.
 
     Raises
     ------
@@ -202,7 +208,16 @@ def model_variances(cells: AreaCells) -> list[float]:
     """
     _require_sampled_cells(cells)
     rows = [_AreaRows.of(cells, question, "none") for question in range(len(cells.layout.questions))]
-    return _model_variances(rows, "reml", borrow=True, least=1.0 if cells.stated else 0.0)
+    places = np.linspace(*LOG_VARIANCES, POSTERIOR_POINTS)
+    logs = np.array([[each.log_likelihood(place) for place in places] for each in rows])
+    shared = np.log(_mean_variance(logs.sum(0) + places, places))  # uniform by variance
+    leaning = -0.5 * np.square((places - shared) / QUESTION_SPREAD)
+    return [max(_mean_variance(own + leaning, places), 1.0 if cells.stated else 0.0) for own in logs]
+
+
+def _mean_variance(log_density: Array, places: Array) -> float:
+    weight = np.exp(log_density - log_density.max())
+    return float((weight * np.exp(places)).sum() / weight.sum())
 
 
 def _model_variances(models: list[_AreaRows], method: str, borrow: bool, least: float) -> list[float]:
@@ -246,34 +261,49 @@ def _predict(cells: AreaCells, question: int, rows: _AreaRows, fit: AreaFit) -> 
     sampling, multipliers = cells.sampling[:, question], cells.multipliers[:, question]
     weight = np.where(np.isfinite(sampling), fit.variance * multipliers / (fit.variance * multipliers + sampling), 0.0)
     moved = simulated + rows.basis @ fit.coefficients
-    shares = (weight[..., None] * direct + (1 - weight[..., None]) * moved).mean(0)
+    each = weight[..., None] * direct + (1 - weight[..., None]) * moved
     leading, squared = mean_squared_errors(fit, sampling, multipliers)
     identity = np.eye(size - 1)
     regression = rows.design @ fit.coefficient_covariance @ rows.design.swapaxes(-1, -2)
     matrix = leading[..., None, None] * identity + squared[..., None, None] * regression
     mse = np.einsum("fbkj,fbjl,fbkl->fbk", rows.to_shares, matrix, rows.to_shares).mean(0)
-    variance = np.trace(matrix, axis1=-2, axis2=-1).mean(0) / (size - 1)
-    noise = np.where(np.isfinite(sampling), sampling, 0.0), np.maximum(fit.variance - 1, 0.0) * multipliers
+    kept = _error_left_by_averaging(each, mse)
+    mse, variance = kept * mse, kept * np.trace(matrix, axis1=-2, axis2=-1).mean(0) / (size - 1)
+    shares = each.mean(0)
     below = (shares < 0).any(-1)
     shares = np.clip(shares, 0, None)
     shares, mse = shares / shares.sum(-1, keepdims=True), np.maximum(mse, LEAST_VARIANCE)
-    draws = None if cells.draws is None else shares[..., None] + _errors_drawn(cells.draws[:, question, :, :size], rows, weight, noise, mse)
+    draws = None if cells.draws is None else shares[..., None] + _errors_drawn(cells.draws[:, question, :, :size], rows, weight, mse)
     return _Prediction(shares, mse, weight.mean(0), variance, int(below.sum()), draws)
 
 
-def _errors_drawn(simulated: Array, rows: _AreaRows, weight: Array, noise: tuple[Array, Array], mse: Array) -> Array:
+def _error_left_by_averaging(each: Array, mse: Array) -> float:
+    """Return what part of the folds' mean squared error their average has; `each` has shape (folds, backgrounds, options).
+
+    ``mean(x)^2 = mean(x^2) - mean((x - mean(x))^2)`` for errors x of the folds, whose spread is that of their estimates (Krogh and
+    Vedelsby 1995). It is taken over all cells of a question, and not below what independent folds would leave.
+    """
+    spread = float(np.square(each - each.mean(0)).mean(0).sum())
+    return max(1 - spread / float(mse.sum()), 1 / len(each))
+
+
+def _errors_drawn(simulated: Array, rows: _AreaRows, weight: Array, mse: Array) -> Array:
     """Errors of the composite that leave the simulated cells' errors as they go together, shape (backgrounds, options, draws).
 
-    Folds are summed so that the variance is the mean of the folds', and every cell is scaled to its MSE.
+    With F folds, each simulated table was learnt from the other folds, with a fraction (F - 1) / F of the sample; its errors covary
+    with those of the direct shares that taught it as much as they vary, which leaves ``1 - weight^2`` of their covariance
+    between cells. What a cell's MSE has beyond that is its own.
     """
-    generator = np.random.default_rng(0)
-    shape = (*rows.to_shares.shape[:2], rows.to_shares.shape[3], simulated.shape[-1])
-    own, model = (np.sqrt(variance)[..., None, None] * (rows.to_shares @ generator.standard_normal(shape)) for variance in noise)
-    simulated = np.stack([fold[..., generator.permutation(fold.shape[-1])] for fold in simulated])  # folds of one seed draw alike
-    factor = weight[..., None, None]
-    errors = (factor * own + (1 - factor) * (simulated + model)).sum(0) / np.sqrt(len(simulated))
-    spread = errors.var(-1, ddof=1).sum(-1)
-    return errors * np.sqrt(mse.sum(-1) / np.maximum(spread, LEAST_VARIANCE))[:, None, None]
+    folds, generator = len(simulated), np.random.default_rng(0)
+    moved = np.stack([fold[..., generator.permutation(fold.shape[-1])] for fold in simulated])  # folds of one seed draw alike
+    direct = weight.mean(0)[:, None, None]
+    shared = moved.sum(0) * (np.sqrt(1 - direct**2) * np.sqrt((folds - 1) / folds**2) if folds > 1 else 1 - direct)
+    spread, total = shared.var(-1, ddof=1).sum(-1), mse.sum(-1)
+    shared *= np.sqrt(np.minimum(total / np.maximum(spread, LEAST_VARIANCE), 1.0))[:, None, None]
+    noise = rows.to_shares.mean(0) @ generator.standard_normal((*rows.to_shares.shape[1:2], rows.to_shares.shape[3], simulated.shape[-1]))
+    own = np.sqrt(np.maximum(total - spread, 0.0) / np.maximum(noise.var(-1, ddof=1).sum(-1), LEAST_VARIANCE))
+    errors = shared + own[:, None, None] * noise
+    return errors * np.sqrt(total / np.maximum(errors.var(-1, ddof=1).sum(-1), LEAST_VARIANCE))[:, None, None]
 
 
 def _composite_table(cells: AreaCells, predictions: list[_Prediction], fits: list[AreaFit]) -> pd.DataFrame:

@@ -34,8 +34,8 @@ LAYERS: dict[str, str] = {
         backgrounds prompts reach domains distributions estimation cross_fitting margins weighting population_error population
         poststratification writers suppression count_rounding disclosure exports multilevel_export""",
     "splits, baselines, evaluation, inference, datasets": """
-        splits trials training_cells regressions boosted_trees variance_components multilevel baselines
-        evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area
+        splits trials training_cells regressions boosted_trees variance_components cell_effects multilevel baselines
+        evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area conformal
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
         scale_colors figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting

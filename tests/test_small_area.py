@@ -168,6 +168,27 @@ def test_cross_fitted_halves_of_a_survey() -> None:
     assert ours["std_error"].median() < direct["std_error"].median()
 
 
+def folds_of_a_sample(seed: int, alike: bool) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame]:
+    """Return two folds of one population; the simulated tables of both miss it alike, or each in its own way."""
+    generator = np.random.default_rng(seed)
+    truth = generator.dirichlet(np.full(4, 8.0), 30)
+    misses = [np.stack([generator.dirichlet(row * 40) for row in truth]) for _ in range(2)]
+    direct = [table(np.stack([generator.multinomial(60, row) / 60 for row in truth]), source="survey", n=np.full(30, 60)) for _ in range(2)]
+    simulated = [table(misses[0 if alike else fold], source="model") for fold in range(2)]
+    return truth, *(pd.concat([each.assign(fold=fold) for fold, each in enumerate(tables)]) for tables in (direct, simulated))
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_average_of_folds_errs_as_stated_whether_they_err_alike_or_not(alike: bool) -> None:
+    errors, stated = [], []
+    for seed in range(60):
+        truth, direct, simulated = folds_of_a_sample(seed, alike)
+        ours = ss.composite(direct, simulated)
+        errors.append(np.square(as_array(ours, "share") - truth).mean())
+        stated.append(ours["mse"].mean())
+    assert abs(np.mean(stated) / np.mean(errors) - 1) < 0.1
+
+
 TRUTH, DIRECT, SIMULATED = drawn(9)
 BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
     (
