@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from surveysim.baselines import BASELINES
 from surveysim.blind import BLIND
 from surveysim.cells import to_cells, to_table
-from surveysim.distributions import response_distributions
+from surveysim.distributions import cell_shares
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.evaluation import KNOWN_METRICS, evaluate
 from surveysim.floor import noise_floor
@@ -305,7 +305,7 @@ def _weights(trial: Trial) -> pd.DataFrame:
 
 def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, seed: int) -> pd.DataFrame:
     """Shares of questions that the method was not trained on."""
-    sample = response_distributions(trial.train, by=plan.by, questions=trial.asked)
+    sample = cell_shares(trial.train, by=plan.by, questions=trial.asked)
     layout = to_cells(trial.truth)
     if method in BLIND:
         return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)

@@ -110,6 +110,15 @@ def response_distributions(
     return table
 
 
+def cell_shares(survey: Survey, *, by: Sequence[str], questions: Sequence[str]) -> pd.DataFrame:
+    """Return a distributions table for whoever needs shares and sizes alone: its standard errors are not to be used.
+
+    A sample drawn from a clustered survey leaves most strata with a single PSU. That hides the variance, and neither the shares nor
+    Kish's `n_eff`, so it is no ground to refuse to learn from the sample or to score against it.
+    """
+    return response_distributions(survey, by=by, questions=questions, lonely_psu="remove")
+
+
 def _question_table(survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str) -> pd.DataFrame:
     codes, choice = _choices(survey, question, missing)
     design, sample = question_sample(survey, question, lonely_psu)

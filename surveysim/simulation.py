@@ -14,7 +14,7 @@ from surveysim.backgrounds import background_grid, parse_background_id, with_bac
 from surveysim.baselines import BASELINES, estimate_baseline
 from surveysim.cells import Z_95, Cells, to_cells, to_table
 from surveysim.codebook import Codebook
-from surveysim.distributions import response_distributions
+from surveysim.distributions import cell_shares
 from surveysim.draws import check_draws, draw_columns, with_draws
 from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
 from surveysim.evaluation import ordinal_questions
@@ -110,7 +110,7 @@ def simulate(
     survey = require_survey(df, codebook, weight)
     grid = _grid(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
-    sample = response_distributions(survey, by=traits, questions=asked_questions(survey, questions))
+    sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
     if method in BASELINES:
         ordinal = ordinal_questions(survey.codebook, None)
         table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)

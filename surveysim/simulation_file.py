@@ -13,7 +13,7 @@ import pandas as pd
 
 from surveysim.backgrounds import checked_traits, with_background_id
 from surveysim.codebook import Codebook
-from surveysim.distributions import response_distributions
+from surveysim.distributions import cell_shares
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.schema import BACKGROUND, OPTION
 from surveysim.simulation import about_model, about_survey, aligned_by, asked_questions, check_known_traits, require_survey
@@ -98,7 +98,7 @@ def simulate_to_parquet(
     if model.aligned:
         check_known_traits(model, frame, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in frame]
-    sample = response_distributions(survey, by=traits, questions=asked_questions(survey, questions))
+    sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
     parts = stream_shares(
         model, survey.codebook, sample, lambda: _chunks(frame, survey.codebook), source=method, n_backgrounds=len(frame), progress=progress
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.backgrounds import observed_backgrounds
-from surveysim.distributions import response_distributions
+from surveysim.distributions import cell_shares
 from surveysim.errors import SplitError, first_few, nearest
 from surveysim.schema import BACKGROUND, QUESTION, RESPONDENT_ID, N
 from surveysim.splits import background_of, hold_out_backgrounds, hold_out_levels, hold_out_questions
@@ -146,7 +146,7 @@ def draw_trial(
     trained = _draw(survey, own.notna().to_numpy() & ~own.isin(out.backgrounds).to_numpy(), n, seed, equal_by)
     scored = out.questions or asked
     rest = survey.take(~survey.data[RESPONDENT_ID].isin(survey.data[RESPONDENT_ID][trained]).to_numpy())
-    truth = response_distributions(rest, by=by, questions=scored)
+    truth = cell_shares(rest, by=by, questions=scored)
     keep = (truth[N] >= max(min_truth, 1)) & (truth[BACKGROUND].isin(out.backgrounds) if out.backgrounds else True)
     if not keep.any():
         raise SplitError(f"no cell is left to score: none of the respondents left out make a cell of min_truth={min_truth}; lower it or n")

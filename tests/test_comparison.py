@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,14 @@ def test_small_truth_cells_are_not_scored(survey: ss.Survey) -> None:
     trial = draw_trial(survey, by=TRAITS, n=100, seed=0, min_truth=135)
     assert trial.truth.n.min() >= 135
     assert len(trial.truth) < len(draw_trial(survey, by=TRAITS, n=100, seed=0).truth)
+
+
+def test_a_clustered_survey_is_compared_though_a_sample_leaves_single_psus(survey: ss.Survey) -> None:
+    place = pd.Series(range(len(survey)))
+    clustered = replace(survey, data=survey.data.assign(stratum=(place // 2).astype(str).to_numpy(), psu=place.astype(str).to_numpy()))
+    plan = {"train_n": 200, "methods": ["raw", "mrp"], "seeds": 1, "questions": ["vote"], **QUIET}
+    scores = ss.compare_methods(clustered, **plan)
+    assert scores.estimate.tolist() == ss.compare_methods(survey, **plan).estimate.tolist()
 
 
 def test_all_methods_are_scored_on_the_same_rows(scores: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.errors import BackgroundError, CodebookError, ReadError, SurveySimError, TrainingError
+from surveysim.errors import BackgroundError, CodebookError, DesignError, ReadError, SurveySimError, TrainingError
 from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_survey
 
@@ -90,6 +90,18 @@ def test_a_survey_and_its_frame_with_a_codebook_give_the_same(aligned: ss.Option
         pd.testing.assert_frame_equal(first, second)
         third = _simulate(opinion_frame(), codebook=opinion_codebook(), weight="w", **options)
         pd.testing.assert_frame_equal(first, third)
+
+
+@pytest.mark.parametrize("method", ["mrp", "dsa-kernel"])
+def test_a_sample_with_single_psus_teaches_what_it_would_without_strata(method: str, base: ss.OptionModel) -> None:
+    """A sample drawn from a clustered survey: its own standard errors are unknown, its shares and sizes are not."""
+    plain = opinion_survey()
+    rows = pd.Series(range(len(plain))).astype(str).to_numpy()
+    lonely = replace(plain, data=plain.data.assign(stratum=rows, psu=rows))
+    with pytest.raises(DesignError, match="two PSUs in every stratum"):
+        ss.response_distributions(lonely, by=TRAITS, questions=QUESTIONS)
+    options = {"method": method, "model": base if method == "dsa-kernel" else None}
+    pd.testing.assert_frame_equal(_simulate(lonely, **options), _simulate(plain, **options))
 
 
 def test_trait_names_stand_for_every_combination(aligned: ss.OptionModel) -> None:
