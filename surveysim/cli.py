@@ -12,9 +12,11 @@ import pandas as pd
 
 import surveysim as ss
 from surveysim import demo
+from surveysim.disclosure import MIN_N
 from surveysim.errors import ReadError
 from surveysim.outfile import WRITABLE
 from surveysim.plain_files import PLAIN, write_plain
+from surveysim.schema import CELL
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes: as argparse's, and as a shell's after Ctrl-C
 ENDINGS = (*PLAIN, *WRITABLE)
@@ -64,7 +66,7 @@ def describe(given: argparse.Namespace) -> None:
         found = survey.codebook.look_for(given.look_for)
         print(found[["question_id", "text", "options"]].to_string(index=False) if len(found) else f"no question holds {given.look_for!r}")
     elif given.questions or given.by:
-        _give(ss.response_distributions(survey, by=given.by, questions=given.questions), given.output, survey)
+        _give(ss.response_distributions(survey, by=given.by, questions=given.questions), given, survey)
     else:
         print(survey)
         print(f"design: {survey.design.description}", *survey.notes, sep="\n")
@@ -76,7 +78,7 @@ def simulate(given: argparse.Namespace) -> None:
     survey = _survey(given)
     model = ss.load_model(given.model) if given.model else None
     chosen = {"questions": given.questions, "method": given.method, "seed": given.seed}
-    _give(ss.simulate(survey, given.by, model=model, progress=not given.quiet, **chosen), given.output, survey)
+    _give(ss.simulate(survey, given.by, model=model, progress=not given.quiet, **chosen), given, survey)
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -88,8 +90,10 @@ def compare(given: argparse.Namespace) -> None:
     for metric in scores["metric"].unique():
         print(f"{metric}: mean over backgrounds, questions and seeds; smaller is closer")
         print(ss.summarise_comparison(scores, metric=metric).to_string(index=False, float_format="{:.4f}".format), "", sep="\n")
-    if given.output:
-        _write(scores, given.output, survey)
+    if given.output and Path(given.output).suffix.lower() in PLAIN:
+        _say_written(scores, write_plain(scores, given.output))
+    elif given.output:
+        _say_written(scores, ss.write_table(scores, given.output, survey.codebook))
 
 
 def _demo(given: argparse.Namespace) -> None:
@@ -106,21 +110,21 @@ def _survey(given: argparse.Namespace) -> ss.Survey:
     return ss.read_survey(given.file, given.codebook, weight=given.weight)
 
 
-def _give(table: pd.DataFrame, output: str | None, survey: ss.Survey) -> None:
-    if output is None:
+def _give(table: pd.DataFrame, given: argparse.Namespace, survey: ss.Survey) -> None:
+    """Print a table of shares, or write it by ending with small cells withheld."""
+    if given.output is None:
         print(ss.show(table, rows=len(table)))
-    else:
-        _write(table, output, survey)
+        return
+    target = ss.export_table(table, given.output, codebook=survey.codebook, min_n=given.min_n)
+    _say_written(table, target)
+    if given.min_n:
+        shown = ss.protect(table, min_n=given.min_n).drop_duplicates(CELL)
+        withheld = int((shown["suppressed"] != "").sum())
+        print(f"surveysim: {withheld} of {len(shown)} cells withheld (min_n {given.min_n}; --min-n 0 withholds none)", file=sys.stderr)
 
 
-def _write(table: pd.DataFrame, output: str, survey: ss.Survey) -> None:
-    """Write by ending; SPSS and Stata files carry labels."""
-    if Path(output).suffix.lower() in PLAIN:
-        write_plain(table, output)
-    else:
-        ss.write_table(table, output, survey.codebook)
-    status = ss.show(table, rows=max(len(table), 1)).heading
-    print(f"surveysim: {status}; written to {output}", file=sys.stderr)
+def _say_written(table: pd.DataFrame, target: Path) -> None:
+    print(f"surveysim: {ss.show(table, rows=max(len(table), 1)).heading}; written to {target}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,6 +165,12 @@ def _output_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="PATH", help=f"write the table there, by ending: {' '.join(ENDINGS)} (default: print it)")
 
 
+def _disclosure_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-n", type=int, default=MIN_N, metavar="N", help=f"withhold cells of fewer respondents in --output; 0: none (default {MIN_N})"
+    )
+
+
 def _of_a_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help="base or aligned model: a name, a hub id or a folder (default: smollm2-135m, where a method needs one)"
@@ -175,6 +185,7 @@ def _describe_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--look-for", metavar="WORDS", help="list the questions that hold every one of these words")
     _output_option(parser)
+    _disclosure_option(parser)
 
 
 def _simulate_options(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +196,7 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     _of_a_model(parser)
     _output_option(parser)
+    _disclosure_option(parser)
 
 
 def _compare_options(parser: argparse.ArgumentParser) -> None:

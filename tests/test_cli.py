@@ -16,10 +16,16 @@ import surveysim as ss
 from surveysim import cli
 
 SHOWN = [line.strip() for text in cli.EXAMPLES.values() for line in text.splitlines() if line.strip()]
-ON_THE_PAGE = [
-    line.strip() for block in blocks(PROJECT / "docs" / "command-line.md") for line in block.text.splitlines() if block.language == "sh"
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+ON_A_PAGE = [
+    line.split(" #")[0].strip()
+    for page in PAGES
+    for block in blocks(page)
+    if block.language in ("sh", "powershell") and not block.not_run
+    for line in block.text.splitlines()
+    if line.startswith(("surveysim ", "python -m surveysim "))
 ]
-EXAMPLES = sorted({line for line in [*SHOWN, *ON_THE_PAGE] if line})
+EXAMPLES = sorted({line for line in [*SHOWN, *ON_A_PAGE] if line})
 ONE = ["nonvoters2020", "--by", "gender", "--questions", "Q8_8"]
 
 
@@ -31,7 +37,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_an_example_runs(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(line)
+    words = shlex.split(line.removeprefix("python -m "))
     assert words[0] == "surveysim"
     if words[1] == "demo":  # the job itself is run in test_demo.py
         ran: list[dict] = []
@@ -69,9 +75,32 @@ def test_simulated_shares_are_those_of_the_verb(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("name", ["shares.csv", "shares.parquet", "shares.sav", "shares.dta"])
 def test_a_table_is_written_by_its_ending_and_nothing_else_is_left(name: str, own_folder: Path) -> None:
     assert cli.main(["describe", *ONE, "--output", name]) == 0
-    assert [path.name for path in own_folder.iterdir()] == [name]
+    facts = [] if name.endswith(".parquet") else [f"{name}.json"]
+    assert sorted(path.name for path in own_folder.iterdir()) == [name, *facts]
     read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "sav": pd.read_spss, "dta": pd.read_stata}[name.split(".")[1]]
     assert len(read(own_folder / name)) == 8
+
+
+RARE = ["nonvoters2020", "--by", "race", "age6", "education", "income", "--questions", "Q8_8"]
+
+
+@pytest.mark.parametrize("words", [["describe", *RARE], ["simulate", *RARE, "--method", "raw", "--quiet"]], ids=["describe", "simulate"])
+def test_small_cells_are_withheld_from_a_file_unless_asked_for(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words, "--output", "whole.parquet", "--min-n", "0"]) == 0
+    capsys.readouterr()
+    assert cli.main([*words, "--output", "shown.parquet"]) == 0
+    whole, shown = pd.read_parquet("whole.parquet"), pd.read_parquet("shown.parquet")
+    small = whole["n"].between(1, 9)
+    assert small.any()
+    assert whole["share"].notna().all()
+    assert shown.loc[small, ["share", "n"]].isna().all(axis=None)
+    assert (shown.loc[small, "suppressed"] != "").all()
+    assert shown.loc[shown["suppressed"] == "", "share"].tolist() == whole.loc[shown["suppressed"] == "", "share"].tolist()
+    assert (whole.attrs["disclosure"]["min_n"], shown.attrs["disclosure"]["min_n"]) == (0, 10)
+    withheld = shown.loc[shown["suppressed"] != "", "background_id"].nunique()
+    assert (
+        f"{withheld} of {shown['background_id'].nunique()} cells withheld (min_n 10; --min-n 0 withholds none)" in capsys.readouterr().err
+    )
 
 
 def test_scores_are_those_of_the_verb(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pages import PROJECT, Block, blocks, prose, run_page
+from test_cli import ON_A_PAGE
 
 from surveysim import demo
 
@@ -77,6 +78,8 @@ def test_its_commands_exist(command: str, capsys: pytest.CaptureFixture[str]) ->
         _check_pip(words[4:])
     elif words[:3] == ["python", "-m", "surveysim.demo"]:
         _check_demo(words[3:], capsys)
+    elif words[0] == "surveysim" or words[:3] == ["python", "-m", "surveysim"]:
+        assert command in ON_A_PAGE, "the command runs in tests/test_cli.py"
     else:
         assert command in ("python -m venv .venv", ".venv\\Scripts\\activate", "python -m pytest"), f"nothing checks {command!r}"
 
