@@ -42,7 +42,16 @@ def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: weights, number type, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
     stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH]
-    parts = [stored, backbone.digest, str(backbone.dtype), question.opening, question.cuts, distinct_suffixes(question), paths]
+    parts = [
+        stored,
+        backbone.digest,
+        str(backbone.dtype),
+        backbone.bits,
+        question.opening,
+        question.cuts,
+        distinct_suffixes(question),
+        paths,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

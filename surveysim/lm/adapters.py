@@ -177,8 +177,8 @@ def is_saved(folder: Path) -> bool:
     return (folder / CONFIG_FILE).is_file() or (folder / RECIPE_FILE).is_file()
 
 
-def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Saved:
-    """Load a folder that `save_adapter` wrote, on the base model that its recipe names.
+def load_saved(folder: Path, **options: Any) -> Saved:
+    """Load a folder that `save_adapter` wrote, on the base model that its recipe names, with the options of `load_backbone`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Sa
         adapter, heads = (_checked_tensors(folder / name, recipe) for name in TENSOR_FILES)
     except (OSError, SafetensorError, TypeError) as error:
         raise _damaged(folder, error) from error
-    backbone = load_backbone(recipe["base_model"], device=device, dtype=dtype)
+    backbone = load_backbone(recipe["base_model"], **options)
     if backbone.digest != recipe["base_digest"]:
         raise ModelError(
             f"model folder {str(folder)!r} was trained on {recipe['base_model']!r} with weights {recipe['base_digest'][:12]}..., "
@@ -203,7 +203,7 @@ def load_saved(folder: Path, *, device: str = "auto", dtype: str = "auto") -> Sa
     except (KeyError, IndexError, RuntimeError) as error:
         raise _damaged(folder, error) from error
     kept = {name: value for name, value in recipe.items() if name not in ("format", "token_ids", "question_heads", "sha256")}
-    return Saved(backbone, template, readout.eval().to(backbone.device), kept)
+    return Saved(backbone, template, readout.eval().to(readout.rows.device), kept)
 
 
 def _checked_tensors(path: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:

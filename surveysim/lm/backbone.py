@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from surveysim.errors import ModelError, PromptError, first_few
+from surveysim.lm.placement import execution_device
 from surveysim.prompts import QuestionPrompts
 
 BODY_NAMES = ("model", "transformer", "gpt_neox")
@@ -32,12 +33,15 @@ class Backbone:
         As the user called it.
     digest : str
         SHA-256 of the weights, which keys caches and recipes.
+    bits : int, optional
+        Bits of a weight of the trunk, where these are fewer than `dtype` has.
     """
 
     model: Any
     tokenizer: Any
     name: str
     digest: str
+    bits: int | None = None
 
     @cached_property
     def body(self) -> nn.Module:
@@ -79,8 +83,8 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Where the trunk runs."""
-        return next(self.model.parameters()).device
+        """Where the trunk runs, or where it begins."""
+        return execution_device(self.model)
 
     @property
     def dtype(self) -> torch.dtype:

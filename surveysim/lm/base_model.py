@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from surveysim.errors import ModelError, first_few, nearest
-from surveysim.lm.backbone import Backbone
+from surveysim.lm.backbone import BODY_NAMES, LAYER_NAMES, NORM_NAMES, Backbone
 from surveysim.lm.model_files import fetch_model, quiet_transformers, weights_digest
 from surveysim.lm.parallel import main_first, n_processes, own_gpu
+from surveysim.lm.placement import quantisation
 
+DeviceMap = str | Mapping[str, str | int]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_backbone(name: str | Path, *, device: str = "auto", dtype: str = "auto") -> Backbone:
+def load_backbone(
+    name: str | Path, *, device: str = "auto", dtype: str = "auto", device_map: DeviceMap | None = None, bits: int | None = None
+) -> Backbone:
     """Load the base model and cut it into trunk and last layer.
+
+    With a `device_map` accelerate places the layers; with `bits` the trunk's weights have so many, the last layer's and the head's not.
 
     Raises
     ------
@@ -26,21 +33,36 @@ def load_backbone(name: str | Path, *, device: str = "auto", dtype: str = "auto"
     """
     place = _device(device)
     number = _dtype(dtype)
+    if device_map is not None and device != "auto":
+        raise ModelError(f"device={device!r} and device_map= both say where the model goes; give one of them")
     with main_first():  # one of several processes fetches it
         folder = fetch_model(str(name))
-    model, tokenizer = _read_model(folder, number)
-    backbone = Backbone(model.to(place).eval().requires_grad_(False), tokenizer, str(name), weights_digest(folder))
+    given: dict[str, Any] = {} if device_map is None and bits is None else {"device_map": place if device_map is None else device_map}
+    if bits is not None:
+        given["quantization_config"] = quantisation(bits, _kept_whole(folder))
+    model, tokenizer = _read_model(folder, number, **given)
+    placed = model if given else model.to(place)
+    backbone = Backbone(placed.eval().requires_grad_(False), tokenizer, str(name), weights_digest(folder), bits)
     _ = backbone.layers, backbone.norm, backbone.head  # an unknown architecture is refused here, not an hour later
     return backbone
 
 
-def _read_model(folder: Path, number: torch.dtype) -> tuple[Any, Any]:
+def _kept_whole(folder: Path) -> list[str]:
+    """Names that the last layer, the final norm and the head may have."""
+    from transformers import AutoConfig
+
+    last = int(AutoConfig.from_pretrained(folder).num_hidden_layers) - 1
+    bodies = [f"{body}.{part}" for body in BODY_NAMES for part in (*(f"{layers}.{last}" for layers in LAYER_NAMES), *NORM_NAMES)]
+    return [*bodies, "lm_head", "embed_out"]
+
+
+def _read_model(folder: Path, number: torch.dtype, **given: Any) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         with quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number, output_loading_info=True)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number, output_loading_info=True, **given)
             tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
         why = f"{type(error).__name__}: {str(error).strip()[:300]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from surveysim.errors import ModelError, first_few
 from surveysim.lm.backbone import Backbone, OptionTrie
 from surveysim.lm.memory import halve
+from surveysim.lm.placement import execution_device, weight_of, whole_copy
 from surveysim.lm.tree_attention import TreeCache, additive
 from surveysim.lm.trees import TokenTree, halved
 from surveysim.lm.trunk import QuestionStates, attention_windows, reading, tree_mask, within_window
@@ -64,18 +64,19 @@ class Readout(nn.Module):
 
     def __init__(self, backbone: Backbone, token_ids: Sequence[int]) -> None:
         super().__init__()
-        layer: Any = copy.deepcopy(backbone.layers[-1])
+        layer: Any = whole_copy(backbone.layers[-1])
+        place = execution_device(layer)
         self.layer: Any = layer.float().requires_grad_(True)
-        self.norm: Any = copy.deepcopy(backbone.norm).float().requires_grad_(True)
+        self.norm: Any = whole_copy(backbone.norm).float().to(place).requires_grad_(True)
         self.names = tuple(_present(layer, names, backbone.name) for names in (INPUT_NORM_NAMES, ATTENTION_NAMES))
         self.attention.layer_idx = 0  # its cache holds this layer alone
-        self.rotary: Any = getattr(backbone.body, "rotary_emb", None)
+        self.rotary: Any = _rotary(backbone, place)
         self.layer_type: str = (getattr(backbone.model.config, "layer_types", None) or ["full_attention"])[-1]
         self.window: int | None = attention_windows(backbone.model.config)[self.layer_type]
         self.softcap: float | None = getattr(backbone.model.config, "final_logit_softcapping", None)
         self.token_ids = sorted(set(token_ids))
         self.position = {token: index for index, token in enumerate(self.token_ids)}
-        self.rows = nn.Parameter(backbone.head.weight.detach()[self.token_ids].float().clone())
+        self.rows = nn.Parameter(weight_of(backbone.head)[self.token_ids].to(place, torch.float32, copy=True))
         self.questions = nn.ModuleDict()  # question_id -> QuestionHead
 
     @property
@@ -159,7 +160,7 @@ class Readout(nn.Module):
 
     def shared_rows(self, tokens: Sequence[int], backbone: Backbone, strength: float) -> Tensor:
         """Return the head row of every token, `(tokens, hidden)`: the base model's times `strength` where none is held."""
-        base = backbone.head.weight.detach()[list(tokens)].to(self.rows) * strength
+        base = weight_of(backbone.head)[list(tokens)].to(self.rows) * strength
         held = [place for place, token in enumerate(tokens) if token in self.position]
         base[held] = self.rows.detach()[[self.position[tokens[place]] for place in held]]
         return base
@@ -180,6 +181,11 @@ class Readout(nn.Module):
     def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None, rows: Tensor | None = None) -> Tensor:
         """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
         return trie_log_shares(self.edge_logits(features, trie, question_id, rows), trie)
+
+
+def _rotary(backbone: Backbone, place: torch.device) -> Any:
+    rotary = getattr(backbone.body, "rotary_emb", None)
+    return None if rotary is None else whole_copy(rotary).to(place)
 
 
 def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:

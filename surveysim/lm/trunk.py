@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.memory import halve
+from surveysim.lm.placement import execution_device
 from surveysim.lm.tree_attention import TreeCache, attending_by_block, block_width, in_blocks
 from surveysim.lm.trees import TokenTree, background_order, carried_nodes, halved, question_trees, token_tree, tree_sizes
 
@@ -151,7 +152,7 @@ def _run(backbone: Backbone, tree: TokenTree, n_carried: int, n_opening: int, ca
     """Run a tree's nodes after the carried ones, which `cache` holds with the opening; return their states `(nodes, hidden)`."""
     tokens = torch.from_numpy(tree.tokens[n_carried:]).to(backbone.device)
     if not len(tokens):
-        return torch.empty(0, backbone.hidden_size, dtype=backbone.dtype, device=backbone.device)
+        return torch.empty(0, backbone.hidden_size, dtype=backbone.dtype, device=execution_device(backbone.layers[-2:][0]))
     positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(backbone.device)
     config, asking = backbone.body.config, positions[n_opening + n_carried :]
     allowed = tree_mask(torch.from_numpy(tree.ancestors[n_carried:]).to(backbone.device), n_opening)
