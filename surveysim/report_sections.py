@@ -116,12 +116,22 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
         "never sampled": _never_sampled(result),
         "cells without a share": f"{int(result[SHARE].isna().groupby([result[name] for name in CELL]).any().sum()):,} of {len(cells):,}",
         "withheld (disclosure control)": None if rule is None else f"{withheld} cells; rule: {rule}",
-        "abstained": result.attrs.get("abstained"),
+        "abstained": _abstained(result),
     }
     same = [SOURCE] if SOURCE in result and (result[SOURCE] == result[SOURCE].iloc[0]).all() else []  # the status names it
     shown = result.drop(columns=[ORDER, *same], errors="ignore").head(MOST_ROWS)
     cut = paragraph(f"The first {MOST_ROWS} of {len(result):,} rows:") if len(result) > MOST_ROWS else ""
     return Section("result", "Result", facts(rows) + figure + cut + frame_table(shown))
+
+
+def _abstained(result: pd.DataFrame) -> str | None:
+    """Count the cells that `abstain` flagged, by reason."""
+    if "abstain" not in result:
+        return result.attrs.get("abstained")
+    cells = result.drop_duplicates([*CELL, SOURCE])
+    flagged = cells[cells["abstain"].astype(bool)]
+    reasons = "; ".join(f"{reason}: {count:,}" for reason, count in flagged["abstain_reason"].value_counts().items())
+    return f"{len(flagged):,} of {len(cells):,} cells{f' ({reasons})' if reasons else ''}"
 
 
 def _never_sampled(result: pd.DataFrame) -> str | None:

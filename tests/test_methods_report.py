@@ -106,6 +106,16 @@ def test_withheld_cells_are_counted(tmp_path: Path) -> None:
     assert "Survey estimates" in page.text
 
 
+def test_cells_flagged_as_not_to_be_used_are_counted_by_reason(tmp_path: Path) -> None:
+    result = ss.simulate(small_survey(), BY, questions=["q1"], method="ridge")
+    first = result.background_id == result.background_id.iloc[0]
+    flagged = result.assign(abstain=first, abstain_reason=first.map({True: "too few of a level", False: ""}))
+    count = result.background_id.nunique()
+    assert f"abstained 1 of {count} cells (too few of a level: 1)" in _page(ss.report(flagged, tmp_path / "methods.html")).text
+    none = flagged.assign(abstain=False, abstain_reason="")
+    assert f"abstained 0 of {count} cells" in _page(ss.report(none, tmp_path / "methods.html")).text
+
+
 def test_text_is_escaped_and_wrong_input_refused(tmp_path: Path) -> None:
     result = ss.simulate(small_survey(), BY, questions=["q1"], method="ridge")
     result.attrs["weight"] = "<script>"
