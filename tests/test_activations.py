@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import surveysim as ss
+from surveysim.errors import ModelError
 from surveysim.lm import activations
 from surveysim.lm.activations import make_room, states_folder, states_key, stored_states
 from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
@@ -315,6 +316,17 @@ def test_the_oldest_states_make_room(backbone: Backbone, monkeypatch: pytest.Mon
     monkeypatch.setattr(activations, "LARGEST_CACHE", 2 * size)
     stored_states(backbone, _question(4))
     assert _files() == sorted([names[3], f"{states_key(backbone, _question(4))}.safetensors"]), "keeping states makes room by itself"
+
+
+def test_the_room_for_states_is_as_said(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_states(backbone, _question())
+    monkeypatch.setenv("SURVEYSIM_CACHE_GB", "50")
+    assert make_room() == 0
+    monkeypatch.setenv("SURVEYSIM_CACHE_GB", "1e-6")
+    assert make_room() == 1
+    monkeypatch.setenv("SURVEYSIM_CACHE_GB", "much")
+    with pytest.raises(ModelError, match=r"SURVEYSIM_CACHE_GB='much' is no number of gigabytes; set it to one"):
+        make_room()
 
 
 def test_room_is_made_while_another_process_deletes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from surveysim.errors import ModelError
 from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.model_files import cache_folder
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 6  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
+LIMIT_NAME = "SURVEYSIM_CACHE_GB"  # environment variable that says otherwise
 ENDING = ".safetensors"
 CHECKSUM = "crc32"
 SIZES = "tree_sizes"  # distinct texts in each tree: fewer than usual where memory ran out
@@ -117,16 +119,30 @@ def make_room(limit: int | None = None) -> int:
     Parameters
     ----------
     limit : int, optional
-        Bytes; default `LARGEST_CACHE`.
+        Bytes; default ``SURVEYSIM_CACHE_GB`` times 10^9, or where that is not set `LARGEST_CACHE`.
+
+    Raises
+    ------
+    ModelError
+        If ``SURVEYSIM_CACHE_GB`` is no number.
     """
+    largest = _largest() if limit is None else limit
     sweep(states_folder())
     kept, gone = 0, 0
     for _, size, path in sorted(_stored_files(), reverse=True):
         kept += size
-        if kept > (LARGEST_CACHE if limit is None else limit):
+        if kept > largest:
             Path(path).unlink(missing_ok=True)
             gone += 1
     return gone
+
+
+def _largest() -> int:
+    said = os.environ.get(LIMIT_NAME)
+    try:
+        return LARGEST_CACHE if said is None else int(float(said) * 1e9)
+    except ValueError as error:
+        raise ModelError(f"{LIMIT_NAME}={said!r} is no number of gigabytes; set it to one, such as 50, or unset it") from error
 
 
 def _stored_files() -> list[tuple[int, int, str]]:
