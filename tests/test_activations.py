@@ -22,7 +22,7 @@ from surveysim.errors import ModelError
 from surveysim.lm import activations
 from surveysim.lm.activations import make_room, states_folder, states_key, stored_states
 from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
-from surveysim.lm.trunk import QuestionStates, question_states
+from surveysim.lm.trunk import Beginnings, QuestionStates, pack_states, question_states
 from tests.opinion_survey import load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import tiny_model
 
@@ -37,6 +37,12 @@ def _backbone(digest: str = "digest", dtype: torch.dtype = torch.float32) -> Bac
 
 def _question(number: int = 0) -> TokenisedQuestion:
     return TokenisedQuestion(f"q{number}", (*OPENING, 60 + number), SUFFIXES, option_trie(OPTIONS))
+
+
+def _stored(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
+    """States of a question asked alone."""
+    (states,) = stored_states(backbone, [question])
+    return states
 
 
 def _equal(first: QuestionStates, second: QuestionStates) -> bool:
@@ -58,11 +64,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the questions that ran through the trunk."""
     ran: list[str] = []
 
-    def run(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
-        ran.append(question.question_id)
-        return question_states(backbone, question)
+    def run(backbone: Backbone, questions: list[TokenisedQuestion], known: Beginnings) -> list[QuestionStates]:
+        ran.extend(question.question_id for question in questions)
+        return pack_states(backbone, questions, known)
 
-    monkeypatch.setattr(activations, "question_states", run)
+    monkeypatch.setattr(activations, "pack_states", run)
     return ran
 
 
@@ -70,7 +76,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_is_read_back_is_what_was_computed_bit_for_bit(dtype: torch.dtype, own_cache: Path, computed: list[str]) -> None:
     backbone, question = _backbone(dtype=dtype), _question()
     plain = question_states(backbone, question)
-    first, second = stored_states(backbone, question), stored_states(backbone, question)
+    first, second = _stored(backbone, question), _stored(backbone, question)
     assert computed == ["q0"]
     assert _equal(plain, first)
     assert _equal(plain, second)
@@ -91,23 +97,22 @@ def test_another_model_or_number_type_or_prompt_does_not_reuse(
         (_backbone(dtype=torch.bfloat16), question),
         (backbone, replace(question, opening=OPENING)),
         (backbone, replace(question, suffixes=SUFFIXES[:2])),
-        (backbone, replace(question, cuts=(4,))),
         (backbone, replace(question, trie=trie)),
     ]
     for model, asked in others:
-        stored_states(model, asked)
+        _stored(model, asked)
     assert len(computed) == len(_files()) == len(others)
     monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", 2)
-    assert len(stored_states(backbone, question).trees) == 2
+    assert len(_stored(backbone, question).trees) == 2
     assert len(_files()) == len(others) + 1
 
 
 def test_states_read_back_are_mapped_files_and_their_checksum_is_compared_once(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored_states(backbone, _question())
+    _stored(backbone, _question())
     compared: list[str] = []
     original = activations._checksum
     monkeypatch.setattr(activations, "_checksum", lambda tensors: compared.append("once") or original(tensors))
-    states = [stored_states(backbone, _question()) for _ in range(3)]
+    states = [_stored(backbone, _question()) for _ in range(3)]
     assert compared == ["once"]
     maps = Path("/proc/self/maps")
     if maps.is_file():
@@ -121,18 +126,20 @@ def test_states_made_with_little_memory_are_read_back_as_they_were_cut(
 ) -> None:
     plain = question_states(backbone, _question())
     at_once = iter([1, 96, 96])
-    monkeypatch.setattr(activations, "question_states", lambda *given: _cut(next(at_once), monkeypatch, *given))
-    first = stored_states(backbone, _question())
+    monkeypatch.setattr(activations, "pack_states", lambda *given: _cut(next(at_once), monkeypatch, *given))
+    first = _stored(backbone, _question())
     assert len(first.trees) == 3
-    second = stored_states(backbone, _question())
+    second = _stored(backbone, _question())
     assert _equal(first, second)
     assert len(plain.trees) == 1
 
 
-def _cut(at_once: int, monkeypatch: pytest.MonkeyPatch, backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
+def _cut(
+    at_once: int, monkeypatch: pytest.MonkeyPatch, backbone: Backbone, questions: list[TokenisedQuestion], known: Beginnings
+) -> list[QuestionStates]:
     with monkeypatch.context() as patch:
         patch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
-        return question_states(backbone, question)
+        return pack_states(backbone, questions, known)
 
 
 def test_an_alignment_reads_what_a_simulation_kept(own_cache: Path, tiny_folder: Path, computed: list[str]) -> None:
@@ -160,22 +167,22 @@ def _damage(path: Path, how: str) -> None:
 def test_a_damaged_file_is_computed_again_and_replaced(
     how: str, backbone: Backbone, computed: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = stored_states(backbone, _question())
+    plain = _stored(backbone, _question())
     _damage(states_folder() / _files()[0], how)
-    assert _equal(stored_states(backbone, _question()), plain)
+    assert _equal(_stored(backbone, _question()), plain)
     assert "cannot be read" in caplog.text
     assert "they are computed again" in caplog.text
-    assert _equal(stored_states(backbone, _question()), plain)
+    assert _equal(_stored(backbone, _question()), plain)
     assert computed == ["q0", "q0"]
     assert len(caplog.records) == 1
 
 
 def test_a_file_of_other_tensors_is_computed_again(backbone: Backbone, computed: list[str]) -> None:
-    plain = stored_states(backbone, _question())
+    plain = _stored(backbone, _question())
     tensors = {"opening": torch.zeros(2, 2)}
     (name,) = _files()
     activations.save_file(tensors, states_folder() / name, metadata={"crc32": activations._checksum(tensors)})
-    assert _equal(stored_states(backbone, _question()), plain)
+    assert _equal(_stored(backbone, _question()), plain)
     assert len(computed) == 2
 
 
@@ -187,7 +194,7 @@ def test_a_full_disk_costs_time_but_no_result(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(activations, where, full)
-    assert _equal(stored_states(backbone, _question()), question_states(backbone, _question()))
+    assert _equal(_stored(backbone, _question()), question_states(backbone, _question()))
     assert "states of q0 are not kept: [Errno 28] No space left on device" in caplog.text
     assert not [name for name in _files() if name.endswith(".partial")]
 
@@ -200,7 +207,7 @@ def _store_where_no_file_may_grow(said: Connection) -> None:
     activations.log.addHandler(handler)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
     backbone = _backbone()
-    states = stored_states(backbone, _question())
+    states = _stored(backbone, _question())
     said.send((handler.texts, _files(), _equal(states, question_states(backbone, _question()))))
 
 
@@ -237,16 +244,16 @@ def test_an_interrupted_write_leaves_no_file(backbone: Backbone, monkeypatch: py
 
     monkeypatch.setattr(activations, "save_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        stored_states(backbone, _question())
+        _stored(backbone, _question())
     assert _files() == []
 
 
 def test_a_cache_that_is_removed_while_running(
     backbone: Backbone, own_cache: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = stored_states(backbone, _question())
+    plain = _stored(backbone, _question())
     shutil.rmtree(own_cache)
-    assert _equal(stored_states(backbone, _question()), plain)
+    assert _equal(_stored(backbone, _question()), plain)
     assert len(computed) == 2
     assert len(_files()) == 1
 
@@ -257,7 +264,7 @@ def test_a_cache_that_is_removed_while_running(
         return original(path, question)
 
     monkeypatch.setattr(activations, "_read", removed_meanwhile)
-    assert _equal(stored_states(backbone, _question()), plain)
+    assert _equal(_stored(backbone, _question()), plain)
     assert len(computed) == 3
     assert "they are computed again" in caplog.text
 
@@ -266,7 +273,7 @@ N_QUESTIONS = 12
 
 
 def _store_all(backbone: Backbone) -> list[QuestionStates]:
-    return [stored_states(backbone, _question(number)) for number in range(N_QUESTIONS)]
+    return [_stored(backbone, _question(number)) for number in range(N_QUESTIONS)]
 
 
 def _store_all_then_die_while_writing(ready: Event) -> None:
@@ -278,7 +285,7 @@ def _store_all_then_die_while_writing(ready: Event) -> None:
     ready.set()
     _store_all(backbone)
     activations.save_file = killed
-    stored_states(backbone, _question(N_QUESTIONS))
+    _stored(backbone, _question(N_QUESTIONS))
 
 
 def test_two_processes_at_once_of_which_one_is_killed(backbone: Backbone) -> None:
@@ -295,7 +302,7 @@ def test_two_processes_at_once_of_which_one_is_killed(backbone: Backbone) -> Non
     assert all(_equal(one, other) for one, other in zip(ours, plain, strict=False))
 
     (left,) = [name for name in _files() if name.endswith(".partial")]
-    again = [*_store_all(backbone), stored_states(backbone, _question(N_QUESTIONS))]
+    again = [*_store_all(backbone), _stored(backbone, _question(N_QUESTIONS))]
     assert all(_equal(one, other) for one, other in zip(again, plain, strict=True)), "what was killed is done again, bit for bit"
     assert left in _files(), "another process may still be writing it"
     os.utime(states_folder() / left, (1, 1))
@@ -303,10 +310,36 @@ def test_two_processes_at_once_of_which_one_is_killed(backbone: Backbone) -> Non
     assert _files() == sorted(f"{states_key(backbone, _question(number))}.safetensors" for number in range(N_QUESTIONS + 1))
 
 
+def test_questions_that_go_together_and_were_interrupted_come_out_the_same_bits(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, computed: list[str]
+) -> None:
+    questions = [_question(number) for number in range(5)]
+    plain = list(stored_states(backbone, questions))
+    shutil.rmtree(states_folder())
+    original, kept = activations._keep, []
+
+    def interrupted(states: QuestionStates, path: Path) -> None:
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        kept.append(path)
+        original(states, path)
+
+    monkeypatch.setattr(activations, "_keep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(stored_states(backbone, questions))
+    monkeypatch.setattr(activations, "_keep", original)
+    before = [path.stat().st_mtime_ns for path in kept]
+    assert all(_equal(one, other) for one, other in zip(stored_states(backbone, questions), plain, strict=True))
+    assert [path.stat().st_mtime_ns for path in kept] == before, "what is there stays"
+    computed.clear()
+    assert all(_equal(one, other) for one, other in zip(stored_states(backbone, questions[::-1]), plain[::-1], strict=True))
+    assert computed == []
+
+
 def test_the_oldest_states_make_room(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     for number in range(4):
-        stored_states(backbone, _question(number))
+        _stored(backbone, _question(number))
         names.append(f"{states_key(backbone, _question(number))}.safetensors")
         os.utime(states_folder() / names[-1], (1000 + number, 1000 + number))
     size = (states_folder() / names[0]).stat().st_size
@@ -314,7 +347,7 @@ def test_the_oldest_states_make_room(backbone: Backbone, monkeypatch: pytest.Mon
     assert make_room(3 * size) == 1
     assert _files() == sorted(names[1:])
     monkeypatch.setattr(activations, "LARGEST_CACHE", 2 * size)
-    stored_states(backbone, _question(4))
+    _stored(backbone, _question(4))
     assert _files() == sorted([names[3], f"{states_key(backbone, _question(4))}.safetensors"]), "keeping states makes room by itself"
 
 
@@ -330,7 +363,7 @@ def test_the_room_for_states_is_as_said(backbone: Backbone, monkeypatch: pytest.
 
 
 def test_room_is_made_while_another_process_deletes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored_states(backbone, _question())
+    _stored(backbone, _question())
 
     class Gone(SimpleNamespace):
         def stat(self) -> os.stat_result:

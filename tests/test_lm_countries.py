@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[TokenisedQuestion]:
     """Every question whose states a model was asked for."""
     seen: list[TokenisedQuestion] = []
     original = option_model.stored_states
-    monkeypatch.setattr(option_model, "stored_states", lambda backbone, question: seen.append(question) or original(backbone, question))
+    monkeypatch.setattr(option_model, "stored_states", lambda backbone, questions: seen.extend(questions) or original(backbone, questions))
     return seen
 
 

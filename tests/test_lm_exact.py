@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from surveysim.errors import ModelError
-from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie, parting_places
+from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
 from surveysim.lm.readout import Readout
-from surveysim.lm.trees import distinct_tokens
-from surveysim.lm.trunk import question_states
+from surveysim.lm.trees import distinct_tokens, packs, shared_lengths
+from surveysim.lm.trunk import QuestionStates, pack_states, question_states, read_beginnings
 from tests.tiny import CONFIGS, WINDOWED, tiny_model
 
 OPENING = tuple(range(40, 52))
@@ -114,9 +114,14 @@ TEXTS = tuple((5, 6, first, second, *range(last)) for second in (8, 3) for first
 
 def _questions(suffixes: tuple = TEXTS) -> list[TokenisedQuestion]:
     """Five questions whose openings part at several places, one of them the beginning of another."""
-    cuts = parting_places(OPENINGS)
     trie = option_trie(OPTIONS)
-    return [TokenisedQuestion(f"q{number}", opening, suffixes, trie, cuts[opening]) for number, opening in enumerate(OPENINGS)]
+    return [TokenisedQuestion(f"q{number}", opening, suffixes, trie) for number, opening in enumerate(OPENINGS)]
+
+
+def _together(backbone: Backbone, questions: list[TokenisedQuestion]) -> list[QuestionStates]:
+    """States of questions that are asked together."""
+    known = read_beginnings(backbone, questions)
+    return [states for pack in packs(questions) for states in pack_states(backbone, pack, known)]
 
 
 def _prefixes(question: TokenisedQuestion) -> set[tuple]:
@@ -138,25 +143,30 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+@pytest.mark.parametrize("tokens", [1, 100, 4096])
 @pytest.mark.parametrize("at_once", [1, 2, 5, 96])
-def test_every_distinct_prefix_runs_once(at_once: int, monkeypatch: pytest.MonkeyPatch, embedded: list[int]) -> None:
-    """Of all questions together, whether or not their backgrounds are cut into several trees."""
+def test_every_distinct_prefix_runs_once(at_once: int, tokens: int, monkeypatch: pytest.MonkeyPatch, embedded: list[int]) -> None:
+    """Of all questions together, however many go at once, and whether or not their backgrounds are cut into several trees."""
     monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
+    monkeypatch.setattr("surveysim.lm.trees.TOKENS_AT_ONCE", tokens)
     questions, backbone = _questions(), Backbone(tiny_model(), None, "llama", "digest")
-    expected = len(set().union(*(_prefixes(question) for question in questions)))
-    for question in questions:
-        question_states(backbone, question)
-    assert sum(embedded) == expected
-    assert distinct_tokens(questions) == expected
+    for asked in (questions, questions[1:3], questions[:1]):
+        embedded.clear()
+        _together(backbone, asked)
+        assert sum(embedded) == len(set().union(*(_prefixes(question) for question in asked)))
+        assert distinct_tokens(asked) == sum(embedded)
 
 
-def test_a_question_asked_again_with_other_backgrounds_reads_its_opening_no_second_time(embedded: list[int]) -> None:
-    first, backbone = _questions()[0], Backbone(tiny_model(), None, "llama", "digest")
-    question_states(backbone, replace(first, suffixes=TEXTS[:6]))
-    embedded.clear()
-    second = replace(first, suffixes=TEXTS[6:])
-    question_states(backbone, second)
-    assert sum(embedded) == len(_prefixes(second)) - len(OPENING)
+def test_as_many_questions_go_at_once_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch, embedded: list[int]) -> None:
+    questions = _questions()
+    monkeypatch.setattr("surveysim.lm.trees.TOKENS_AT_ONCE", 140)
+    sizes = [len(pack) for pack in packs(questions)]
+    assert max(sizes) > 1
+    assert [question for pack in packs(questions) for question in pack] == questions
+    _together(Backbone(tiny_model(), None, "llama", "digest"), questions)
+    assert len(embedded) == len(sizes) + 1, "one pass for the beginnings and one for each pack"
+    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", 5)
+    assert [len(pack) for pack in packs(questions)] == [1] * 5, "a question of several trees goes alone"
 
 
 @pytest.mark.parametrize("architecture", [*CONFIGS, *WINDOWED])
@@ -164,39 +174,32 @@ def test_a_question_asked_again_with_other_backgrounds_reads_its_opening_no_seco
 def test_shared_openings_and_carried_tokens_leave_no_trace(architecture: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
     model, suffixes = tiny_model(architecture), (*TEXTS[::3], TEXTS[0])
-    backbone = Backbone(model, None, architecture, "digest")
-    readout = Readout(backbone, _questions()[0].trie.edges)
-    for question in _questions(suffixes)[:3]:
-        ours = readout.log_shares(readout.features(question_states(backbone, question)), question.trie)
+    backbone, questions = Backbone(model, None, architecture, "digest"), _questions(suffixes)[:3]
+    readout = Readout(backbone, questions[0].trie.edges)
+    for question, states in zip(questions, _together(backbone, questions), strict=True):
+        ours = readout.log_shares(readout.features(states), question.trie)
         torch.testing.assert_close(ours, _plain(model, suffixes=suffixes, opening=question.opening), rtol=1e-4, atol=1e-5)
 
 
-def test_the_states_of_a_question_are_the_same_bits_whatever_was_read_before() -> None:
-    questions, model = _questions(), tiny_model()
-    alone = [question_states(Backbone(model, None, "llama", "digest"), question) for question in questions]
-    shared = Backbone(model, None, "llama", "digest")
-    together = {question.question_id: question_states(shared, question) for question in questions[::-1]}
-    for question, one in zip(questions, alone, strict=True):
-        other = together[question.question_id]
+def test_the_states_of_a_question_are_the_same_whatever_is_read_with_it() -> None:
+    questions, backbone = _questions(), Backbone(tiny_model(), None, "llama", "digest")
+    for together in (questions, questions[::-1]):
+        for question, states in zip(together, _together(backbone, together), strict=True):
+            alone = question_states(backbone, question)
+            torch.testing.assert_close(states.opening, alone.opening, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(states.nodes[0], alone.nodes[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_questions_give_the_same_bits() -> None:
+    first, second = (_together(Backbone(tiny_model(), None, "llama", "digest"), _questions()) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
         assert all(torch.equal(*pair) for pair in zip((one.opening, *one.nodes), (other.opening, *other.nodes), strict=True))
 
 
-def test_openings_that_were_not_used_for_longest_are_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    backbone, questions = Backbone(tiny_model(), None, "llama", "digest"), _questions()
-    monkeypatch.setattr("surveysim.lm.trunk.READ_BEFORE_BYTES", 1)
-    for question in questions:
-        question_states(backbone, question)
-    assert list(backbone.read_before) == [questions[-1].opening]
-
-
-def test_where_openings_part() -> None:
-    assert parting_places([(1, 2, 3), (1, 2, 4, 5), (1, 2, 4, 6), (1, 2), (9,)]) == {
-        (1, 2, 3): (2,),
-        (1, 2, 4, 5): (2, 3),
-        (1, 2, 4, 6): (2, 3),
-        (1, 2): (),
-        (9,): (),
-    }
+def test_how_much_of_an_opening_another_begins_with_too() -> None:
+    openings = [(1, 2, 3), (1, 2, 4, 5), (1, 2, 4, 6), (1, 2), (9,), (7, 8), (7, 8)]
+    assert shared_lengths(openings) == {(1, 2, 3): 2, (1, 2, 4, 5): 3, (1, 2, 4, 6): 3, (1, 2): 2, (9,): 0, (7, 8): 2}
+    assert shared_lengths([]) == {}
 
 
 def _out_of_memory_above(backgrounds: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -204,19 +207,19 @@ def _out_of_memory_above(backgrounds: int, monkeypatch: pytest.MonkeyPatch, erro
     import surveysim.lm.readout as readout
     import surveysim.lm.trunk as trunk
 
-    original_run, original_features = trunk._run, readout.Readout._tree_features
+    original_read, original_features = trunk._read_portions, readout.Readout._tree_features
 
-    def run(backbone: Backbone, tree: object, *rest: object) -> torch.Tensor:
-        if len(tree.answers) > 3 * backgrounds:
+    def read(backbone: Backbone, portions: list, *rest: object) -> torch.Tensor:
+        if sum(len(portion.tree.answers) for portion in portions) > 3 * backgrounds:
             raise error
-        return original_run(backbone, tree, *rest)
+        return original_read(backbone, portions, *rest)
 
     def features(self: Readout, states: object, nodes: torch.Tensor, tree: object) -> torch.Tensor:
         if len(tree.answers) > 3 * backgrounds:
             raise error
         return original_features(self, states, nodes, tree)
 
-    monkeypatch.setattr(trunk, "_run", run)
+    monkeypatch.setattr(trunk, "_read_portions", read)
     monkeypatch.setattr(readout.Readout, "_tree_features", features)
 
 
@@ -245,6 +248,35 @@ def test_out_of_memory_halves_the_backgrounds_and_says_so(
     torch.testing.assert_close(readout.features(states), plain, rtol=1e-4, atol=1e-5)
     assert "last layer: out of memory with 5 backgrounds at once; going on with 3" in caplog.text
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_out_of_memory_with_several_questions_goes_on_with_one(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    backbone, questions = Backbone(tiny_model(), None, "llama", "digest"), _questions()
+    plain = _together(backbone, questions)
+    _out_of_memory_above(len(TEXTS), monkeypatch, MemoryError())
+    for one, other in zip(plain, _together(backbone, questions), strict=True):
+        torch.testing.assert_close(one.nodes[0], other.nodes[0], rtol=1e-4, atol=1e-4)
+    assert [record.message for record in caplog.records] == ["out of memory with 5 questions at once; going on with one"]
+
+
+def test_out_of_memory_with_the_beginnings_reads_every_opening_whole(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import surveysim.lm.trunk as trunk
+
+    backbone, questions = Backbone(tiny_model(), None, "llama", "digest"), _questions()
+
+    def run(*_given: object) -> torch.Tensor:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trunk, "_run", run)
+        known = read_beginnings(backbone, questions)
+    assert not known.ways
+    assert "out of memory with what 5 questions begin with; each reads it by itself" in caplog.text
+    monkeypatch.setattr(trunk, "_run", lambda *_given: torch.empty(2, 3) @ torch.empty(2, 3))
+    with pytest.raises(RuntimeError, match="shapes"):
+        read_beginnings(backbone, questions)
 
 
 def test_out_of_memory_with_one_background_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,6 @@ QUESTION = TokenisedQuestion(
     tuple(40 + place % 17 for place in range(23)),
     tuple((5, 6, first, second, *range(last)) for second in (8, 3) for first in (7, 1) for last in (2, 4, 1)),
     option_trie([(10,), (11, 20), (11, 21)]),
-    cuts=(9,),
 )
 
 

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,12 +19,12 @@ from surveysim.lm import trees as layout
 from surveysim.lm.backbone import Backbone, TokenisedQuestion
 from surveysim.lm.model_files import cache_folder
 from surveysim.lm.storage import open_to_others, partial_beside, sweep
-from surveysim.lm.trees import background_order, distinct_suffixes, question_trees
-from surveysim.lm.trunk import QuestionStates, question_states
+from surveysim.lm.trees import background_order, distinct_suffixes, packs, question_trees
+from surveysim.lm.trunk import Beginnings, QuestionStates, pack_states, read_beginnings
 
 log = logging.getLogger(__name__)
 
-FORMAT = 6  # raised whenever the stored layout changes
+FORMAT = 7  # raised whenever the stored layout changes
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
 LIMIT_NAME = "SURVEYSIM_CACHE_GB"  # environment variable that says otherwise
 ENDING = ".safetensors"
@@ -44,38 +44,52 @@ def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: weights, number type, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
     stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH]
-    parts = [
-        stored,
-        backbone.digest,
-        str(backbone.dtype),
-        backbone.bits,
-        question.opening,
-        question.cuts,
-        distinct_suffixes(question),
-        paths,
-    ]
+    parts = [stored, backbone.digest, str(backbone.dtype), backbone.bits, question.opening, distinct_suffixes(question), paths]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def stored_states(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates:
-    """Return a question's trunk states from the cache, computing and keeping them where they are not there.
+def stored_states(backbone: Backbone, questions: Sequence[TokenisedQuestion]) -> Iterator[QuestionStates]:
+    """Yield the questions' trunk states from the cache, computing and keeping them where they are not there.
 
     A file is written under another name and renamed, so that an interruption or a second process leaves no half of one. A file
     that cannot be read or has another checksum, or no room on the disk, costs time but no result: the states are computed.
+
+    Questions that go through the trunk together do so again if one of them is missing: what a killed process left undone comes out
+    the same bit for bit. Asked with other questions, a question's states can differ in the last bit that the number type holds.
     """
-    path = states_folder() / f"{states_key(backbone, question)}{ENDING}"
+    known: Beginnings | None = None
+    for pack in packs(questions):
+        found = [_found(backbone, question) for question in pack]
+        if any(states is None for states in found):
+            known = read_beginnings(backbone, questions) if known is None else known
+            computed = pack_states(backbone, pack, known)
+            for question, states, new in zip(pack, found, computed, strict=True):
+                if states is None:
+                    _keep_if_possible(backbone, question, new)
+            found = [new if states is None else states for states, new in zip(found, computed, strict=True)]
+        yield from (states for states in found if states is not None)
+
+
+def _place(backbone: Backbone, question: TokenisedQuestion) -> Path:
+    return states_folder() / f"{states_key(backbone, question)}{ENDING}"
+
+
+def _found(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates | None:
+    path = _place(backbone, question)
     if path.is_file():
         try:
             return _read(path, question)
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("cached states %s cannot be read (%s); they are computed again", path.name, error)
-    states = question_states(backbone, question)
+    return None
+
+
+def _keep_if_possible(backbone: Backbone, question: TokenisedQuestion, states: QuestionStates) -> None:
     try:
-        _keep(states, path)
+        _keep(states, _place(backbone, question))
         make_room()
     except (OSError, SafetensorError) as error:
         log.warning("states of %s are not kept: %s", question.question_id, error)
-    return states
 
 
 def _keep(states: QuestionStates, path: Path) -> None:

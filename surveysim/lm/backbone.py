@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -62,11 +61,6 @@ class Backbone:
         setattr(trunk, _name_of(self.body, LAYER_NAMES), nn.ModuleList(self.layers[:-1]))
         setattr(trunk, _name_of(self.body, NORM_NAMES), nn.Identity())
         return trunk
-
-    @cached_property
-    def read_before(self) -> dict[tuple[int, ...], Any]:
-        """Openings, and beginnings of openings, with their states, keys and values, the newest last: for the next question."""
-        return {}
 
     @cached_property
     def norm(self) -> nn.Module:
@@ -182,14 +176,12 @@ class TokenisedQuestion:
     """Token ids of one question's prompts: what all begin with, how each goes on, the options' trie.
 
     `opening` is the template's opening; where the question names the background's country, it ends before the country.
-    `cuts` are the places in the opening at which other questions of the codebook part ways: up to there it is read once for all.
     """
 
     question_id: str
     opening: tuple[int, ...]
     suffixes: tuple[tuple[int, ...], ...]
     trie: OptionTrie
-    cuts: tuple[int, ...] = ()
 
 
 class TokenIds(dict[str, tuple[int, ...]]):
@@ -206,24 +198,6 @@ class TokenIds(dict[str, tuple[int, ...]]):
     def opening(self, text: str) -> tuple[int, ...]:
         """Token ids of a prompt's opening, after the token that this tokenizer begins every text with."""
         return (*_text_start(self.tokenizer), *self[text])
-
-
-def parting_places(openings: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """Return for each opening the places at which another leaves it, in order; together the openings are a tree of tokens."""
-    index: dict[tuple[int, int], int] = {}
-    ways = {}
-    for opening in openings:
-        node, way = -1, []
-        for token in opening:
-            node = index.setdefault((node, token), len(index))
-            way.append(node)
-        ways[opening] = way
-    followers = Counter(parent for parent, _ in index)
-    ends = {way[-1] for way in ways.values() if way}
-    return {
-        opening: tuple(place for place, node in enumerate(way[:-1], start=1) if followers[node] + (node in ends) > 1)
-        for opening, way in ways.items()
-    }
 
 
 def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str, ids: TokenIds | None = None) -> TokenisedQuestion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ import torch
 from surveysim.backgrounds import describe_background, parse_background_id
 from surveysim.codebook import Codebook
 from surveysim.disclosure import MIN_N
-from surveysim.errors import ModelError, PromptError
+from surveysim.errors import ModelError
 from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
-from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, parting_places, require_room, shared_opening, tokenise
+from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, require_room, tokenise
 from surveysim.lm.history import training_history
 from surveysim.lm.readout import Readout, question_key
 from surveysim.lm.trunk import QuestionStates
@@ -94,29 +94,16 @@ class OptionModel:
             If a question cannot be put to this model: its options cannot be told apart, or its prompts are too long.
         """
         ids = TokenIds(self.backbone.tokenizer)
-        cuts = self._cuts(codebook, words, ids)
         tokenised = {}
         for name in questions:
             prompts = question_prompts(codebook.question(name), words, codebook, template=self.template)
-            question = tokenise(prompts, self.backbone.tokenizer, scoring=self.template.scoring, ids=ids)
-            tokenised[name] = replace(question, cuts=cuts.get(question.opening, ()))
+            tokenised[name] = tokenise(prompts, self.backbone.tokenizer, scoring=self.template.scoring, ids=ids)
             require_room(tokenised[name], self.backbone)
         return tokenised
 
-    def _cuts(self, codebook: Codebook, words: Mapping[str, str], ids: TokenIds) -> dict[tuple[int, ...], tuple[int, ...]]:
-        """Where the openings of the whole codebook part: the same places whichever questions are asked, so the same states bit for bit."""
-        openings = []
-        for question in codebook.questions.values():
-            try:
-                openings.append(shared_opening(question_prompts(question, words, codebook, template=self.template), ids))
-            except PromptError:  # it cannot be put to a model; whoever asks it is told
-                continue
-        return parting_places(openings)
-
     def states(self, tokenised: Mapping[str, TokenisedQuestion]) -> Iterator[tuple[str, QuestionStates]]:
         """Yield each question's trunk states, computed once and then read from the cache."""
-        for name, question in tokenised.items():
-            yield name, stored_states(self.backbone, question)
+        yield from zip(tokenised, stored_states(self.backbone, list(tokenised.values())), strict=True)
 
     @torch.no_grad()
     def option_shares(self, question: TokenisedQuestion, states: QuestionStates) -> torch.Tensor:

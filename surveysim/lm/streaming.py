@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import pandas as pd
@@ -83,4 +82,4 @@ def put_to(question: TokenisedQuestion, backgrounds: Sequence[str], model: Optio
     prompts = question_prompts(asked, model.words(codebook, backgrounds), codebook, template=template)
     put = tokenise(prompts, model.backbone.tokenizer, scoring=template.scoring)
     require_room(put, model.backbone)
-    return replace(put, cuts=question.cuts) if put.opening == question.opening else put
+    return put

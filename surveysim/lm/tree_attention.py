@@ -104,15 +104,18 @@ def attending_by_block(config: Any) -> Iterator[None]:
 
 
 def attend_by_block(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **options: Any
-) -> tuple[Tensor, Tensor | None]:
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, *, scaling: float | None = None, **options: Any
+) -> tuple[Tensor, None]:
     """Attend from queries `(1, heads, rows, size)` to keys and values `(blocks, heads, keys, size)`, each block to its own."""
     blocks, width = attention_mask.shape[0], attention_mask.shape[2]
     _, heads, rows, size = query.shape
     laid_out = nn.functional.pad(query[0], (0, 0, 0, blocks * width - rows)).view(heads, blocks, width, size).transpose(0, 1)
-    whole = AttentionInterface()[WHOLE]
-    out, weights = whole(module, laid_out, key, value, attention_mask, **options)  # (blocks, width, heads, size)
-    return out.reshape(1, blocks * width, *out.shape[2:])[:, :rows], weights
+    if query.device.type != "cpu":  # a GPU's kernels want keys for every head; the CPU's share them, which spares copies
+        key, value = (part.repeat_interleave(heads // part.shape[1], dim=1) for part in (key, value))
+    out = nn.functional.scaled_dot_product_attention(
+        laid_out, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=heads > key.shape[1]
+    )
+    return out.transpose(1, 2).reshape(1, blocks * width, heads, -1)[:, :rows], None
 
 
 AttentionInterface.register(BY_BLOCK, attend_by_block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -11,8 +11,9 @@ import numpy as np
 
 from surveysim.lm.backbone import TokenisedQuestion, common_beginning
 
-BACKGROUNDS_AT_ONCE = 96  # a tree's attention grows with the square of its tokens
+BACKGROUNDS_AT_ONCE = 96  # the masks of a tree grow with the square of its tokens
 TOKENS_EACH = 32  # distinct tokens a background that a tree may have on average: fewer backgrounds where each has an own country
+TOKENS_AT_ONCE = 2048  # of several small questions in one pass: the layers' weights are fetched once for all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,32 @@ def question_trees(question: TokenisedQuestion, sizes: Sequence[int]) -> list[To
     rest = iter(distinct_suffixes(question))
     batches = [list(islice(rest, size)) for size in sizes]
     return [token_tree(tuple(suffix + branch.path for branch in question.trie.branches for suffix in batch)) for batch in batches]
+
+
+def shared_lengths(openings: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
+    """Return for each opening how many of its tokens, from the first, another one begins with too."""
+    ordered = sorted(openings)
+    lengths = dict.fromkeys(ordered, 0)
+    for before, after in pairwise(ordered):
+        shared = len(common_beginning([before, after]))
+        lengths[before], lengths[after] = max(lengths[before], shared), max(lengths[after], shared)
+    return lengths
+
+
+def packs(questions: Sequence[TokenisedQuestion]) -> Iterator[list[TokenisedQuestion]]:
+    """Yield the questions that go through the trunk together: neighbours with `TOKENS_AT_ONCE` tokens, or one with more."""
+    pack: list[TokenisedQuestion] = []
+    room = TOKENS_AT_ONCE
+    for question in questions:
+        sizes = tree_sizes(question)
+        alone = len(sizes) > 1  # its backgrounds do not even go into one tree
+        tokens = room + 1 if alone else len(question.opening) + len(question_trees(question, sizes)[0].tokens)
+        if pack and tokens > room:
+            yield pack
+            pack, room = [], TOKENS_AT_ONCE
+        pack, room = [*pack, question], 0 if alone else room - tokens
+    if pack:
+        yield pack
 
 
 def carried_nodes(before: TokenTree, tree: TokenTree, n_branches: int) -> np.ndarray:
