@@ -31,8 +31,8 @@ from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_su
 
 folder = Path(sys.argv[1])
 ran = []
-original = activations.question_states
-activations.question_states = lambda backbone, question: ran.append(question.question_id) or original(backbone, question)
+original = activations.pack_states
+activations.pack_states = lambda backbone, pack, known: ran.extend(each.question_id for each in pack) or original(backbone, pack, known)
 
 survey = opinion_survey()
 model = load_tiny(folder / "tiny")
