@@ -37,6 +37,8 @@ _PUBLIC = {
     "cross_fitting": ["CrossFit", "cross_fit"],
     "small_area": ["composite"],
     "conformal": ["conformal_intervals"],
+    "abstention": ["abstain"],
+    "resampled": ["resampled_errors"],
     "prediction_power": ["prediction_powered"],
     "disclosure": ["protect"],
     "exports": ["export_table"],
