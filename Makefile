@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test docs test-site figures bench-accuracy bench-read bench-design bench-speed bench-robustness r-reference clean
+.PHONY: install demo test docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness r-reference clean
 
 install: .venv/installed
 
@@ -38,6 +38,11 @@ figures: demo
 bench-accuracy: install
 	test -n "$(DATA)" || (echo "say where the survey files are: make bench-accuracy DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_accuracy.py "$(DATA)"
+
+# How often 95% intervals hold the truth: the section "Coverage" and docs/benchmarks/coverage.json. Resumes where it stopped.
+bench-coverage: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make bench-coverage DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_coverage.py "$(DATA)"
 
 # Reading beside bare pyreadstat, and shares with standard errors beside R's svyby, each in one run: docs/design.md has the figures.
 bench-read: install

@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 from pages import PROJECT
 
@@ -60,3 +61,14 @@ def test_questions_and_answers_quote_the_benchmarks() -> None:
     assert f"error was {ratio('ess11/country in turn', 'mrp'):.2f} of MRP's" in text
     assert f"error was {_numbers_of('accuracy')['heldout_levels_vs_regions']['ess11/2200']:.2f} of its" in text
     assert f"standard deviation of {100 * spread:.0f} points" in text
+
+
+def test_the_section_on_coverage_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    numbers, module = _numbers_of("coverage"), import_module("coverage_report")
+    found = import_module("marked_sections").marked_sections(DOCS / "benchmarks.md")
+    section = next(text for text in found if text.startswith("<!-- coverage: begin -->"))
+    assert section.splitlines()[1:-1] == module.section_lines(numbers)
+    for kind in ("totals", "cells"):
+        assert numbers[kind] == module.headline({name: pd.DataFrame(rows) for name, rows in numbers["studies"].items()}, kind)
+    assert numbers["not_reached"] == module.missed({name: pd.DataFrame(rows) for name, rows in numbers["studies"].items()})
