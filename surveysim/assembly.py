@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook import Codebook, Weight
-from surveysim.errors import CodebookError, DesignError, first_few
+from surveysim.errors import CodebookError, DesignError, first_few, nearest
 from surveysim.questions import Question, Trait
 from surveysim.rawfile import RawFile, Variable, Wanted
 from surveysim.reasons import distinct_codes, is_tag
@@ -164,11 +164,17 @@ def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[st
     if name not in columns and declared.product_of and all(part in columns for part in declared.product_of):
         notes.append(f"weight {name!r} is not in {source}; made as {' * '.join(declared.product_of)}")
         values = reduce(np.multiply, [_numbers(columns, part) for part in declared.product_of])
-    elif name not in columns and WEIGHT in columns:
+    elif name not in columns and WEIGHT in columns and (weight is None or declared in book.weights):
         values = _numbers(columns, WEIGHT)  # a respondents frame, where the weight has its standard name
-    else:
-        columns.require([name])
+    elif name in columns:
         values = _numbers(columns, name)
+    else:
+        known = columns.raw.known or tuple(str(column) for column in columns.raw.frame.columns)
+        chosen = "weight=" if weight else f"the first weight of {book.name}.toml"
+        raise DesignError(
+            f"{source} lacks weight {name!r} ({chosen}): name another with weight=, or say weight='{NO_WEIGHT}' to count every "
+            f"respondent alike; {nearest(name, known)}"
+        )
     _check_weights(name, values, allow_missing=declared.without == "drop")
     return name, values
 

@@ -10,7 +10,7 @@ import pandas as pd
 from surveysim.codebook import Codebook
 from surveysim.errors import BackgroundError, first_few, nearest
 from surveysim.schema import BACKGROUND, N_EFF, POOLED, POPULATION_SHARE, WEIGHT, N
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 CHINESE_COMMA = "\uff0c"
 ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has the fewest respondents asked for
@@ -138,6 +138,8 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     CodebookError
         If a trait is unknown.
     BackgroundError
@@ -156,6 +158,7 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     >>> len(cells), bool(cells.enough.all())
     (6, True)
     """
+    check_survey(survey)
     names = _trait_names(survey, by)
     if min_n < 0 or min_n_eff < 0:
         raise BackgroundError(f"min_n={min_n} and min_n_eff={min_n_eff}: a minimum is at least 0")

@@ -67,6 +67,10 @@ def load_codebook(name_or_path: str | Path | Codebook, *, language: str | None =
 
 def _find(name_or_path: str | Path) -> Codebook:
     """Return the codebook that ships under a name, or that a path leads to."""
+    if not isinstance(name_or_path, str | Path):
+        raise CodebookError(
+            f"codebook must be the name of one that ships, the path of a .toml file or a Codebook; got {type(name_or_path).__name__}"
+        )
     path = Path(name_or_path)
     if path.suffix != ".toml":
         if str(name_or_path) not in list_codebooks():

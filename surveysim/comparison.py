@@ -27,7 +27,7 @@ from surveysim.metrics import METRICS
 from surveysim.schema import BACKGROUND, CELL, ESTIMATE, METRIC, POOLED, POPULATION_SHARE, QUESTION, N
 from surveysim.simulation import MODEL_METHODS, simulate
 from surveysim.summaries import diagnose, question_means
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 from surveysim.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def compare_methods(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     EvaluationError
         If a method, split or metric is unknown, a method cannot do the split, there is no size or seed, or `results` holds another
         comparison.
@@ -125,6 +127,7 @@ def compare_methods(
     >>> sorted(scores.method.unique())
     ['floor', 'fresh sample', 'mrp', 'raw']
     """
+    check_survey(survey)
     plan = _Plan(survey, tuple(by), split, held, require_questions(survey, questions), tuple(metrics), equal_by, min_truth)
     sizes, draws, names = _checked(train_n, seeds, methods, split)
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from surveysim.distributions import response_distributions
 from surveysim.errors import EstimationError, first_few
 from surveysim.schema import DISTRIBUTION_KEYS, PSU, RESPONDENT_ID, SHARE, SOURCE, STRATUM, check_distributions
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 FOLD = "fold"
 Estimator = Callable[[Survey], pd.DataFrame]
@@ -94,6 +94,8 @@ def cross_fit(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     EstimationError
         If there are fewer PSUs than folds, or the estimator's tables differ in their cells from fold to fold.
     TableError
@@ -114,6 +116,7 @@ def cross_fit(
     >>> sorted(halves.direct.fold.unique().tolist()), len(halves.simulated) == 2 * 6 * 4
     ([0, 1], True)
     """
+    check_survey(survey)
     fold = _draw_folds(survey, folds, seed)
     direct, simulated = [], []
     for place in tqdm(range(folds), desc="cross-fitting", disable=not progress, leave=False):

@@ -31,7 +31,7 @@ from surveysim.schema import (
     check_distributions,
     require_columns,
 )
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 MISSING_RULES = ("drop", "as_option")
 PAIRS = ("one_trait", "all")
@@ -78,6 +78,8 @@ def response_distributions(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     CodebookError
         If a question or trait is unknown; the message names the nearest.
     BackgroundError
@@ -99,6 +101,7 @@ def response_distributions(
     >>> table.groupby("background_id").share.sum().round(9).tolist()
     [1.0, 1.0]
     """
+    check_survey(survey)
     if missing not in MISSING_RULES:
         raise TableError(f"missing must be 'drop' or 'as_option'; got {missing!r}, {nearest(str(missing), MISSING_RULES)}")
     domains = observed_domains(survey, by)

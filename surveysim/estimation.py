@@ -14,7 +14,7 @@ from surveysim.estimators import Members, simple_random_variances, weighted_rati
 from surveysim.intervals import mean_intervals
 from surveysim.quantiles import quantile_intervals
 from surveysim.schema import CONF_HIGH, CONF_LOW, ESTIMATE_COLUMNS
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 QUANTILE = "quantile"
 
@@ -44,6 +44,8 @@ def survey_mean(survey: Survey, *, questions: Sequence[str], by: Sequence[str] =
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     CodebookError
         If a question or trait is unknown, or a code is no number.
     BackgroundError
@@ -62,6 +64,7 @@ def survey_mean(survey: Survey, *, questions: Sequence[str], by: Sequence[str] =
     >>> ss.survey_mean(survey, questions=["Q8_8"], by=["gender"]).estimate.round(2).tolist()
     [1.94, 2.04]
     """
+    check_survey(survey)
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):
@@ -96,6 +99,8 @@ def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] 
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     CodebookError
         If a question or trait is unknown, or a code is no number.
     BackgroundError
@@ -114,6 +119,7 @@ def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] 
     >>> ss.survey_total(survey, questions=["Q8_8"]).n.tolist()
     [5807]
     """
+    check_survey(survey)
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):
@@ -149,6 +155,8 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     CodebookError
         If a question or trait is unknown, or a code is no number.
     BackgroundError
@@ -167,6 +175,7 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
     >>> ss.survey_ratio(survey, numerator="Q8_8", denominator="Q8_9").question_id.tolist()
     ['Q8_8/Q8_9']
     """
+    check_survey(survey)
     over, under = asked_questions(survey, [numerator, denominator])
     if over.weight != under.weight:
         raise DesignError(f"questions {numerator!r} and {denominator!r} have different weights ({over.weight}, {under.weight}); no ratio")
@@ -214,6 +223,8 @@ def survey_quantile(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     CodebookError
         If a question or trait is unknown, or a code is no number.
     BackgroundError
@@ -232,6 +243,7 @@ def survey_quantile(
     >>> ss.survey_quantile(survey, questions=["Q8_8"], quantiles=[0.5]).estimate.tolist()
     [2.0]
     """
+    check_survey(survey)
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):

@@ -17,7 +17,7 @@ from surveysim.codebook_file import load_codebook
 from surveysim.disclosure import DISCLOSURE, MIN_N, protect
 from surveysim.errors import ReadError, TableError
 from surveysim.outfile import WRITABLE
-from surveysim.schema import N
+from surveysim.schema import N, require_columns
 from surveysim.writers import spelled_out, with_codes_of_one_kind, write_table
 
 TABLES = (".csv", ".parquet", *WRITABLE)
@@ -80,6 +80,7 @@ def export_table(
     ('weight', 10)
     """
     target = checked_target(path, TABLES)
+    require_columns(table, [], "table")
     if table.empty:
         raise ReadError(f"nothing to write to {target.name}: the table has no rows")
     shown = protected(table, min_n=min_n, how=how, min_count=min_count, model_based=model_based, published=published)

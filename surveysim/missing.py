@@ -8,7 +8,7 @@ import pandas as pd
 from surveysim.errors import TableError, nearest
 from surveysim.questions import MISSING_REASONS
 from surveysim.schema import QUESTION, WEIGHT, N
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 VALID_COLUMN = "valid"
 
@@ -33,6 +33,8 @@ def na_table(survey: Survey, *, of: str = "questions", weighted: bool = False) -
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     TableError
         If `of` is neither.
 
@@ -48,6 +50,7 @@ def na_table(survey: Survey, *, of: str = "questions", weighted: bool = False) -
     >>> int(row["valid"]), int(row["refused"]), int(row["n"])
     (5807, 29, 5836)
     """
+    check_survey(survey)
     if of not in ("questions", "traits"):
         raise TableError(f"of={of!r}; {nearest(of, ('questions', 'traits'))} Count 'questions' or 'traits'")
     reasons = survey.reasons if of == "questions" else survey.trait_reasons

@@ -35,7 +35,7 @@ from surveysim.schema import (
     STD_ERROR,
     N,
 )
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 from surveysim.weighting_record import described
 
 STATISTICS = ("share", "mean", "total")
@@ -108,6 +108,8 @@ def prediction_powered(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     EstimationError
         If the simulated cells may have been learnt from these respondents; respondents or people are in cells that were
         not simulated (listed); people are nowhere in a cell of respondents; `statistic` or `power` is unknown; a total is asked
@@ -133,6 +135,7 @@ def prediction_powered(
     >>> round(float(table.share.sum()), 9), bool((table.std_error <= table.std_error_direct * 1.001).all())
     (1.0, True)
     """
+    check_survey(survey)
     _check_arguments(statistic, power)
     cells = prediction_cells(survey, simulated, independent)
     table = joint_table(population, structure, cells.traits)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from surveysim.adjustment import given_replicates, replicate_design
 from surveysim.design import Design
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 
 @overload
@@ -101,6 +101,8 @@ def with_replicates(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     DesignError
         If the shape, method or scales do not fit.
 
@@ -116,6 +118,7 @@ def with_replicates(
     >>> ss.with_replicates(survey, both, method="BRR").design.replicates.scale
     0.5
     """
+    check_survey(survey)
     made = given_replicates(
         survey.design, np.asarray(weights), method=method, combined=combined, scale=scale, rscales=rscales, fay=fay, mse=mse
     )

@@ -12,7 +12,7 @@ from surveysim.backgrounds import observed_backgrounds, parse_background_id
 from surveysim.codebook import Codebook
 from surveysim.errors import SplitError, first_few, nearest
 from surveysim.schema import BACKGROUND, RESPONDENT_ID, require_columns
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 FrameOrSurvey = TypeVar("FrameOrSurvey", pd.DataFrame, Survey)
 
@@ -37,6 +37,8 @@ def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Su
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     SplitError
         If `n_train` is below 1 or leaves nobody for the truth.
 
@@ -52,6 +54,7 @@ def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Su
     >>> len(train), len(truth)
     (400, 5436)
     """
+    check_survey(survey)
     people = pd.unique(survey.data[RESPONDENT_ID])
     if not 1 <= n_train < len(people):
         raise SplitError(f"n_train must be 1 to {len(people) - 1:,}, so that someone is left for the truth; got {n_train}")

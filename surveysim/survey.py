@@ -17,7 +17,7 @@ from surveysim.calibration import Calibration
 from surveysim.codebook import Codebook, Question, Trait
 from surveysim.codebook_file import load_codebook
 from surveysim.design import Design, kish_n_eff
-from surveysim.errors import CodebookError, DesignError, ReadError, first_few
+from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
 from surveysim.rawfile import RawFile
 from surveysim.readers import read_columns, require_file
 from surveysim.release import codebook_for
@@ -147,6 +147,21 @@ class Survey:
         return facts_table(f"{self.codebook.title} ({self.codebook.name})", facts)
 
 
+def check_survey(survey: object) -> None:
+    """Refuse what is no survey, and say how to make one of it.
+
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+    """
+    if not isinstance(survey, Survey):
+        made = "as_survey(frame, codebook)" if isinstance(survey, pd.DataFrame) else "read_survey(path, codebook)"
+        raise SurveySimError(
+            f"survey must be a Survey, which brings weight, design and codebook; got {type(survey).__name__}: make one with {made}"
+        )
+
+
 def read_survey(
     path: str | Path,
     codebook: str | Path | Codebook | None = None,
@@ -197,6 +212,8 @@ def read_survey(
     >>> len(survey), survey.weight_name, survey.questions, survey.traits
     (5836, 'weight', ('Q8_8',), ('gender',))
     """
+    if not isinstance(path, str | Path):
+        raise ReadError(f"path must be the path of a file; got {type(path).__name__}: of a frame as_survey(frame, codebook) makes a survey")
     if weight == "":
         raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
     require_file(Path(path))

@@ -39,7 +39,7 @@ from surveysim.figure_style import (
 )
 from surveysim.schema import CONF_HIGH, CONF_LOW, QUESTION, SHARE, SOURCE, N, require_columns
 from surveysim.share_dots import interval_note, same_n, spread
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 from surveysim.weighting import weight_summary
 
 WIDTH_OF_BAR = 1.1  # a bar's upper limit over its lower one, about
@@ -70,6 +70,8 @@ def plot_weights(survey: Survey, *, extreme: float = 5.0, ax: Axes | None = None
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     DesignError
         If `extreme` is not above 1.
 
@@ -84,6 +86,7 @@ def plot_weights(survey: Survey, *, extreme: float = 5.0, ax: Axes | None = None
     >>> int(frame.n.sum()), round(float(frame.weight_share.sum()), 9)
     (5836, 1.0)
     """
+    check_survey(survey)
     if not extreme > 1:
         raise DesignError(f"extreme={extreme:g} must be above 1: so many times the mean weight")
     weights = survey.design.weights

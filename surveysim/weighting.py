@@ -16,7 +16,7 @@ from surveysim.domains import numeric_answers
 from surveysim.errors import DesignError, nearest
 from surveysim.margins import Margins, Target, margin_targets, population_margins
 from surveysim.schema import BACKGROUND, N_EFF, POPULATION_SHARE, N
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 
 def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
@@ -42,6 +42,8 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     BackgroundError
         If a trait or level is unknown; the message names the nearest.
     DesignError
@@ -62,6 +64,7 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
     >>> ss.population_margins(raked, by=["gender"]).population_share.round(9).tolist()
     [0.52, 0.48]
     """
+    check_survey(survey)
     targets = margin_targets(survey, margins, missing=missing)
     return survey.with_design(_raked(survey, targets), f"raked to {_names(targets)}")
 
@@ -83,6 +86,8 @@ def poststratify_weights(survey: Survey, population: pd.DataFrame, *, missing: s
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     BackgroundError
         If a trait or level is unknown.
     DesignError
@@ -103,6 +108,7 @@ def poststratify_weights(survey: Survey, population: pd.DataFrame, *, missing: s
     >>> bool(abs(same.data.weight / survey.data.weight - 1).max() < 1e-9)
     True
     """
+    check_survey(survey)
     about = {BACKGROUND, POPULATION_SHARE, "count", N, N_EFF, "enough"}
     traits = [name for name in population.columns if name not in about]
     if not traits:
@@ -142,6 +148,8 @@ def calibrate(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     BackgroundError
         If a trait or level is unknown.
     DesignError
@@ -160,6 +168,7 @@ def calibrate(
     >>> bool((bounded.data.weight / survey.data.weight).between(0.5, 2).all())
     True
     """
+    check_survey(survey)
     targets = [] if margins is None else margin_targets(survey, margins, missing=missing)
     if not targets and not means:
         raise DesignError("calibrate needs margins= of traits, means= of numeric variables, or both")
@@ -198,6 +207,8 @@ def trim_weights(survey: Survey, *, lower: float = 0.0, upper: float = np.inf, s
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     DesignError
         If the limits exclude the mean weight.
 
@@ -214,6 +225,7 @@ def trim_weights(survey: Survey, *, lower: float = 0.0, upper: float = np.inf, s
     >>> float(trimmed.data.weight.max()), trimmed.notes[-1].startswith("trimmed")
     (2.0, True)
     """
+    check_survey(survey)
     design, before = trim_design(survey.design, lower=lower, upper=upper, strict=strict), survey.design.weights
     low, high = int(((before > 0) & (before < lower)).sum()), int((before > upper).sum())
     cut = float(np.clip(before - upper, 0, None).sum() / before.sum())
@@ -234,6 +246,11 @@ def weight_summary(survey: Survey) -> pd.DataFrame:
         `weight` (name), `n` (respondents of positive weight), `n_zero`, `sum`, `mean`, `min`, `max` (of positive weights), `cv`
         (coefficient of variation), `n_eff` (Kish) and `deff` (Kish's design effect of weighting, ``n / n_eff``).
 
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+
     References
     ----------
     Kish (1965), Survey Sampling, section 11.7.
@@ -244,6 +261,7 @@ def weight_summary(survey: Survey) -> pd.DataFrame:
     >>> ss.weight_summary(ss.load_example("nonvoters2020")).n.tolist()
     [5836]
     """
+    check_survey(survey)
     weights = survey.design.weights
     positive, n_eff = weights[weights > 0], kish_n_eff(weights)
     row = {

@@ -236,7 +236,7 @@ def test_no_weight_is_never_a_silent_default() -> None:
 
 
 def test_a_weight_that_is_no_variable_names_the_nearest() -> None:
-    with pytest.raises(CodebookError, match=r"names variables that the frame lacks: 'gndrr', did you mean 'gndr'"):
+    with pytest.raises(DesignError, match=r"the frame lacks weight 'gndrr' \(weight=\): name another .*; did you mean 'gndr'"):
         ss.as_survey(trust_frame(), BOOK, weight="gndrr")
 
 

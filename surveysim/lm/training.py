@@ -18,7 +18,7 @@ from surveysim.lm.losses import NEEDS_MODEL, NEEDS_POOLED
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.stages import DSA, StageConfig
 from surveysim.lm.targets import question_targets
-from surveysim.schema import BACKGROUND, POPULATION_SHARE
+from surveysim.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, require_columns
 
 
 def align(
@@ -66,9 +66,10 @@ def align(
     Raises
     ------
     TableError
-        If shares do not sum to 1.
+        If `distributions` is no distributions table, or shares do not sum to 1.
     TrainingError
-        If a question was answered by nobody, by fewer respondents than it has options, or a loss becomes infinite.
+        If the model is none of `load_model`, a question was answered by nobody, by fewer respondents than it has options, or a
+        loss becomes infinite.
     CodebookError
         If a question or trait is not in the codebook.
 
@@ -85,6 +86,9 @@ def align(
     >>> [stage["loss"] for stage in aligned.recipe["stages"]]
     ['option_kl', 'pooled_shift']
     """
+    if not hasattr(model, "aligned"):
+        raise TrainingError(f"model must come from load_model(); got {type(model).__name__}: align(load_model(), distributions, codebook)")
+    require_columns(distributions, DISTRIBUTION_KEYS, "distributions")
     if not stages:
         raise TrainingError("stages is empty; use DSA, or DSA[:1] for stage 1 alone")
     grid = training_backgrounds(distributions, backgrounds, codebook)
