@@ -47,7 +47,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
 
-FUNCTIONS = [f"generated/surveysim.{name}" for name in surveysim.__all__ if name[0].islower()]  # pages of one heading
+FUNCTIONS = [f"generated/surveysim.{name}" for name in surveysim.__all__ if name[0].islower() or name.isupper()]  # pages of one heading
 html_theme = "pydata_sphinx_theme"
 html_title = "surveysim"
 html_static_path = ["_static"]

@@ -158,8 +158,8 @@ Examples
 --------
 >>> import surveysim as ss
 >>> shares, truth = [0.5, 0.3, 0.2], [0.2, 0.3, 0.5]
->>> float(round(ss.METRICS["wasserstein"](shares, truth), 3)), float(round(ss.METRICS["total_variation"](shares, truth), 3))
-(0.3, 0.3)
+>>> [round(float(ss.METRICS[name](shares, truth)), 2) for name in ("wasserstein", "squared_error")]
+[0.3, 0.18]
 """
 ORDERED_ONLY = frozenset({"wasserstein"})
 NOMINAL_SUBSTITUTE = "total_variation"  # what a nominal question gets where a metric is for ordered ones
