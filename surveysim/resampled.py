@@ -16,7 +16,7 @@ from surveysim.intervals import mean_intervals
 from surveysim.replication import Replicates
 from surveysim.resampling import as_replicates
 from surveysim.schema import CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, PSU, SHARE, SOURCE, STD_ERROR, STRATUM, WEIGHT, check_distributions
-from surveysim.survey import Survey
+from surveysim.survey import Survey, check_survey
 
 SEED_ERROR = "std_error_seed"
 FEWEST_REPLICATES = FEWEST_DRAWS
@@ -69,6 +69,8 @@ def resampled_errors(
 
     Raises
     ------
+    SurveySimError
+        If `survey` is no `Survey`.
     EstimationError
         If there are fewer than 20 replicates, or a refit returns other cells or shares that are missing.
     DesignError
@@ -91,6 +93,7 @@ def resampled_errors(
     >>> bool((table.std_error > 0).all()), table.attrs["resampling"]
     (True, 'bootstrap, 20 replicates')
     """
+    check_survey(survey)
     replicates = _replicates(survey, method, n_replicates, seed)
     given: list[dict[str, int]] = [{"seed": int(one)} for one in seeds] or [{}]
     tables = [check_distributions(estimator(survey, **each), "the estimator's table") for each in given]
