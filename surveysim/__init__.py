@@ -59,6 +59,7 @@ _PUBLIC = {
     "prompts": ["PromptTemplate"],
     "lm.loading": ["load_model"],
     "lm.model_files": ["fetch_model"],
+    "lm.scaling": ["memory_and_time", "model_size"],
     "lm.option_model": ["OptionModel", "export_model"],
     "lm.stages": ["DSA", "StageConfig"],
     "lm.training": ["align"],

@@ -61,12 +61,28 @@ SMOLLM2_135M = ModelSize(576, 30, 9, 3, 64, 1536, 49_152, tied=True)
 
 
 def model_size(config: Any) -> ModelSize:
-    """Return the sizes that a transformers configuration states.
+    """Return the sizes that a transformers configuration states, for `memory_and_time`.
+
+    Parameters
+    ----------
+    config : transformers configuration
+        As ``transformers.AutoConfig.from_pretrained("Qwen/Qwen3-4B")`` gives it, or with the numbers of a model's ``config.json``.
+
+    Returns
+    -------
+    ModelSize
+        `parameters` is the number of weights.
 
     Raises
     ------
     ModelError
         If it lacks one of them: a model of another build.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> ss.model_size(ss.load_model(device="cpu").backbone.model.config).parameters
+    134515008
     """
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size")
     absent = [name for name in names if getattr(config, name, None) is None]
@@ -156,9 +172,10 @@ def memory_and_time(
 
     Examples
     --------
-    >>> from surveysim.lm.scaling import QWEN3_4B, memory_and_time
+    >>> import surveysim as ss
+    >>> from surveysim.lm.scaling import QWEN3_4B
     >>> prompts = {"questions": 20, "backgrounds": 50, "opening_tokens": 80, "background_tokens": 12}
-    >>> cost = memory_and_time(QWEN3_4B, **prompts, operations=66e12)
+    >>> cost = ss.memory_and_time(QWEN3_4B, **prompts, operations=66e12)
     >>> f"{cost.weights / 1e9:.1f} GB of weights, {cost.cache / 1e6:.0f} MB of cache, {cost.trunk:.1f} s for {cost.tokens:,} tokens"
     '8.0 GB of weights, 70 MB of cache, 1.5 s for 13,600 tokens'
     """
