@@ -68,8 +68,7 @@ def test_the_cache_is_as_large_as_computed(own_cache: Path) -> None:
     backbone = Backbone(tiny_model().to(torch.bfloat16), None, "llama", "digest")
     suffixes = tuple((5, first, second, *range(60, 90)) for first in range(8) for second in range(9))
     questions = [TokenisedQuestion(f"q{n}", (n, *range(40, 90)), suffixes, option_trie([(10,), (11,)])) for n in range(4)]
-    for question in questions:
-        stored_states(backbone, question)
+    assert len(list(stored_states(backbone, questions))) == 4
     real = sum(path.stat().st_size for path in states_folder().iterdir())
     tokens = distinct_tokens(questions)
     prompts = {"questions": 4, "backgrounds": 72, "opening_tokens": 51, "background_tokens": (tokens - 4 * 51) / (4 * 72)}
