@@ -14,6 +14,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,8 +23,9 @@ from surveysim.errors import ModelError
 from surveysim.lm import activations
 from surveysim.lm.activations import make_room, states_folder, states_key, stored_states
 from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.prediction import predict
 from surveysim.lm.trunk import Beginnings, QuestionStates, pack_states, question_states
-from tests.opinion_survey import load_tiny, opinion_codebook, opinion_sample
+from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import tiny_model
 
 OPENING = tuple(range(40, 52))
@@ -334,6 +336,44 @@ def test_questions_that_go_together_and_were_interrupted_come_out_the_same_bits(
     computed.clear()
     assert all(_equal(one, other) for one, other in zip(stored_states(backbone, questions[::-1]), plain[::-1], strict=True))
     assert computed == []
+
+
+def _shares_of_an_alignment(folder: Path) -> dict[str, np.ndarray]:
+    stages = (ss.StageConfig("option_kl", epochs=1), ss.StageConfig("pooled_shift", level_weight=1.0, epochs=1))
+    model = ss.align(load_tiny(folder), opinion_sample(), opinion_codebook(), stages=stages, progress=False)
+    grid = ss.background_grid(opinion_codebook(), by=TRAITS)
+    return predict(model, opinion_codebook(), tuple(opinion_codebook().questions), grid, progress=False)
+
+
+def _align_and_die_while_keeping_the_fourth_question(folder: Path) -> None:
+    kept: list[Path] = []
+    original = activations._keep
+
+    def killed(states: QuestionStates, path: Path) -> None:
+        if len(kept) == 3:
+            os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        kept.append(path)
+        original(states, path)
+
+    activations._keep = killed
+    _shares_of_an_alignment(folder)
+
+
+def test_an_alignment_that_was_killed_goes_on_to_the_same_bits(
+    tiny_folder: Path, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = multiprocessing.get_context("spawn").Process(target=_align_and_die_while_keeping_the_fourth_question, args=(tiny_folder,))
+    other.start()
+    other.join()
+    assert other.exitcode != 0
+    kept = {name: (states_folder() / name).stat().st_mtime_ns for name in _files()}
+    assert len(kept) == 3
+    again = _shares_of_an_alignment(tiny_folder)
+    assert {name: (states_folder() / name).stat().st_mtime_ns for name in kept} == kept, "what it had done is not done a second time"
+    assert len(_files()) == 6
+    monkeypatch.setenv("SURVEYSIM_CACHE", str(tmp_path / "another cache"))
+    plain = _shares_of_an_alignment(tiny_folder)
+    assert all(np.array_equal(again[name], plain[name]) for name in plain)
 
 
 def test_the_oldest_states_make_room(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
