@@ -72,3 +72,10 @@ def test_the_section_on_coverage_is_what_is_made_of_its_numbers(monkeypatch: pyt
     for kind in ("totals", "cells"):
         assert numbers[kind] == module.headline({name: pd.DataFrame(rows) for name, rows in numbers["studies"].items()}, kind)
     assert numbers["not_reached"] == module.missed({name: pd.DataFrame(rows) for name, rows in numbers["studies"].items()})
+
+
+def test_the_section_on_speed_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    found = import_module("marked_sections").marked_sections(DOCS / "benchmarks.md")
+    section = next(text for text in found if text.startswith("<!-- speed: begin -->"))
+    assert section.splitlines()[1:-1] == import_module("bench_speed").section(_numbers_of("speed"))

@@ -190,7 +190,7 @@ def measure(dtype: str, n_questions: int) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "dtype": dtype,
         "clock": "time that passed" if clock is time.perf_counter else "processor time of one thread, on a machine with other work on it",
-        "plain_timed_on": f"{PLAIN_QUESTIONS} questions, {PLAIN_ROWS} backgrounds in a batch, the fastest scaled by tokens",
+        "plain_timed_on": f"{min(PLAIN_QUESTIONS, n_questions)} questions, {PLAIN_ROWS} backgrounds in a batch, the fastest scaled",
     }
 
 
@@ -240,8 +240,8 @@ def section(figures: dict[str, Any]) -> list[str]:
     return [
         "## How fast it is",
         "",
-        f"Made by `make bench-speed`: {of['prompts']:,} prompts of the default model, {of['dtype']}, threads: {of['threads']}; clock:",
-        f"{of['clock']}. Written out, the prompts have {of['prompt_tokens']:,} tokens;",
+        f"Made by `make bench-speed`{of['options']}: {of['prompts']:,} prompts of the default model, {of['dtype']},",
+        f"threads: {of['threads']}; clock: {of['clock']}. Written out, the prompts have {of['prompt_tokens']:,} tokens;",
         f"{of['distinct_tokens']:,} are distinct and run through the trunk: the ratio of tokens is {of['token_ratio']:.2f}. Simulation was",
         f"{of['simulation_ratio']:.2f} times faster than plain transformers. Plain was timed on {of['plain_timed_on']}.",
         f"Peak: two matrices of 1,536 x 1,536, {of['peak_gflops']:,.0f} GFLOP/s. Time and memory a prompt: a tiny random model.",
@@ -271,7 +271,9 @@ def main() -> None:
         torch.set_num_threads(1)
         clock = time.process_time
     growing = json.loads(given.grown.read_text()) if given.grown else growth()  # first: a process begins with its parent's peak memory
-    figures = {**measure(given.dtype, given.questions), "import_seconds": import_seconds(), "growth": growing}
+    options = "".join(f" {word}" for word in sys.argv[1:] if word != "--page")
+    with_options = f", with `{options.strip()}`" if options else ""
+    figures = {"options": with_options, **measure(given.dtype, given.questions), "import_seconds": import_seconds(), "growth": growing}
     folder = Path("bench-output")
     folder.mkdir(exist_ok=True)
     (folder / "speed.json").write_text(json.dumps(figures, indent=2))
