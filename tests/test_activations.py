@@ -392,7 +392,7 @@ def test_the_oldest_states_make_room(backbone: Backbone, monkeypatch: pytest.Mon
 
 
 def test_the_room_for_states_is_as_said(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored_states(backbone, _question())
+    _stored(backbone, _question())
     monkeypatch.setenv("SURVEYSIM_CACHE_GB", "50")
     assert make_room() == 0
     monkeypatch.setenv("SURVEYSIM_CACHE_GB", "1e-6")

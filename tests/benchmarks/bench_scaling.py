@@ -20,13 +20,13 @@ import torch
 import surveysim as ss
 from surveysim.lm.backbone import TokenisedQuestion
 from surveysim.lm.scaling import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time
-from surveysim.lm.trees import distinct_tokens
-from surveysim.lm.trunk import question_states
+from surveysim.lm.trees import distinct_tokens, packs
+from surveysim.lm.trunk import pack_states, question_states, read_beginnings
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULT, FIGURE = DOCS / "benchmarks" / "scaling.json", DOCS / "figures" / "scaling.png"
 TRAITS = ["gender", "age3", "education", "voter"]  # 54 backgrounds
-QUESTIONS = (2, 6, 20)  # 108, 324, 1,080 prompts
+QUESTIONS = (2, 6, 20, 60)  # 108, 324, 1,080, 3,240 prompts
 ATTAINED = 0.4  # assumed of a GPU's peak; what large dense layers commonly reach
 GPUS = {  # name -> size, peak operations a second in bfloat16 with float32 sums, from NVIDIA's Ada whitepaper and A100 data sheet
     "Qwen3-4B, one 24 GB GPU": (QWEN3_4B, 165e12),
@@ -60,10 +60,10 @@ def measure() -> dict[str, Any]:
     question_states(model.backbone, prompts_of(model, survey, 1)[0])  # warm
     for n in QUESTIONS:
         questions = prompts_of(model, survey, n)
-        model.backbone.read_before.clear()
         rate, start = matmul_rate(), time.process_time()
-        for question in questions:
-            question_states(model.backbone, question)
+        known = read_beginnings(model.backbone, questions)
+        for pack in packs(questions):
+            pack_states(model.backbone, pack, known)
         seconds = time.process_time() - start
         backgrounds = len(questions[0].suffixes)
         opening = float(np.mean([len(question.opening) for question in questions]))
