@@ -28,6 +28,7 @@ def stream_shares(
     """Yield distributions tables of one question and one chunk of backgrounds each, question after question.
 
     What the trunk gives is used and forgotten: at a million cells it would push everything else out of the cache on the disk.
+    So each chunk reads its question's opening again, some sixty tokens beside those of its backgrounds.
 
     Parameters
     ----------
