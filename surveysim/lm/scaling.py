@@ -78,6 +78,10 @@ def model_size(config: Any) -> ModelSize:
     ModelError
         If it lacks one of them: a model of another build.
 
+    References
+    ----------
+    Kaplan et al. (2020), Scaling laws for neural language models, arXiv:2001.08361 (parameters of a transformer, counted by part).
+
     Examples
     --------
     >>> import surveysim as ss
@@ -169,6 +173,10 @@ def memory_and_time(
     ------
     ModelError
         If a number is not positive.
+
+    References
+    ----------
+    Kaplan et al. (2020), Scaling laws for neural language models, arXiv:2001.08361 (two floating-point operations a parameter and token).
 
     Examples
     --------
