@@ -66,7 +66,7 @@ def model_size(config: Any) -> ModelSize:
     Parameters
     ----------
     config : transformers configuration
-        As ``transformers.AutoConfig.from_pretrained("Qwen/Qwen3-4B")`` gives it, or with the numbers of a model's ``config.json``.
+        As transformers' ``AutoConfig.from_pretrained`` gives it, or with the numbers of a model's ``config.json``.
 
     Returns
     -------
@@ -85,7 +85,8 @@ def model_size(config: Any) -> ModelSize:
     Examples
     --------
     >>> import surveysim as ss
-    >>> ss.model_size(ss.load_model(device="cpu").backbone.model.config).parameters
+    >>> model = ss.load_model(device="cpu")
+    >>> ss.model_size(model.backbone.model.config).parameters
     134515008
     """
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "vocab_size")
