@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from surveysim.lm.trunk import QuestionStates, attention_windows, reading, tree_
 
 INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
 ATTENTION_NAMES = ("self_attn", "attn")
+POSITION_ARGUMENTS = ("position_embeddings", "position_embeddings_global", "position_embeddings_local")
 
 
 class QuestionHead(nn.Module):
@@ -70,8 +72,8 @@ class Readout(nn.Module):
         self.norm: Any = whole_copy(backbone.norm).float().to(place).requires_grad_(True)
         self.names = tuple(_present(layer, names, backbone.name) for names in (INPUT_NORM_NAMES, ATTENTION_NAMES))
         self.attention.layer_idx = 0  # its cache holds this layer alone
-        self.rotary: Any = _rotary(backbone, place)
         self.layer_type: str = (getattr(backbone.model.config, "layer_types", None) or ["full_attention"])[-1]
+        self.rotary: Any = _rotary(backbone, self.layer_type, place)
         self.window: int | None = attention_windows(backbone.model.config)[self.layer_type]
         self.softcap: float | None = getattr(backbone.model.config, "final_logit_softcapping", None)
         self.token_ids = sorted(set(token_ids))
@@ -120,7 +122,7 @@ class Readout(nn.Module):
             attention_mask=self._mask(torch.ones(len(positions), 1, dtype=torch.bool), nodes),
             use_cache=True,
             **reading(self.attention, cache),
-            **self._rotated(everything, positions[None]),
+            **self._rotated(self.attention, everything, positions[None]),
         )
         cache.places = None
         answers = torch.from_numpy(tree.answers).to(device)
@@ -135,7 +137,7 @@ class Readout(nn.Module):
             attention_mask=self._mask(seen, nodes),
             use_cache=True,
             **reading(self.layer, cache),
-            **self._rotated(asked, places[None]),
+            **self._rotated(self.layer, asked, places[None]),
         )
         normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
         return normed.view(states.n_branches, -1, normed.shape[-1])
@@ -143,14 +145,17 @@ class Readout(nn.Module):
     def _mask(self, allowed: Tensor, like: Tensor) -> Tensor:
         return additive(allowed[None], like.dtype).to(like.device)
 
-    def _rotated(self, states: Tensor, positions: Tensor) -> dict[str, Any]:
-        """Rotary position embeddings as an argument; none where the model adds positions to its first layer's input."""
+    def _rotated(self, module: nn.Module, states: Tensor, positions: Tensor) -> dict[str, Tensor]:
+        """Rotary position embeddings as the arguments that `module` takes them in; none where they are added to the first layer's input.
+
+        Where layers of several kinds have different ones, transformers from 5.0 on has one module for all that is told the kind;
+        before, it had two, and its layers took what both gave and chose.
+        """
         if self.rotary is None:
             return {}
-        try:
-            return {"position_embeddings": self.rotary(states, positions)}
-        except TypeError:  # a body with several rotary embeddings takes the layer's type
-            return {"position_embeddings": self.rotary(states, positions, self.layer_type)}
+        kind = {"layer_type": self.layer_type} if "layer_type" in _arguments(self.rotary) else {}
+        embeddings = self.rotary(states, positions, **kind)
+        return {name: embeddings for name in POSITION_ARGUMENTS if name in _arguments(module)}
 
     def question_head(self, question_id: str) -> QuestionHead:
         """Return the head of a question the model was aligned with."""
@@ -183,9 +188,15 @@ class Readout(nn.Module):
         return trie_log_shares(self.edge_logits(features, trie, question_id, rows), trie)
 
 
-def _rotary(backbone: Backbone, place: torch.device) -> Any:
-    rotary = getattr(backbone.body, "rotary_emb", None)
+def _rotary(backbone: Backbone, layer_type: str, place: torch.device) -> Any:
+    """Return the rotary position embeddings of layers of this kind; None where the model has others."""
+    local = getattr(backbone.body, "rotary_emb_local", None) if layer_type == "sliding_attention" else None
+    rotary = getattr(backbone.body, "rotary_emb", None) if local is None else local
     return None if rotary is None else whole_copy(rotary).to(place)
+
+
+def _arguments(module: nn.Module) -> Collection[str]:
+    return inspect.signature(module.forward).parameters.keys()
 
 
 def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:
