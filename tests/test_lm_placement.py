@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import surveysim as ss
 from surveysim.errors import ModelError
@@ -21,6 +23,7 @@ from tests.tiny import save_tiny_model
 SPREAD = {f"model.{part}": "cpu" for part in ("embed_tokens", "rotary_emb", "layers.0", "norm")} | {"lm_head": "cpu"}
 ON_DISK = {**SPREAD, "model.layers.1": "disk", "model.layers.2": "disk"}
 ALL_ON_DISK = {"": "disk"}
+WHOLLY_ON_DISK = tuple(map(int, transformers.__version__.split(".")[:2])) >= (5, 13)  # whether transformers can read such a model
 
 
 def _shares(model: ss.OptionModel) -> dict[str, np.ndarray]:
@@ -34,7 +37,14 @@ def _aligned(model: ss.OptionModel) -> ss.OptionModel:
     return ss.align(model, sample, opinion_codebook(), stages=ss.DSA[:1], progress=False)
 
 
-@pytest.mark.parametrize("device_map", ["auto", ON_DISK, ALL_ON_DISK], ids=["auto", "two layers on disk", "all on disk"])
+@pytest.mark.parametrize(
+    "device_map",
+    [
+        pytest.param("auto", id="auto"),
+        pytest.param(ON_DISK, id="two layers on disk"),
+        pytest.param(ALL_ON_DISK, id="all on disk", marks=pytest.mark.skipif(not WHOLLY_ON_DISK, reason="needs transformers 5.13")),
+    ],
+)
 @pytest.mark.parametrize("architecture", ["llama", "qwen3 untied"])
 def test_a_model_in_several_places_answers_and_learns_as_in_one(
     architecture: str, device_map: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -52,6 +62,18 @@ def test_a_model_in_several_places_answers_and_learns_as_in_one(
     assert {weights.device.type for weights in learnt.readout.parameters()} == {"cpu"}
     for name, shares in _shares(plain).items():
         np.testing.assert_allclose(_shares(learnt)[name], shares, atol=1e-6)
+
+
+def test_weights_that_nothing_brings_into_memory_are_refused() -> None:
+    lost = torch.nn.Linear(2, 2, device="meta")
+    with pytest.raises(ModelError, match=r"device_map: no weight of the Linear is in memory, .* install a newer transformers"):
+        placement.execution_device(lost)
+
+
+@pytest.mark.skipif(WHOLLY_ON_DISK, reason="this transformers reads a model that lies on disk as a whole")
+def test_a_model_wholly_on_disk_is_refused_where_it_cannot_be_read(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"device_map: no weight of the|cannot be loaded"):
+        load_tiny(tiny_folder, device="auto", device_map=ALL_ON_DISK)
 
 
 def test_an_aligned_model_is_loaded_into_several_places(tiny_folder: Path, own_cache: Path, tmp_path: Path) -> None:
@@ -77,6 +99,7 @@ def test_fewer_bits_need_bitsandbytes(tiny_folder: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("bits", [8, 4])
 def test_the_configuration_keeps_the_last_layer_and_the_head_whole(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "find_spec", lambda _: object())
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.46.0")  # transformers before 5 asks for it
     config = quantisation(bits, ["model.layers.2", "lm_head"])
     assert (config.load_in_8bit, config.load_in_4bit) == (bits == 8, bits == 4)
     assert config.llm_int8_skip_modules == ["model.layers.2", "lm_head"]

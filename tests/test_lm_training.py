@@ -57,7 +57,7 @@ def _shares(model: ss.OptionModel) -> dict[str, np.ndarray]:
 
 def _kl(model: ss.OptionModel) -> float:
     """Return the mean divergence from the sample, by the numpy metric and not by the loss."""
-    estimated, sample = _shares(model), _sample().set_index(["question_id", "background_id"])
+    estimated, sample = _shares(model), _sample().set_index(["question_id", "background_id"]).sort_index(kind="stable")
     grid = ss.background_grid(opinion_codebook(), by=TRAITS)["background_id"]
     cells = [
         float(ss.METRICS["kl"](row, sample.loc[(name, background), "share"]))

@@ -64,7 +64,8 @@ def _read_model(folder: Path, number: torch.dtype, **given: Any) -> tuple[Any, A
         with quiet_transformers():
             loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number, output_loading_info=True, **given)
             tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+            _refuse_empty(tokenizer)
+    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, ImportError) as error:
         why = f"{type(error).__name__}: {str(error).strip()[:300]}"
         raise ModelError(
             f"the model in {str(folder)!r} cannot be loaded ({why}); delete the folder if surveysim fetched it, else save model and "
@@ -75,6 +76,12 @@ def _read_model(folder: Path, number: torch.dtype, **given: Any) -> tuple[Any, A
     if absent:
         raise ModelError(f"the model in {str(folder)!r} lacks weights {first_few(absent)}; save it again with save_pretrained()")
     return model, tokenizer
+
+
+def _refuse_empty(tokenizer: Any) -> None:
+    """Refuse a tokenizer of special tokens alone: what some versions of transformers make up where a folder holds none."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise ValueError("the folder holds no tokenizer")
 
 
 def _device(device: str) -> torch.device:

@@ -37,12 +37,23 @@ def quantisation(bits: int, whole: list[str]) -> Any:
 
 
 def execution_device(module: nn.Module) -> torch.device:
-    """Return where a module computes: where its weights lie, or where accelerate brings them from disk or memory."""
+    """Return where a module computes: where its weights lie, or where accelerate brings them from disk or memory.
+
+    Raises
+    ------
+    ModelError
+        If its weights are in no memory and nothing brings them there.
+    """
     held = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     if held.type != "meta":
         return held
     places = (getattr(hook, "execution_device", None) for hook in map(_hook, module.modules()))
-    place = next(place for place in places if place is not None)
+    place = next((place for place in places if place is not None), None)
+    if place is None:
+        raise ModelError(
+            f"device_map: no weight of the {type(module).__name__} is in memory, and nothing brings them there: before 5.13, transformers "
+            "does not read a model that lies on disk as a whole; place a part of it on a device, or install a newer transformers"
+        )
     return torch.device("cuda", place) if isinstance(place, int) else torch.device(place)
 
 
