@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness r-reference clean
+.PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness r-reference clean
 
 install: .venv/installed
 
@@ -19,6 +19,17 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The tests with the lowest versions that pyproject.toml declares, in .venv-minimum; a model that newer ones kept is not read there.
+# Old packages on new ones may say that something will go: that is no error here.
+test-minimum: .venv-minimum/installed
+	SURVEYSIM_CACHE=.venv-minimum/cache .venv-minimum/bin/python -m pytest --ignore=tests/test_site.py \
+		-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
+
+.venv-minimum/installed: pyproject.toml constraints-minimum.txt
+	$(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/python -m pip install --quiet --constraint constraints-minimum.txt --editable ".[dev]"
+	touch .venv-minimum/installed
 
 # The documentation site: docs/_build/html/index.html. Runs the notebooks whose code has changed since they last ran.
 docs: install
@@ -65,4 +76,4 @@ r-reference:
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 
 clean:
-	rm -rf .venv docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-minimum docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
