@@ -71,7 +71,8 @@ def plot_distributions(
     ------
     TableError
         If the table breaks its contract or lacks the question, a background, a source or an option (the message names the
-        nearest), has no share of it, or has more backgrounds than a page can hold; if `kind` is unknown.
+        nearest), has no share of it, or has more backgrounds than a page can hold; if `kind` is unknown; if the figure would
+        have more than seven sources, which nothing would tell apart, or be taller than 24 inches.
     CodebookError
         If the codebook lacks the question, a trait or a level.
 
@@ -98,7 +99,8 @@ def plot_distributions(
     if n_bars > 2 * MOST_BARS if as_bars else len(ids) > MOST_BACKGROUNDS:
         most = f"{2 * MOST_BARS} bars" if as_bars else f"{MOST_BACKGROUNDS} backgrounds"
         raise TableError(
-            f"{len(ids)} backgrounds x {len(names)} sources: a page holds {most}; choose some with backgrounds=: {first_few(ids)}"
+            f"{len(ids)} backgrounds x {len(names)} sources: a page holds {most}; choose some with backgrounds=: {first_few(ids, 2)}; "
+            "or make the table by fewer traits"
         )
     with paper_style():
         if as_bars:
@@ -154,7 +156,8 @@ def plot_shifts(
     ------
     TableError
         If the table breaks its contract or lacks the question, the trait, a source or an option (the message names the
-        nearest), the trait has one level, or a background cannot be weighted.
+        nearest), the trait has one level, or a background cannot be weighted; if the figure would have more than seven
+        sources or be taller than 24 inches.
     CodebookError
         If the codebook lacks the question or the trait.
 

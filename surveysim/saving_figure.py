@@ -30,6 +30,7 @@ from surveysim.figure_style import (
     paper_style,
     put_above,
     shortened,
+    text_width,
     widest,
 )
 from surveysim.intervals import mean_intervals
@@ -37,7 +38,9 @@ from surveysim.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, SOURCE, N, r
 from surveysim.score_figures import METRIC_NAMES, Floor, floor_of, of_metric
 from surveysim.summaries import data_saved
 
-NAME_WIDTH = 110.0  # points for the name of a line
+NAME_WIDTH, NAME_HEIGHT = 110.0, 1.35 * TEXT  # points for the name of a line, and from one to the next
+MOST_CURVES = 16
+FLOOR_TEXT = 3 + 1.2 * SMALL  # points below the noise floor that its name takes
 READ, FLOOR = "read", "floor"  # attrs of the frame that is drawn
 _REFERENCE = Mark(INK, "D", False)
 _OTHERS = (Mark("#767676", "o", False), Mark("#767676", "^", True), Mark("#5e5e5e", "v", True), Mark("#767676", "P", True))
@@ -86,7 +89,8 @@ def plot_data_saved(
     Raises
     ------
     TableError
-        If a column, a source or the n is absent, or the curve holds several metrics and none is chosen.
+        If a column, a source or the n is absent, or the curve holds several metrics and none is chosen; if the figure would
+        have more than 16 lines.
     EvaluationError
         If the reference has fewer than two sizes, or an n is not positive or an error missing, or no score is of the metric.
 
@@ -168,12 +172,17 @@ def _read_at(saved: pd.DataFrame, n: float | None) -> float:
 
 def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Axes | None) -> Axes:
     names, across = list(dict.fromkeys(points[SOURCE])), 0.0
+    if len(names) > MOST_CURVES:
+        raise TableError(
+            f"curve holds {len(names)} sources, and a figure {MOST_CURVES} lines; choose some: curve[curve['source'].isin([...])]; "
+            "draw=False gives the frame"
+        )
     shown = {name: shortened(str(name), NAME_WIDTH) for name in names}
     intervals = "Vertical lines: 95% intervals." if points[CONF_LOW].notna().any() else "No intervals known."
     note = f"{intervals} Data saved: 1 {MINUS} n / n needed by {reference}."
     if ax is None:
         right, bottom = widest(shown.values(), bold=True) + 8, note_height(note, 38, WIDTH)
-        (ax,) = new_axes(left=34, right=right, top=30, bottom=bottom, height=0.52 * WIDTH)
+        (ax,) = new_axes(left=34, right=right, top=30, bottom=bottom, height=max(0.52 * WIDTH, (len(names) + 2) * NAME_HEIGHT))
         across = -34.0
     else:
         dress(ax)
@@ -198,17 +207,32 @@ def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes]))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
     ax.set_xlim(sizes.min() * 0.87, sizes.max() * 1.08)
+    shown = _named_sizes(ax, sizes)
+    ax.set_xticks(sizes, [f"{size:,.0f}" if size in shown else "" for size in sizes])
     ax.set_ylim(0, 1.05 * np.nanmax(points[[ESTIMATE, CONF_HIGH]].to_numpy(float)))
     ax.set_xlabel("respondents (log scale)")
     ax.grid(axis="y", color=GRID, linewidth=0.6)
 
 
+def _named_sizes(ax: Axes, sizes: np.ndarray) -> set[float]:
+    """Return the sizes whose numbers have room below the axis: the largest, and from it downwards all that do not touch the one before."""
+    low, high = np.log(ax.get_xlim())
+    places = (np.log(sizes) - low) / (high - low) * ax.bbox.width * 72 / ax.figure.dpi
+    shown: set[float] = set()
+    free = np.inf
+    for size, place in zip(sizes[::-1], places[::-1], strict=True):
+        half = text_width(f"{size:,.0f}", SMALL) / 2
+        if place + half <= free:
+            shown.add(float(size))
+            free = place - half - 4
+    return shown
+
+
 def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: str, shown: dict[str, str]) -> None:
     """Name every line at its right end, names pushed apart where they would overlap."""
     last = points.sort_values(N, kind="stable").drop_duplicates(SOURCE, keep="last").sort_values(ESTIMATE)
-    heights = apart(last[ESTIMATE].to_numpy(float), 1.35 * TEXT * _per_point(ax))
+    heights = _within(apart(last[ESTIMATE].to_numpy(float), NAME_HEIGHT * _per_point(ax)), ax)
     for name, y in zip(last[SOURCE], heights, strict=True):
         ax.annotate(
             shown[name],
@@ -221,6 +245,13 @@ def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: 
             fontweight="bold" if name == method else "normal",
             annotation_clip=False,
         )
+
+
+def _within(heights: np.ndarray, ax: Axes) -> np.ndarray:
+    """Move the names of lines that stand below or above the axes into them, and those that they push."""
+    (low, high), step = ax.get_ylim(), NAME_HEIGHT * _per_point(ax)
+    place = np.arange(len(heights))
+    return np.minimum(np.maximum(heights, low + step * (place + 0.5)), high - step * (len(heights) - place - 1))
 
 
 def _per_point(ax: Axes) -> float:
@@ -246,7 +277,9 @@ def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str
     ax.vlines([needed], 0, [error], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     floor, lowest = points.attrs[FLOOR], float(points[ESTIMATE].min())
     levels = sorted({0.0, lowest, *([floor[0]] if floor is not None and floor[0] < lowest else [])})
-    foot, head = max(pairwise(levels), key=lambda free: free[1] - free[0])
+    named = FLOOR_TEXT * _per_point(ax)  # the name of the noise floor hangs below it
+    free = [(low, high - named if floor is not None and high == floor[0] else high) for low, high in pairwise(levels)]
+    foot, head = max(free, key=lambda room: room[1] - room[0])
     who, whom = (shortened(name, NAME_WIDTH) for name in (method, reference))
     words = saving_text(here, needed, float(row["data_saved"]), str(row["bound"]), who, whom)
     if head - foot < 1.3 * 2.5 * TEXT * _per_point(ax):  # two lines of words and half a line about them

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from surveysim.errors import TableError, first_few, nearest
+from surveysim.figure_room import check_height
 from surveysim.figure_style import (
     ACCENT,
     GRID,
@@ -79,7 +80,8 @@ def plot_scores(
     Raises
     ------
     TableError
-        If a column is absent, no score has this metric, a source is repeated, or there is none to highlight.
+        If a column is absent, no score has this metric, a source is repeated, or there is none to highlight; if the figure
+        would be taller than 24 inches.
 
     References
     ----------
@@ -144,6 +146,7 @@ def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Ax
     note = _score_note(table)
     if ax is None:
         height = len(table) * max(ROW, TEXT * LINE * max(name.count("\n") + 1 for name in names) + 4)
+        check_height(height, f"{len(table)} sources", "choose some: scores[scores['source'].isin([...])]")
         (ax,) = new_axes(left=left, right=42, top=48, bottom=note_height(note, 32, WIDTH), height=height)
         across = -left
     else:

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from surveysim.codebook import Code, Codebook
 from surveysim.errors import first_few
 from surveysim.figure_data import Scale, background_label, counted, joint_shares, options_label, sources_without, trait_order
+from surveysim.figure_room import check_height, check_sources, cut_note, fitted, lines_height, margin_of, name_rows, row_names
 from surveysim.figure_style import (
     EXTRA,
     GRID,
@@ -30,7 +31,6 @@ from surveysim.figure_style import (
     dress,
     key_above,
     key_height,
-    label_rows,
     margin_column,
     new_axes,
     nice_limits,
@@ -43,7 +43,6 @@ from surveysim.figure_style import (
     text_width,
     titles_above,
     titles_height,
-    widest,
     wrap,
 )
 from surveysim.scale_colors import Color, option_colors, text_on
@@ -100,19 +99,22 @@ def _zero(share: np.ndarray, scale: Scale) -> np.ndarray:
 
 def draw_bars(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes | None) -> Axes:
     """Draw the bars of `bar_table`, a panel of joint shares with intervals, and n in the margin."""
-    labels, places, heads = _row_names(table)
-    left, across = max(widest([label], bold=head) for label, head in zip(labels, heads, strict=True)) + 12, 0.0
-    width = WIDTH - left - GAP - DOT_PANEL - N_COLUMN if ax is None else dress(ax)
+    check_sources(list(table[SOURCE].unique()))
+    wide = WIDTH - 4 if ax is None else dress(ax)
+    places, names, over, heads = _row_names(table, wide)
+    left, across, row = margin_of(names, heads), 0.0, max(ROW, lines_height(names))
+    width = WIDTH - left - GAP - DOT_PANEL - N_COLUMN if ax is None else wide
     joint = _joint_title(scale, codes)
     above = max(_key_height(scale, width), len(joint) * SMALL * LINE) + 12
-    wide, note = WIDTH - 4 if ax is None else width, _note(table.drop_duplicates("row"))
+    note = _note(table.drop_duplicates("row")) + cut_note([*names, *heads])
     titles = [(wrap(scale.text, wide, TITLE), TITLE, False)]
     if ax is None:
-        height, top = (max(places) + 1) * ROW, above + titles_height(titles) + 4
+        height, top = (max(places) + 1) * row, above + titles_height(titles) + 4
+        check_height(top + height, f"{len(places)} bars", "choose some with backgrounds= or sources=")
         (ax,) = new_axes(left=left, right=GAP + DOT_PANEL + N_COLUMN, top=top, bottom=note_height(note, 20, wide), height=height)
         across = -left
-    _stack(ax, table, scale)
-    label_rows(ax, places, labels, heads)
+    _stack(ax, table, scale, THICK * ROW / row)
+    name_rows(ax, (places, names), (over, heads), -across)
     ax.set_ylim(max(places) + 0.6, -0.6)
     _joint_panel(ax, table, joint)
     _put_key(ax, scale, width)
@@ -130,27 +132,25 @@ def _joint_title(scale: Scale, codes: Sequence[Code]) -> list[str]:
     return wrap(f"% {options_label(cut, codes)}", DOT_PANEL + 2, SMALL)
 
 
-def _row_names(table: pd.DataFrame) -> tuple[list[str], list[float], list[bool]]:
-    """Return labels and heights of rows and headings, and which are headings."""
+def _row_names(table: pd.DataFrame, width: float) -> tuple[list[float], list[str], list[float], list[str]]:
+    """Return heights and names of rows, and of headings, which are at most `width` points wide."""
     bars = table.drop_duplicates("row")
     several = len(bars[SOURCE].unique()) > 1
-    names = list(bars[SOURCE] if several else bars["background"])
-    labels, places, heads = names, list(bars["row"]), [False] * len(bars)
-    if several and len(bars[BACKGROUND].unique()) > 1:
-        first = bars.drop_duplicates(BACKGROUND)
-        labels, places = [*first["background"], *names], [*(first["row"] - 1), *places]
-        heads = [True] * len(first) + heads
-    return labels, places, heads
+    names = row_names(list(bars[SOURCE] if several else bars["background"]))
+    if not several or len(bars[BACKGROUND].unique()) == 1:
+        return list(bars["row"]), names, [], []
+    first = bars.drop_duplicates(BACKGROUND)
+    return list(bars["row"]), names, list(first["row"] - 1), [fitted(name, width, bold=True) for name in first["background"]]
 
 
-def _stack(ax: Axes, table: pd.DataFrame, scale: Scale) -> None:
+def _stack(ax: Axes, table: pd.DataFrame, scale: Scale, thick: float) -> None:
     ends = table["left"] + table[SHARE]
     low, high = min(float(table["left"].min()), 0.0), float(ends.max())
     ax.set_xlim(low - 0.005, high + 0.005)
     points = ax.bbox.width * 72 / ax.figure.dpi / (high - low)  # a share of 1, in points
     for code, color in zip(scale.codes, _colors(scale), strict=True):
         part = table[(table[OPTION] == code) & table[SHARE].notna()]
-        ax.barh(part["row"], part[SHARE], left=part["left"], height=THICK, color=color, edgecolor="white", linewidth=0.7)
+        ax.barh(part["row"], part[SHARE], left=part["left"], height=thick, color=color, edgecolor="white", linewidth=0.7)
         for y, share, start in part[["row", SHARE, "left"]].to_numpy(float):
             number = f"{PERCENT * share:.0f}"
             if share * points >= text_width(number, SMALL) + 4:

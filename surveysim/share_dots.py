@@ -20,6 +20,17 @@ from surveysim.figure_data import (
     sources_without,
     trait_order,
 )
+from surveysim.figure_room import (
+    LABEL_WIDTH,
+    check_height,
+    check_sources,
+    cut_note,
+    fitted,
+    lines_height,
+    margin_of,
+    name_rows,
+    row_names,
+)
 from surveysim.figure_style import (
     GRID,
     LINE,
@@ -33,7 +44,6 @@ from surveysim.figure_style import (
     handle,
     key_above,
     key_height,
-    label_rows,
     margin_column,
     new_axes,
     note_below,
@@ -50,7 +60,8 @@ from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, SHARE, SOURCE, N
 SPREAD, SOURCE_HEIGHT = 0.84, 6.5  # part of a row over which its sources stand; height of one source in points
 LEAST_HEIGHT = 13.0  # points of a row, so that its label has room
 MOST_ROWS, MOST_PANELS = 12, 3  # rows from which the backgrounds are parted into panels; panels beside each other
-N_WIDTH = 27.0  # points of a column of n
+N_WIDTH, LEAST_PANEL = 27.0, 50.0  # points of a column of n, and of a panel without it
+NARROW = 100.0  # points of a panel that has room for 0, 50 and 100 alone
 
 
 def dot_table(
@@ -61,13 +72,32 @@ def dot_table(
     Columns `background_id panel heading background source row y share conf_low conf_high n`: `row` counts from the top of a
     panel, `y` is the height of the source within the row.
     """
+    joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
+    table = _placed(joint, ids, sources, codebook, panels=panels)
+    return table if _room_for_panels(table) else _placed(joint, ids, sources, codebook, panels=False)
+
+
+def _placed(joint: pd.DataFrame, ids: Sequence[str], sources: Sequence[str], codebook: Codebook | None, *, panels: bool) -> pd.DataFrame:
     places = _places(ids, codebook, panels=panels)
     table = places.merge(pd.DataFrame({SOURCE: list(sources)}), how="cross")
-    joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
     table = table.merge(joint, on=[BACKGROUND, SOURCE], how="left")
     table.loc[table[SOURCE].isin(counted(table)) & table[N].isna(), N] = 0
     table.insert(int(table.columns.get_indexer(["row"])[0]) + 1, "y", table["row"] + spread(table[SOURCE], sources))
     return table
+
+
+def _room_for_panels(table: pd.DataFrame) -> bool:
+    """Whether panels beside each other, with n in the margin of each, leave enough for the dots."""
+    panels, heads = table["panel"].nunique(), list(table["heading"].unique())
+    if panels == 1:
+        return True
+    names, margin = row_names(list(table["background"].unique())), _n_margin(table)
+    left = margin_of(names, heads)
+    return widest(heads, bold=True) <= LABEL_WIDTH and (WIDTH - left - panels * margin - 10 * (panels - 1)) / panels >= LEAST_PANEL
+
+
+def _n_margin(table: pd.DataFrame) -> float:
+    return 10 + N_WIDTH * len(same_n(table))
 
 
 def spread(source: pd.Series, sources: Sequence[str]) -> pd.Series:
@@ -106,31 +136,37 @@ def _panel_trait(ids: Sequence[str], traits: Sequence[str], codebook: Codebook |
 
 def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes | None) -> Axes:
     """Draw the dots of `dot_table`, a panel beside the other, n in the margin of each."""
-    marks = source_marks(list(dict.fromkeys(table[SOURCE])))
-    names, groups = list(dict.fromkeys(table["panel"])), same_n(table)
+    check_sources(list(table[SOURCE].unique()))
+    marks, wide = source_marks(list(dict.fromkeys(table[SOURCE]))), WIDTH - 4 if ax is None else dress(ax)
+    panels, groups, own = list(dict.fromkeys(table["panel"])), same_n(table), table.drop_duplicates("row").sort_values("row")
     head = table[table["heading"] != ""].groupby("heading", sort=False)["row"].min() - 0.9
-    own = table.drop_duplicates("row").sort_values("row")
-    labels, places = [*head.index, *own["background"]], [*head, *own["row"]]
-    left, right, across = max(widest(own["background"]), widest(head.index, bold=True)) + 12, 10 + N_WIDTH * len(groups), 0.0
-    width = WIDTH - 4 if ax is None else dress(ax)
-    note = f"{interval_note(table)} n: respondents."
+    names, heads = row_names(list(own["background"])), [fitted(name, wide, bold=True) for name in head.index]
+    left, right, across = margin_of(names, heads), _n_margin(table), 0.0
+    note = f"{interval_note(table)} n: respondents.{cut_note([*names, *heads])}"
     shown = f"% answering {options_label(scale, codes)}"
-    titles = [(wrap(scale.text, width, TITLE), TITLE, False), (wrap(shown, width, bold=True), TEXT, True)]
-    key, above = TEXT * LINE + 14, TEXT * LINE + 14 + key_height(list(marks), width) + 6
+    titles = [(wrap(scale.text, wide, TITLE), TITLE, False), (wrap(shown, wide, bold=True), TEXT, True)]
+    key, above = TEXT * LINE + 14, TEXT * LINE + 14 + key_height(list(marks), wide) + 6
     axes = [ax] if ax is not None else []
     if ax is None:
-        height, across = (table["row"].max() + 1) * max(SOURCE_HEIGHT * len(marks) + 3, LEAST_HEIGHT), -left
-        margins = {"left": left, "right": right, "top": above + titles_height(titles) + 4, "bottom": note_height(note, 24, width)}
-        axes = new_axes(**margins, height=height, panels=len(names), gap=right + 10)
-    for panel, name in zip(axes, names, strict=True):
+        row = max(SOURCE_HEIGHT * len(marks) + 3, LEAST_HEIGHT, lines_height(names))
+        height, across, top = (table["row"].max() + 1) * row, -left, above + titles_height(titles) + 4
+        check_height(top + height, f"{table[BACKGROUND].nunique()} backgrounds x {len(marks)} sources", "choose some with backgrounds=")
+        margins = {"left": left, "right": right, "top": top, "bottom": note_height(note, 24, wide)}
+        axes = new_axes(**margins, height=height, panels=len(panels), gap=right + 10)
+    for panel, name in zip(axes, panels, strict=True):
         _panel(panel, table[table["panel"] == name], marks, groups)
-        label_rows(panel, places, labels, [True] * len(head) + [False] * len(own))
+        name_rows(panel, (own["row"], names), (head, heads), -across)
         panel.tick_params(axis="y", labelleft=panel is axes[0])
-        put_above(panel, name, 5, size=TEXT, bold=True)
-    key_above(axes[0], [handle(mark) for mark in marks.values()], list(marks), key, width, across=across)
+        put_above(panel, fitted(name, _width(panel) + right, bold=True), 5, size=TEXT, bold=True)
+    key_above(axes[0], [handle(mark) for mark in marks.values()], list(marks), key, wide, across=across)
     titles_above(axes[0], titles, above, across=across)
-    note_below(axes[0], note, 24, width, across=across)
+    note_below(axes[0], note, 24, wide, across=across)
     return axes[0]
+
+
+def _width(ax: Axes) -> float:
+    """Width of axes in points."""
+    return float(ax.bbox.width) * 72 / ax.figure.dpi
 
 
 def _panel(ax: Axes, part: pd.DataFrame, marks: dict, groups: list[list[str]]) -> None:
@@ -141,7 +177,7 @@ def _panel(ax: Axes, part: pd.DataFrame, marks: dict, groups: list[list[str]]) -
         own = part[part[SOURCE] == source]
         dots(ax, PERCENT * own[[SHARE, CONF_LOW, CONF_HIGH]].to_numpy(float), own["y"].to_numpy(float), mark, size=4.0)
     ax.set_xlim(-1, 101)
-    ax.set_xticks(range(0, 101, 20))
+    ax.set_xticks(range(0, 101, 50 if _width(ax) < NARROW else 20))
     ax.set_ylim(bottom, -0.7)
     ax.grid(axis="x", color=GRID, linewidth=0.6)
     for place, group in enumerate(groups):

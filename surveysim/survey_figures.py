@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from surveysim.errors import DesignError, TableError, first_few, nearest
+from surveysim.figure_room import check_height, check_sources
 from surveysim.figure_style import (
     GRID,
     INK,
@@ -45,7 +46,8 @@ from surveysim.weighting import weight_summary
 WIDTH_OF_BAR = 1.1  # a bar's upper limit over its lower one, about
 EXTREME = "#d55e00"
 LABEL = "label"
-COLUMN, LABEL_WIDTH = 34.0, 170.0  # points
+COLUMN, LABEL_WIDTH, LEAST_WIDTH = 34.0, 170.0, 200.0  # points; the last of the panel, before labels are broken sooner
+MOST_COLUMNS = 6  # of differences and n in the margin; where there would be more, those of n alone
 _OFFICIAL = Mark("#000000", "D", True)
 
 
@@ -221,7 +223,8 @@ def plot_official(
     Raises
     ------
     TableError
-        If a column or a source is absent, a share lies outside 0-1, or a label and source are repeated.
+        If a column or a source is absent, a share lies outside 0-1, or a label and source are repeated; if the figure would
+        have more than seven sources or be taller than 24 inches.
 
     References
     ----------
@@ -270,16 +273,22 @@ def _official_table(comparison: pd.DataFrame, reference: str, sources: Sequence[
 
 def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes:
     names = list(dict.fromkeys(frame[SOURCE]))
+    check_sources(names)
     marks = _official_marks(names, reference)
     rows = frame.drop_duplicates("row")
-    labels = ["\n".join(wrap(str(label), LABEL_WIDTH)) for label in rows[LABEL]]
     others, groups = [name for name in names if name != reference], same_n(frame)
-    counted = " n: respondents." if groups else ""
-    note = f"{interval_note(frame)} Margin: percentage points above (+) or below (−) {reference}.{counted}"
+    margin = f"Margin: percentage points above (+) or below (−) {reference}."
+    if len(others) + len(groups) > MOST_COLUMNS:
+        others, margin = [], f"Differences from {reference} in numbers: draw=False."
+    note = f"{interval_note(frame)} {margin}{' n: respondents.' if groups else ''}"
     right = 12 + COLUMN * (len(others) + len(groups))
+    room = min(LABEL_WIDTH, max(0.6 * LABEL_WIDTH, WIDTH - right - LEAST_WIDTH))
+    labels = ["\n".join(wrap(str(label), room)) for label in rows[LABEL]]
     left, across = widest(line for label in labels for line in label.split("\n")) + 12, 0.0
     if ax is None:
         height = len(rows) * max(9.0 * len(names) + 7, TEXT * LINE * max(label.count("\n") + 1 for label in labels) + 4)
+        what = f"{len(rows)} rows x {len(names)} sources"
+        check_height(height, what, "choose rows, comparison[comparison['label'].isin([...])], or some with sources=")
         (ax,) = new_axes(left=left, right=right, top=50, bottom=note_height(note, 32, WIDTH), height=height)
         across = -left
     else:
@@ -289,15 +298,7 @@ def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes
     for name, mark in marks.items():
         own = frame[frame[SOURCE] == name]
         dots(ax, PERCENT * own[[SHARE, CONF_LOW, CONF_HIGH]].to_numpy(float), own["y"].to_numpy(float), mark)
-    for place, name in enumerate(others):
-        own = frame[(frame[SOURCE] == name) & frame["difference"].notna()]
-        head = f"less {reference}" if place == len(others) - 1 else ""
-        texts = [signed(PERCENT * value, 1) for value in own["difference"]]
-        margin_column(ax, COLUMN * (place + 1), own["row"], texts, head=head, marks=[marks[name]])
-    for place, group in enumerate(groups, start=len(others) + 1):
-        own = frame[(frame[SOURCE] == group[0]) & frame[N].notna()]
-        head = "n" if place == len(others) + len(groups) else ""
-        margin_column(ax, COLUMN * place, own["row"], [f"{n:,.0f}" for n in own[N]], head=head, marks=[marks[name] for name in group])
+    _official_columns(ax, frame, others, groups, marks, reference)
     label_rows(ax, list(rows["row"]), labels)
     ax.set_ylim(rows["row"].max() + 0.6, -0.6)
     reach = PERCENT * frame[[SHARE, CONF_LOW, CONF_HIGH]].to_numpy(float)
@@ -307,6 +308,21 @@ def _draw_official(frame: pd.DataFrame, reference: str, ax: Axes | None) -> Axes
     key_above(ax, [handle(mark) for mark in marks.values()], names, 28, WIDTH, across=across)
     note_below(ax, note, 32, WIDTH, across=across)
     return ax
+
+
+def _official_columns(
+    ax: Axes, frame: pd.DataFrame, others: Sequence[str], groups: Sequence[Sequence[str]], marks: dict[str, Mark], reference: str
+) -> None:
+    """Write differences from the reference and respondents into the margin."""
+    for place, name in enumerate(others):
+        own = frame[(frame[SOURCE] == name) & frame["difference"].notna()]
+        head = f"less {reference}" if place == len(others) - 1 else ""
+        texts = [signed(PERCENT * value, 1) for value in own["difference"]]
+        margin_column(ax, COLUMN * (place + 1), own["row"], texts, head=head, marks=[marks[name]])
+    for place, group in enumerate(groups, start=len(others) + 1):
+        own = frame[(frame[SOURCE] == group[0]) & frame[N].notna()]
+        head = "n" if place == len(others) + len(groups) else ""
+        margin_column(ax, COLUMN * place, own["row"], [f"{n:,.0f}" for n in own[N]], head=head, marks=[marks[name] for name in group])
 
 
 def _official_marks(names: Sequence[str], reference: str) -> dict[str, Mark]:

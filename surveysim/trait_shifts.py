@@ -13,6 +13,7 @@ from surveysim.cells import Z_95
 from surveysim.codebook import Code, Codebook
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.figure_data import Scale, joint_shares, level_order, options_label, trait_order
+from surveysim.figure_room import check_height, check_sources, cut_note, lines_height, margin_of, row_names
 from surveysim.figure_style import (
     GRID,
     INK,
@@ -38,7 +39,6 @@ from surveysim.figure_style import (
     source_marks,
     titles_above,
     titles_height,
-    widest,
     wrap,
 )
 from surveysim.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, POPULATION_SHARE, SHARE, SOURCE, STD_ERROR, N, require_columns
@@ -46,6 +46,8 @@ from surveysim.share_dots import interval_note, same_n, spread
 
 SHIFT, POOLED_SHARE, LEVEL = "shift", "pooled_share", "level"
 COLUMN, SOURCE_HEIGHT = 27.0, 9.0  # points
+MOST_COLUMNS = 8  # of shifts and n in the margin; where there would be more, those of n alone
+UNNUMBERED = " Shifts in numbers: draw=False."
 
 
 def shift_table(
@@ -135,25 +137,28 @@ def _variances(cells: pd.DataFrame, pooled: float) -> np.ndarray:
 
 def draw_shifts(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], trait: str, counted: str, ax: Axes | None) -> Axes:
     """Draw the shifts of `shift_table` with their intervals about a zero line; shifts and n in the margin."""
+    check_sources(list(table[SOURCE].unique()))
     marks, groups, levels = source_marks(list(dict.fromkeys(table[SOURCE]))), same_n(table), table.drop_duplicates(LEVEL)
-    left, right, across = widest(levels[LEVEL]) + 12, 14 + COLUMN * (len(marks) + len(groups)), 0.0
+    names, numbered = row_names(list(levels[LEVEL])), len(marks) + len(groups) <= MOST_COLUMNS
+    left, right, across = margin_of(names), 14 + COLUMN * (len(marks) * numbered + len(groups)), 0.0
     width = WIDTH - 4 if ax is None else dress(ax)
-    note = f"{interval_note(table)} n: respondents. {counted}"
+    note = f"{interval_note(table)} n: respondents. {counted}{'' if numbered else UNNUMBERED}{cut_note(names)}"
     shown = f"% answering {options_label(scale, codes)}, by {trait}: difference from the pooled share"
     titles = [(wrap(scale.text, width, TITLE), TITLE, False), (wrap(shown, width, bold=True), TEXT, True)]
     pooled = table.drop_duplicates(SOURCE).set_index(SOURCE)[POOLED_SHARE]
     key = [f"{name} (pooled {PERCENT * pooled[name]:.0f}%)" for name in marks]
     above = TEXT * LINE + 18 + key_height(key, width) + 6
     if ax is None:
-        height, top = len(levels) * (SOURCE_HEIGHT * len(marks) + 6), above + titles_height(titles) + 4
+        height, top = len(levels) * max(SOURCE_HEIGHT * len(marks) + 6, lines_height(names)), above + titles_height(titles) + 4
+        check_height(top + height, f"{len(levels)} levels x {len(marks)} sources", "choose some with sources=, or a trait of fewer levels")
         (ax,) = new_axes(left=left, right=right, top=top, bottom=note_height(note, 34, width), height=height)
         across = -left
     _axis(ax, table)
     for source, mark in marks.items():
         own = table[table[SOURCE] == source]
         dots(ax, PERCENT * own[[SHIFT, CONF_LOW, CONF_HIGH]].to_numpy(float), own["y"].to_numpy(float), mark)
-    label_rows(ax, list(levels["row"]), list(levels[LEVEL]))
-    _columns(ax, table, marks, groups)
+    label_rows(ax, list(levels["row"]), names)
+    _columns(ax, table, marks if numbered else {}, groups, marks)
     key_above(ax, [handle(mark) for mark in marks.values()], key, TEXT * LINE + 18, width, across=across)
     titles_above(ax, titles, above, across=across)
     note_below(ax, note, 34, width, across=across)
@@ -175,13 +180,13 @@ def _axis(ax: Axes, table: pd.DataFrame) -> None:
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
 
 
-def _columns(ax: Axes, table: pd.DataFrame, marks: dict, groups: list[list[str]]) -> None:
-    for place, (source, mark) in enumerate(marks.items()):
+def _columns(ax: Axes, table: pd.DataFrame, numbered: dict, groups: list[list[str]], marks: dict) -> None:
+    for place, (source, mark) in enumerate(numbered.items()):
         own = table[(table[SOURCE] == source) & table[SHIFT].notna()]
         texts = [signed(PERCENT * value) for value in own[SHIFT]]
-        margin_column(ax, COLUMN * (place + 1), own["row"], texts, head="shift" if place == len(marks) - 1 else "", marks=[mark])
+        margin_column(ax, COLUMN * (place + 1), own["row"], texts, head="shift" if place == len(numbered) - 1 else "", marks=[mark])
     for place, group in enumerate(groups):
         own = table[table[SOURCE] == group[0]]
         texts = [f"{n:,.0f}" for n in own[N]]
-        across = 10 + COLUMN * (len(marks) + place + 1)
+        across = 10 + COLUMN * (len(numbered) + place + 1)
         margin_column(ax, across, own["row"], texts, head="n" if place == len(groups) - 1 else "", marks=[marks[name] for name in group])

@@ -39,7 +39,8 @@ LAYERS: dict[str, str] = {
         conformal abstention resampled
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
-        scale_colors figure_style figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures plotting
+        scale_colors figure_style figure_room figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures
+        plotting
         report_page report_sections methods_report
         lm.parallel lm.placement lm.scaling lm.storage lm.memory lm.download_bars lm.model_files lm.backbone lm.trees lm.tree_attention
         lm.trunk lm.readout lm.gradients lm.activations lm.base_model lm.adapters lm.history lm.option_model
