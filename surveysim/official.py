@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.schema import BACKGROUND, POOLED, QUESTION, SHARE, SOURCE, STD_ERROR, require_columns
+from surveysim.shipped import shipped_names, table_text
 
 CODES, COUNTRY, YEAR, WEIGHT, DENOMINATOR, ROUNDING, LABEL = (
     "option_codes",
@@ -39,8 +39,7 @@ def list_official() -> list[str]:
     >>> ss.list_official()
     ['ivs_trust', 'us_voting_2020']
     """
-    folder = files("surveysim").joinpath("data", "official")
-    return sorted(item.name.removesuffix(".csv") for item in folder.iterdir() if item.name.endswith(".csv"))
+    return shipped_names("official")
 
 
 def read_official(path: str | Path) -> pd.DataFrame:
@@ -79,7 +78,7 @@ def read_official(path: str | Path) -> pd.DataFrame:
     [0.684]
     """
     name = Path(path).name
-    rows = [row for row in csv.reader(_text(path).splitlines()) if row and not row[0].startswith("#")]
+    rows = [row for row in csv.reader(table_text(path, "official", "table of facts").splitlines()) if row and not row[0].startswith("#")]
     if len(rows) < 2:
         raise ReadError(f"{name} holds no facts; it needs a header and a row per fact")
     ragged = [place for place, row in enumerate(rows) if len(row) != len(rows[0])]
@@ -145,18 +144,3 @@ def _completed(table: pd.DataFrame, name: str) -> pd.DataFrame:
     for column, default in ((BACKGROUND, POOLED), (LABEL, ""), ("url", ""), ("note", "")):
         table[column] = table[column].replace("", default) if column in table else default
     return table
-
-
-def _text(path: str | Path) -> str:
-    place = Path(path)
-    if not place.suffix and not place.exists():
-        if str(path) not in list_official():
-            shipped = nearest(str(path), list_official())
-            raise ReadError(f"no table of facts {str(path)!r} ships with surveysim, and there is no such file; {shipped}")
-        return files("surveysim").joinpath("data", "official", f"{path}.csv").read_text(encoding="utf-8")
-    if not place.is_file():
-        raise ReadError(f"table of facts {place.name!r} does not exist in folder {str(place.parent)!r}")
-    try:
-        return place.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ReadError(f"{place.name} is not a CSV in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error

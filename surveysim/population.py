@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.margins import COUNT, MARGIN, Margins, amount_column, margin_amounts
 from surveysim.population_error import BASE, RAKED_TO
 from surveysim.schema import BACKGROUND, N_EFF, POPULATION_SHARE, SHARE_TOLERANCE, STD_ERROR, N
+from surveysim.shipped import shipped_names, table_text
 
 ABOUT = frozenset({BACKGROUND, COUNT, POPULATION_SHARE, STD_ERROR, N, N_EFF, MARGIN, BASE, "enough"})  # columns that are no traits
 REQUIRED_FACTS = ("source", "year", "universe")
@@ -35,8 +35,7 @@ def list_populations() -> list[str]:
     >>> ss.list_populations()
     ['us_adults_2014_2018']
     """
-    folder = files("surveysim").joinpath("data", "populations")
-    return sorted(item.name.removesuffix(".csv") for item in folder.iterdir() if item.name.endswith(".csv"))
+    return shipped_names("populations")
 
 
 def read_population(path: str | Path) -> pd.DataFrame:
@@ -73,7 +72,7 @@ def read_population(path: str | Path) -> pd.DataFrame:
     >>> adults.attrs["year"], len(adults), round(adults["count"].sum() / 1e6)
     ('2014-2018', 36, 228)
     """
-    text = _text(path)
+    text = table_text(path, "populations", "population table")
     facts, body = _facts(text), [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     absent = [name for name in REQUIRED_FACTS if not facts.get(name)]
     if absent:
@@ -213,21 +212,6 @@ def _groups(
     if len(bare):
         raise TableError(f"margin {name!r} has people in {first_few(known[place] for place in bare)}, where every cell of structure is 0")
     return group, target
-
-
-def _text(path: str | Path) -> str:
-    place = Path(path)
-    if not place.suffix and not place.exists():
-        if str(path) not in list_populations():
-            shipped = nearest(str(path), list_populations())
-            raise ReadError(f"no population table {str(path)!r} ships with surveysim, and there is no such file; {shipped}")
-        return files("surveysim").joinpath("data", "populations", f"{path}.csv").read_text(encoding="utf-8")
-    if not place.is_file():
-        raise ReadError(f"population table {place.name!r} does not exist in folder {str(place.parent)!r}")
-    try:
-        return place.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ReadError(f"{place.name} is not a CSV in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def _facts(text: str) -> dict[str, str]:

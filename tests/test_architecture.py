@@ -24,7 +24,8 @@ HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "
 LAYERS: dict[str, str] = {
     "errors": "errors",
     "contracts": """
-        schema questions rendering intervals weighting_record table_facts table_view training_record plain_files table_files""",
+        schema questions rendering intervals weighting_record table_facts table_view training_record plain_files table_files
+        shipped""",
     "codebook, metrics, design": """
         codebook codebook_file wording metrics cells draws
         calibration replication stages design adjustment estimators quantiles""",

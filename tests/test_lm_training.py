@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,18 +23,7 @@ from tests.tiny import tiny_model, tiny_tokenizer
 QUESTIONS = ("taxes", "vote", "news")
 STAGE_1, STAGE_2 = DSA
 FAST = replace(STAGE_1, learning_rate=1e-3)  # a rate at which a tiny model visibly learns
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SURVEYSIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tiny_folder: Path) -> ss.OptionModel:
-    return load_tiny(tiny_folder)
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,7 @@ STAGES = (
     ss.StageConfig("pooled_shift", level_weight=1.0, epochs=0, pooling="pooled"),
 )
 N = 311  # a number that nothing else in the folder has as its length
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SURVEYSIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")

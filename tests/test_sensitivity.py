@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,22 +11,11 @@ import surveysim as ss
 from surveysim.errors import CodebookError, PromptError, SurveySimError
 from surveysim.prompts import FIELDS
 from surveysim.sensitivity import EVERYTHING, WORDINGS
-from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_survey
+from tests.opinion_survey import TRAITS, opinion_codebook, opinion_survey
 
 QUESTIONS = ["vote", "news"]
 KEYS = ["question_id", "background_id", "option_code"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SURVEYSIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tiny_folder: Path) -> ss.OptionModel:
-    return load_tiny(tiny_folder)
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 def _spread(base: ss.OptionModel, **options: object) -> pd.DataFrame:

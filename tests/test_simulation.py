@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +18,7 @@ QUESTIONS = ["vote", "news"]
 OPTIONS = {"vote": 2, "news": 5}
 CLASSICAL = list(ss.BASELINES)
 BY_MODEL = ["dsa", "dsa-kernel", "stage1", "zero-shot"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SURVEYSIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tiny_folder: Path) -> ss.OptionModel:
-    return load_tiny(tiny_folder)
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")

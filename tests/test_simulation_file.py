@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,21 +17,10 @@ from surveysim.codebook import Option
 from surveysim.errors import BackgroundError, ReadError, SurveySimError, TableError
 from surveysim.lm import streaming
 from surveysim.table_files import write_parts
-from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_survey
+from tests.opinion_survey import TRAITS, opinion_codebook, opinion_frame, opinion_survey
 
 QUESTIONS = ["vote", "news"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SURVEYSIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tiny_folder: Path) -> ss.OptionModel:
-    return load_tiny(tiny_folder)
+pytestmark = pytest.mark.usefixtures("module_cache")
 
 
 @pytest.fixture(scope="module")
