@@ -55,6 +55,19 @@ def test_codebook_holds_the_traits_of_a_background(codebook: ss.Codebook) -> Non
     assert all(trait.source for trait in codebook.traits.values())
 
 
+@pytest.mark.parametrize("name", ["gss2016", "anes2020"])
+def test_american_codebooks_hold_them_too(name: str) -> None:
+    traits = set(ss.load_codebook(name).traits)
+    assert traits & {"sex", "gender"}
+    assert traits >= {"age3", "education3", "income", "region", "settlement"}
+
+
+def test_the_release_of_nonvoters_has_no_place_and_its_note_says_so() -> None:
+    codebook = ss.load_codebook("nonvoters2020")
+    assert set(codebook.traits) >= {"gender", "age3", "age6", "education", "income"}
+    assert "The release holds no variable for region or settlement" in codebook.note
+
+
 def test_age_groups_nest(codebook: ss.Codebook) -> None:
     three, six = codebook.trait("age3"), codebook.trait("age6")
     assert (three.variable, three.missing, three.subtract_from) == (six.variable, six.missing, six.subtract_from)
@@ -123,6 +136,7 @@ def test_ess9_traits_account_for_every_label_of_the_real_file(norway: tuple[pd.D
 def test_ess9_reads_the_real_file_with_no_code_unaccounted_for(shared_data: Path, file: str) -> None:
     survey = ss.read_survey(shared_data / "ess9_norway" / file, "ess9")
     assert len(survey) == 1406
+    assert survey.codebook.country == "Norway"
     assert set(survey.questions) == set(survey.codebook.questions)
     assert survey.weight_name == "anweight"
     assert not [note for note in survey.notes if "outside" in note]
