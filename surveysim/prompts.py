@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from string import Formatter, ascii_uppercase
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from surveysim.backgrounds import background_id, parse_background_id
 from surveysim.codebook import Codebook, Question
 from surveysim.errors import PromptError, first_few, nearest
-from surveysim.wording import country_trait, fill_question, names_country
+from surveysim.wording import country_trait, fill_question, names_country, told_apart_before_country
 
 SCORINGS = ("letters", "text")
 LISTINGS = ("scale", "reversed")
@@ -114,12 +114,12 @@ class PromptTemplate:
 
 @dataclass(frozen=True)
 class QuestionPrompts:
-    """The prompts of one question: an opening and a respondent segment per background, an answer per option."""
+    """The prompts of one question: an opening, a respondent segment, and an answer per option, each for every background."""
 
     question_id: str
     openings: tuple[str, ...]
     respondents: tuple[str, ...]
-    answers: tuple[str, ...]
+    answers: tuple[tuple[str, ...], ...]
 
 
 def question_prompts(
@@ -132,8 +132,9 @@ def question_prompts(
     """Put one question to every background.
 
     Where the question holds ``[country]`` or ``[nationality]``, it names the background's country, else the one country of the
-    survey, else "your country" (`surveysim.wording.fill_country`). Where the options' own words are the answers
-    (``scoring="text"``), these are the same for all backgrounds, so only the question's text names a background's country.
+    survey, else "your country" (`surveysim.wording.fill_country`); its options do too. Options whose own words are the answers
+    (``scoring="text"``) must be told apart by the same words for all backgrounds: where only the country tells them apart, they
+    say "your country".
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def question_prompts(
     Returns
     -------
     QuestionPrompts
-        ``openings[i] + respondents[i] + answers[k]`` is the prompt of background i answered with option k.
+        ``openings[i] + respondents[i] + answers[i][k]`` is the prompt of background i answered with option k.
 
     Raises
     ------
@@ -156,34 +157,32 @@ def question_prompts(
         If a background's country is no level of the trait.
     """
     template = template or PromptTemplate()
+    trait = country_trait(codebook) if names_country(question) else None
+    countries = [parse_background_id(identifier).get(trait) if trait else None for identifier in backgrounds]
     letters = _letters(question, template)
-    labels = fill_question(question, {}, codebook).labels
-    answers = [f" {letter}" for letter in letters] if template.scoring == "letters" else [f" {label}\n" for label in labels]
+    texts = {
+        country: _asked(question, {} if country is None else {str(trait): country}, codebook, template, letters) for country in countries
+    }
     return QuestionPrompts(
         question.question_id,
-        _openings(question, backgrounds, codebook, template, letters),
+        tuple(texts[country][0] for country in countries),
         tuple(template.respondent.format(background=words) for words in backgrounds.values()),
-        tuple(answers),
+        tuple(texts[country][1] for country in countries),
     )
 
 
-def _openings(
-    question: Question, backgrounds: Iterable[str], codebook: Codebook, template: PromptTemplate, letters: list[str]
-) -> tuple[str, ...]:
-    """Return each background's opening: one text a country where the question names it, else one for all."""
-    trait = country_trait(codebook) if names_country(question) else None
-    levels = [parse_background_id(identifier) if trait else {} for identifier in backgrounds]
-    countries = [own.get(trait) if trait else None for own in levels]
-    texts = {}
-    for country in dict.fromkeys(countries):
-        asked = fill_question(question, {str(trait): country} if country is not None else {}, codebook)
-        labels = asked.labels if template.scoring == "letters" else fill_question(question, {}, codebook).labels
-        lines = [template.option.format(letter=letter, label=label) for letter, label in zip(letters, labels, strict=True)]
-        listed = "\n".join(lines if template.listing == "scale" else reversed(lines))
-        texts[country] = template.opening.format(
-            title=codebook.title, country=codebook.country, year=codebook.year, question=asked.text, options=listed
-        )
-    return tuple(texts[country] for country in countries)
+def _asked(
+    question: Question, levels: Mapping[str, str], codebook: Codebook, template: PromptTemplate, letters: list[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return the opening and the answers for the backgrounds of one country, or of none."""
+    asked, in_letters = fill_question(question, levels, codebook), template.scoring == "letters"
+    labels = asked.labels if in_letters or told_apart_before_country(question) else fill_question(question, {}, codebook).labels
+    lines = [template.option.format(letter=letter, label=label) for letter, label in zip(letters, labels, strict=True)]
+    listed = "\n".join(lines if template.listing == "scale" else reversed(lines))
+    opening = template.opening.format(
+        title=codebook.title, country=codebook.country, year=codebook.year, question=asked.text, options=listed
+    )
+    return opening, tuple(f" {letter}" for letter in letters) if in_letters else tuple(f" {label}\n" for label in labels)
 
 
 def _letters(question: Question, template: PromptTemplate) -> list[str]:

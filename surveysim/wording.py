@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations, takewhile
 
 from surveysim.codebook import Codebook, Level, Option, Question
 from surveysim.errors import CodebookError
@@ -27,11 +29,22 @@ def names_country(question: Question) -> bool:
     return any(_ANY.search(words) for words in (question.text, *question.labels))
 
 
+def told_apart_before_country(question: Question) -> bool:
+    """Say whether every two options differ in a word that stands before ``[country]`` or ``[nationality]`` in either."""
+    words = [label.split(" ") for label in question.labels]
+    named = [next((place for place, word in enumerate(label) if _ANY.search(word)), len(label) + 1) for label in words]
+    for (one, here), (other, there) in combinations(zip(words, named, strict=True), 2):
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        if same >= min(here, there):
+            return False
+    return True
+
+
 def fill_country(text: str, levels: Mapping[str, str], codebook: Codebook) -> str:
     """Put the country of a background in the place of ``[country]``, its adjective in the place of ``[nationality]``.
 
-    The country is the background's level of the trait whose levels name a place; in a survey of one country it is that
-    country; a background that leaves the country open has "your country".
+    The country is the background's level of the trait whose levels name a place; where the background leaves it open, or there is
+    no such trait, it is the one country of the survey, else "your country".
 
     Parameters
     ----------
@@ -103,7 +116,14 @@ def _country(levels: Mapping[str, str], codebook: Codebook) -> tuple[str, str]:
     name = country_trait(codebook)
     if name is None:
         return (codebook.country or UNKNOWN_PLACE), ""
-    if name not in levels:
-        return UNKNOWN_PLACE, ""
-    level: Level = codebook.traits[name].level(levels[name])
-    return (level.place or UNKNOWN_PLACE), level.adjective
+    places = {level.place: level for level in codebook.traits[name].levels if level.place}
+    level: Level | None = codebook.traits[name].level(levels[name]) if name in levels else places.get(codebook.country)
+    return (UNKNOWN_PLACE, "") if level is None else (level.place or UNKNOWN_PLACE, level.adjective)
+
+
+def in_one_country(codebook: Codebook, level: Level) -> Codebook:
+    """Return the codebook of a file whose respondents all live in one country: `country` is that level's place.
+
+    Questions that name the country then name it for backgrounds that do not say it, too.
+    """
+    return replace(codebook, country=level.place) if level.place else codebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ import surveysim as ss
 from surveysim.codebook import Option, Question
 from surveysim.errors import CodebookError, PromptError
 from surveysim.lm.backbone import Backbone, option_trie, require_room, tokenise
-from surveysim.prompts import question_prompts
+from surveysim.prompts import QuestionPrompts, question_prompts
 from tests.opinion_survey import opinion_codebook
 from tests.test_wording import book
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -29,7 +30,7 @@ def test_a_prompt_is_opening_then_respondent_then_answer() -> None:
     prompts = question_prompts(opinion_codebook().question("taxes"), WORDS, opinion_codebook())
     assert prompts.openings[0] == "A made-up survey. Question: What do you say about taxes?\nA. Lower\nB. The same\nC. Higher\n"
     assert prompts.respondents == ("Respondent: a woman.\nAnswer:", "Respondent: a man.\nAnswer:")
-    assert prompts.answers == (" A", " B", " C")
+    assert prompts.answers[0] == (" A", " B", " C")
 
 
 def test_options_stand_in_scale_order_whatever_their_codes() -> None:
@@ -42,14 +43,14 @@ def test_listed_from_the_last_to_the_first_an_option_keeps_its_place_and_changes
     question = Question("q", "How much?", (Option(9, "Much"), Option(-1, "Some"), Option(4, "None")))
     prompts = question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(listing="reversed"))
     assert prompts.openings[0].endswith("A. None\nB. Some\nC. Much\n")
-    assert prompts.answers == (" C", " B", " A")  # of Much, Some, None
+    assert prompts.answers[0] == (" C", " B", " A")  # of Much, Some, None
     words = question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(listing="reversed", scoring="text"))
-    assert words.answers == (" Much\n", " Some\n", " None\n")
+    assert words.answers[0] == (" Much\n", " Some\n", " None\n")
 
 
 def test_text_scoring_reads_the_options_own_words() -> None:
     prompts = question_prompts(opinion_codebook().question("vote"), WORDS, opinion_codebook(), template=ss.PromptTemplate(scoring="text"))
-    assert prompts.answers == (" Yes\n", " No\n")
+    assert prompts.answers[0] == (" Yes\n", " No\n")
 
 
 def test_every_field_of_a_template_is_filled() -> None:
@@ -112,7 +113,7 @@ def test_more_options_than_letters() -> None:
         question_prompts(question, WORDS, opinion_codebook(), template=ss.PromptTemplate(scoring="text"))
     remedy = ss.PromptTemplate(scoring="text", option="{label}")
     prompts = question_prompts(question, WORDS, opinion_codebook(), template=remedy)
-    assert len(prompts.answers) == 27
+    assert len(prompts.answers[0]) == 27
     assert "\nChoice 26\n" in prompts.openings[0]
 
 
@@ -183,10 +184,28 @@ def test_each_background_is_asked_about_its_own_country_in_text_and_options() ->
     assert "Is your country a good place" in ss.PromptTemplate().prompt(codebook.question("good"), "a woman", codebook)
 
 
-def test_answers_in_the_options_own_words_are_the_same_for_all_countries() -> None:
+def test_answers_in_the_options_own_words_name_the_country_too() -> None:
     prompts = question_prompts(book().question("good"), COUNTRIES, book(), template=ss.PromptTemplate(scoring="text"))
-    assert prompts.answers == (" Yes, your country is\n", " No\n")
-    assert "Is Norway a good place to live in?\nA. Yes, your country is\nB. No" in prompts.openings[0]
+    assert prompts.answers == ((" Yes, Norway is\n", " No\n"), (" Yes, the Netherlands is\n", " No\n"))
+    assert "Is Norway a good place to live in?\nA. Yes, Norway is\nB. No" in prompts.openings[0]
+    tokens = tokenise(prompts, tiny_tokenizer(), scoring="text")
+    assert [len(branch.choices) for branch in tokens.trie.branches] == [2], "Yes or No: one trie for all countries"
+
+
+def test_options_that_only_the_country_tells_apart_say_your_country() -> None:
+    labels = ((1, "[country]'s people"), (2, "[country]'s neighbours"))
+    question = replace(book().question("good"), options=tuple(Option(*pair) for pair in labels), translations={})
+    prompts = question_prompts(question, COUNTRIES, book(), template=ss.PromptTemplate(scoring="text"))
+    assert set(prompts.answers) == {(" your country's people\n", " your country's neighbours\n")}
+    assert "Is Norway a good place to live in?\nA. your country's people\n" in prompts.openings[0]
+
+
+def test_options_told_apart_by_other_tokens_in_another_country_are_refused() -> None:
+    prompts = QuestionPrompts("good", ("?", "?"), ("a", "b"), ((" Yes\n", " No\n"), (" Good\n", " No\n")))
+    with pytest.raises(
+        PromptError, match="question 'good': this model's tokenizer tells its options apart by other tokens in another coun"
+    ):
+        tokenise(prompts, tiny_tokenizer(), scoring="text")
 
 
 def test_a_country_that_is_no_level_is_refused() -> None:

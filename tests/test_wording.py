@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 import surveysim as ss
 from surveysim.codebook_file import parse_codebook
 from surveysim.errors import CodebookError
-from surveysim.wording import country_trait, fill_country, fill_question, names_country
+from surveysim.wording import country_trait, fill_country, fill_question, in_one_country, names_country, told_apart_before_country
 
 LEVELS = [
     {"name": "Netherlands", "text": "in the Netherlands", "codes": ["NL"], "place": "the Netherlands", "adjective": "Dutch"},
@@ -55,6 +57,35 @@ def test_country_is_filled_in(text: str, netherlands: str, norway: str, open_: s
 
 def test_level_without_a_place_leaves_the_country_open() -> None:
     assert fill_country("in [country]", {"country": "elsewhere"}, book()) == "in your country"
+
+
+def test_a_file_of_one_country_names_it_where_the_background_does_not() -> None:
+    dutch = in_one_country(book(), book().trait("country").level("Netherlands"))
+    assert fill_country("the [country] government", {"gender": "male"}, dutch) == "the Dutch government"
+    assert fill_country("the [country] government", {"country": "Norway"}, dutch) == "the Norwegian government"
+    assert in_one_country(book(), book().trait("country").level("elsewhere")) == book(), "a level without a place names no country"
+
+
+@pytest.mark.parametrize(
+    ("labels", "apart"),
+    [
+        (("Yes, [country] is", "No"), True),
+        (("Very bad for [country]", "Very good for [country]", "Neither"), True),
+        (("I am", "I am not [nationality]"), True),
+        (("[country]'s people", "[country]'s neighbours"), False),
+        (("For [country]", "For others"), False),
+        (("Yes", "Yes", "[country]"), False),
+    ],
+)
+def test_options_are_told_apart_before_the_country_or_not(labels: tuple[str, ...], apart: bool) -> None:
+    assert told_apart_before_country(SimpleNamespace(labels=labels)) is apart
+
+
+def test_every_codebook_tells_its_options_apart_before_the_country() -> None:
+    books = [ss.load_codebook(name) for name in ss.list_codebooks()]
+    named = [question for codebook in books for question in codebook.questions.values() if any("[" in label for label in question.labels)]
+    assert len(named) >= 5
+    assert all(told_apart_before_country(question) for question in named)
 
 
 def test_survey_of_one_country_needs_no_trait() -> None:

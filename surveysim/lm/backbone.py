@@ -206,21 +206,26 @@ def tokenise(prompts: QuestionPrompts, tokenizer: Any, *, scoring: str, ids: Tok
     Raises
     ------
     PromptError
-        If an answer letter is not a single token, or the options cannot be told apart.
+        If an answer letter is not a single token, or the options cannot be told apart, or not by the same tokens everywhere.
     """
     ids = TokenIds(tokenizer) if ids is None else ids
-    answers = [ids[answer] for answer in prompts.answers]
+    worded = list(dict.fromkeys(prompts.answers))
     if scoring == "letters":
-        long = [answer for answer, tokens in zip(prompts.answers, answers, strict=True) if len(tokens) != 1]
+        long = [answer for answer in worded[0] if len(ids[answer]) != 1]
         if long:
             raise PromptError(
                 f"question {prompts.question_id!r}: answer letter {first_few(map(repr, long))} is not a single token of this model's "
                 'tokenizer; use scoring="text"'
             )
     try:
-        trie = option_trie(answers)
+        trie, *others = [option_trie([ids[answer] for answer in answers]) for answers in worded]
     except PromptError as error:
         raise PromptError(f"question {prompts.question_id!r}: {error}") from error
+    if any(other != trie for other in others):
+        raise PromptError(
+            f"question {prompts.question_id!r}: this model's tokenizer tells its options apart by other tokens in another country; "
+            'use scoring="letters"'
+        )
     shared = shared_opening(prompts, ids)
     rests = {text: ids.opening(text)[len(shared) :] for text in set(prompts.openings)}
     pairs = zip(prompts.openings, prompts.respondents, strict=True)
