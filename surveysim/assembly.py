@@ -14,10 +14,11 @@ from surveysim.codebook import Codebook, Weight
 from surveysim.errors import CodebookError, DesignError, first_few, nearest
 from surveysim.questions import Question, Trait
 from surveysim.rawfile import RawFile, Variable, Wanted
-from surveysim.reasons import distinct_codes, is_tag
+from surveysim.reasons import comparable, distinct_codes, is_tag
 from surveysim.recoding import Levels, answer_column, recoded_column, trait_column
 from surveysim.release import absent_variables, check_question_labels, check_trait_labels, check_wave
 from surveysim.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
+from surveysim.wording import country_trait, in_one_country
 
 NO_WEIGHT = "none"  # weight="none" says that the respondents shall count alike
 FPC = "fpc"
@@ -32,6 +33,7 @@ class Parts:
     trait_reasons: pd.DataFrame
     weight_name: str
     notes: tuple[str, ...]
+    codebook: Codebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,8 @@ def needed_columns(book: Codebook, weight: str | None, questions: Sequence[Quest
     required += [chosen] if chosen != NO_WEIGHT else []
     optional = [name for item in book.weights for name in (item.variable, *item.product_of)]
     optional += [question.weight for question in questions if question.weight]
+    place = country_trait(book)
+    optional += [book.trait(place).variable, place] if place else []
     optional += [*book.wave, *(trait.name for trait in traits), RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC]
     return Wanted(tuple(dict.fromkeys(filter(None, required))), tuple(dict.fromkeys(optional)))
 
@@ -107,8 +111,8 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
     )
     notes = list(raw.notes)
     data: dict[str, object] = {RESPONDENT_ID: _respondent_ids(columns)}
-    weight_name, data[WEIGHT] = _weight(columns, weight, notes)
-    data = _other_weights(columns, questions) | data | _design(columns, notes)
+    weight_name, weights = _weight(columns, weight, notes)
+    data = _other_weights(columns, questions) | data | {WEIGHT: weights} | _design(columns, notes)
     reasons, trait_reasons = {}, {}
     for trait in traits:
         data[trait.name], trait_reasons[trait.name], said = _trait(columns, trait, recoded=trait in recoded)
@@ -121,8 +125,15 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
         )
         notes += said
     rows = pd.RangeIndex(len(raw.frame))
-    parts = Parts(pd.DataFrame(data), pd.DataFrame(reasons, index=rows), pd.DataFrame(trait_reasons, index=rows), weight_name, tuple(notes))
-    return _without_unweighted(parts, book)
+    parts = Parts(
+        pd.DataFrame(data),
+        pd.DataFrame(reasons, index=rows),
+        pd.DataFrame(trait_reasons, index=rows),
+        weight_name,
+        tuple(notes),
+        _of_its_country(columns),
+    )
+    return _without_unweighted(parts, weights, book)
 
 
 def _is_recoded(columns: _Columns, trait: Trait) -> bool:
@@ -146,6 +157,18 @@ def _trait(columns: _Columns, trait: Trait, *, recoded: bool) -> Levels:
     if isinstance(year, str):
         year = pd.to_numeric(columns[year].astype(object), errors="coerce").to_numpy(float)
     return trait_column(trait, columns[trait.variable], variable, columns.book, year)
+
+
+def _of_its_country(columns: _Columns) -> Codebook:
+    """Return the codebook; of an international survey's file of one country, the codebook that names this country as its own."""
+    book, name = columns.book, country_trait(columns.book)
+    if name is None or (book.trait(name).variable not in columns and name not in columns):
+        return book
+    trait = book.trait(name)
+    positions, codes = distinct_codes(columns[trait.variable if trait.variable in columns else name])
+    found = {comparable(codes[place]) for place in np.unique(positions[positions >= 0])}
+    homes = [level for level in trait.levels if found and found <= {level.name, *map(comparable, level.codes)}]
+    return in_one_country(book, homes[0]) if homes else book
 
 
 def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[str, np.ndarray]:
@@ -207,15 +230,15 @@ def _check_weights(name: str, values: np.ndarray, *, allow_missing: bool) -> Non
         raise DesignError(f"weight {name!r} is zero for every respondent; choose another weight variable")
 
 
-def _without_unweighted(parts: Parts, book: Codebook) -> Parts:
+def _without_unweighted(parts: Parts, weights: np.ndarray, book: Codebook) -> Parts:
     """Leave out respondents without the weight, where the codebook says so; the notes count them."""
-    kept = parts.data[WEIGHT].notna().to_numpy()
+    kept = ~np.isnan(weights)
     if kept.all():
         return parts
     data, reasons, trait_reasons = (frame[kept].reset_index(drop=True) for frame in (parts.data, parts.reasons, parts.trait_reasons))
     without, everybody = int((~kept).sum()), len(kept)
     note = f"{without:,} of {everybody:,} respondents have no weight {parts.weight_name!r} and are left out, as {book.name}.toml says"
-    return Parts(data, reasons, trait_reasons, parts.weight_name, (*parts.notes, note))
+    return Parts(data, reasons, trait_reasons, parts.weight_name, (*parts.notes, note), parts.codebook)
 
 
 def _other_weights(columns: _Columns, questions: Sequence[Question]) -> dict[str, object]:
@@ -244,8 +267,10 @@ def _nested(outer: pd.Series, inner: pd.Series) -> np.ndarray:
     """Return labels "outer-inner"; missing where either is."""
     outer_place, outers = distinct_codes(outer)
     inner_place, inners = distinct_codes(inner)
-    pair_place, pairs = pd.factorize(np.where((outer_place < 0) | (inner_place < 0), -1, outer_place * len(inners) + inner_place))
-    labels = [None if pair < 0 else f"{_plain(outers[pair // len(inners)])}-{_plain(inners[pair % len(inners)])}" for pair in pairs]
+    names, insides = list(map(_plain, outers)), list(map(_plain, inners))
+    pair = outer_place.astype(np.int64) * len(inners) + inner_place  # places of categories are as small as can be
+    pair_place, pairs = pd.factorize(np.where((outer_place < 0) | (inner_place < 0), -1, pair))
+    labels = [None if pair < 0 else f"{names[pair // len(insides)]}-{insides[pair % len(insides)]}" for pair in pairs.tolist()]
     return np.array(labels, dtype=object)[pair_place]
 
 
@@ -263,8 +288,8 @@ def _respondent_ids(columns: _Columns) -> np.ndarray:
     if len(absent):
         raise CodebookError(f"{what} is empty for {len(absent)} respondents (rows {first_few(absent)}); every respondent needs an id")
     ids = parts[0].to_numpy() if len(parts) == 1 else np.array(["-".join(row) for row in zip(*map(_texts, parts), strict=True)], object)
-    repeated = ids[pd.Series(ids, dtype=ids.dtype).duplicated()]
-    if len(repeated):
+    if len(set(ids.tolist())) < len(ids):
+        repeated = ids[pd.Series(ids, dtype=ids.dtype).duplicated()]
         twice = first_few(map(_plain, dict.fromkeys(repeated)))
         raise CodebookError(
             f"{what} does not identify respondents: {twice} stand twice or more; remove the repeated "

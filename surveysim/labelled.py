@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +168,7 @@ def _texts(frame: pd.DataFrame, meta: Any, encoding: str) -> list[bytes]:
     """All labels and text answers that hold more than ASCII, as bytes; none where they are no text of this encoding."""
     texts = [label for label in meta.column_names_to_labels.values() if label]
     texts += [label for labels in meta.variable_value_labels.values() for label in labels.values()]
-    for name in _text_columns(frame):
+    for name in _text_columns(frame, meta):
         texts += [value for value in pd.unique(frame[name]) if isinstance(value, str)]
     try:
         return [text.encode(encoding) for text in texts if not text.isascii()]
@@ -183,15 +185,15 @@ def _redecode(frame: pd.DataFrame, meta: Any, wrong: str, right: str, source: st
         meta.variable_value_labels = {
             name: {code: turn(label) for code, label in labels.items()} for name, labels in meta.variable_value_labels.items()
         }
-        for name in _text_columns(frame):
+        for name in _text_columns(frame, meta):
             positions, uniques = pd.factorize(frame[name], use_na_sentinel=False)
             frame[name] = np.array([turn(value) for value in uniques], dtype=object)[positions]
     except UnicodeDecodeError as error:
         raise ReadError(f"{source} cannot be read as {right!r} ({error}); leave encoding out, or name another") from error
 
 
-def _text_columns(frame: pd.DataFrame) -> list[str]:
-    return [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.StringDtype) or dtype == np.dtype(object)]
+def _text_columns(frame: pd.DataFrame, meta: Any) -> list[str]:
+    return [name for name in frame.columns if meta.readstat_variable_types[name] == "string"]
 
 
 def _stata_column(values: list[Any], name: str, meta: Any) -> Any:
@@ -210,9 +212,9 @@ def _stata_column(values: list[Any], name: str, meta: Any) -> Any:
 
 def _tagged(values: list[Any]) -> pd.Categorical:
     """Return a column that mixes numbers and the letters of tagged missing values as categories: numbers and ``".a"``."""
-    place = {value: number for number, value in enumerate(value for value in dict.fromkeys(values) if value is not None)}
-    codes = tuple(f".{value}" if isinstance(value, str) else value for value in place)
-    positions = np.fromiter(map({None: -1, **place}.__getitem__, values), dtype=np.intp, count=len(values))
+    places = defaultdict(count().__next__, {None: -1})  # a value not met before has the next place: one pass over the column
+    positions = np.fromiter(map(places.__getitem__, values), dtype=np.intp, count=len(values))
+    codes = tuple(f".{value}" if isinstance(value, str) else value for value in places if value is not None)
     return pd.Categorical.from_codes(positions, dtype=_code_dtype(codes), validate=False)
 
 

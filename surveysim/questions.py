@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -115,12 +116,12 @@ class Question:
                     f"{where}: translation {language!r} has {len(labels)} option labels for {len(self.options)} options; give one each"
                 )
 
-    @property
+    @cached_property
     def codes(self) -> tuple[Code, ...]:
         """Option codes, in scale order."""
         return tuple(option.code for option in self.options)
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Option labels, in scale order."""
         return tuple(option.label for option in self.options)
@@ -244,7 +245,7 @@ class Trait:
         _refuse_overlaps(where, self.levels)
         check_reasons(where, self.missing)
 
-    @property
+    @cached_property
     def level_names(self) -> tuple[str, ...]:
         """Names of the levels, in order."""
         return tuple(level.name for level in self.levels)

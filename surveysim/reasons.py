@@ -75,21 +75,25 @@ class States:
     state: np.ndarray
     positions: np.ndarray
 
-    @property
-    def cells(self) -> np.ndarray:
-        """State of each cell, shape ``(respondents,)``; `EMPTY` where it is empty."""
-        return np.append(self.state, EMPTY)[self.positions]
+    def each(self, items: np.ndarray, empty: object) -> np.ndarray:
+        """Return the item of each cell's value, shape ``(respondents,)``, of items in the order of `codes`; `empty` where it is empty."""
+        if (self.positions < 0).any():
+            items = np.append(items, np.array([empty], dtype=items.dtype))  # the last one, so that position -1 takes it
+        return items[self.positions]
 
-    def count(self, chosen: np.ndarray) -> dict[Code, int]:
-        """Return code -> number of cells, over the chosen cells, shape ``(respondents,)``."""
-        counts = np.bincount(self.positions[chosen], minlength=len(self.codes))
-        return {self.codes[place]: int(counts[place]) for place in np.flatnonzero(counts)}
+    def reasons(self, empty: str) -> pd.Categorical:
+        """Return each cell's reason: missing where its state is `VALID`, `empty` where the cell is empty."""
+        return pd.Categorical.from_codes(self.each(self.state, MISSING_REASONS.index(empty)), dtype=_REASONS, validate=False)
 
-
-def as_reasons(cells: np.ndarray, empty: str) -> pd.Categorical:
-    """Return each cell's reason: missing where its state is `VALID`, `empty` where it is `EMPTY`."""
-    codes = np.where(cells == EMPTY, MISSING_REASONS.index(empty), cells)
-    return pd.Categorical.from_codes(codes, dtype=_REASONS, validate=False)
+    def unknown(self) -> dict[Code, int]:
+        """Return code -> number of cells, over the codes that nobody knows."""
+        if not (self.state == UNKNOWN).any():
+            return {}
+        counts = np.bincount(self.positions[self.positions >= 0], minlength=len(self.codes))
+        found: dict[Code, int] = {}
+        for place in np.flatnonzero((self.state == UNKNOWN) & (counts > 0)):
+            found[self.codes[place]] = found.get(self.codes[place], 0) + int(counts[place])
+        return found
 
 
 def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
@@ -106,7 +110,7 @@ def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str]
     """
     positions, codes = distinct_codes(values)
     options = {comparable(code): code for code in valid}
-    state = np.full(len(codes), UNKNOWN)
+    state = np.full(len(codes), UNKNOWN, dtype=np.int8)
     undecided = []
     for place, code in enumerate(codes):
         known = options.get(comparable(code))
@@ -125,9 +129,11 @@ def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str]
 def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Variable) -> list[int]:
     """Return the state of codes that are no valid answers: a position in `MISSING_REASONS`, or `UNKNOWN`."""
     named = {comparable(code): reason for code, reason in missing.items()}
-    labels = {comparable(code): label for code, label in variable.value_labels.items()}
-    keys = [comparable(code) for code in codes]
-    reasons = [named_reason(key, named) or _file_reason(code, labels.get(key), variable) for code, key in zip(codes, keys, strict=True)]
+    reasons = [named_reason(comparable(code), named) for code in codes]
+    if None in reasons:
+        labels = {comparable(code): label for code, label in variable.value_labels.items()}
+        for place, code in enumerate(codes):
+            reasons[place] = reasons[place] or _file_reason(code, labels.get(comparable(code)), variable)
     return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons]
 
 
@@ -137,17 +143,19 @@ def distinct_codes(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         return values.array.codes, np.array(list(values.dtype.categories), dtype=object)
     plain = values.to_numpy() if isinstance(values.dtype, np.dtype) else values
     positions, uniques = pd.factorize(plain, use_na_sentinel=True)
-    return positions, np.array(list(uniques), dtype=object)
+    plain_numbers = isinstance(uniques, np.ndarray) and uniques.dtype.kind in "iufb"
+    return positions, np.array(uniques.tolist() if plain_numbers else list(uniques), dtype=object)
 
 
 def comparable(code: Code) -> Code:
     """Return what two spellings of a code have in common: 1, 1.0 and "1" are one code, "01" is another."""
-    if not isinstance(code, str):
-        return code
-    text = code.strip()
-    if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", text):
-        return float(text)
-    return text
+    return _number_or_text(code) if isinstance(code, str) else code
+
+
+@lru_cache(maxsize=4096)
+def _number_or_text(written: str) -> Code:
+    text = written.strip()
+    return float(text) if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", text) else text
 
 
 def named_reason(key: Code, named: Mapping[Code, str]) -> str | None:
@@ -157,7 +165,7 @@ def named_reason(key: Code, named: Mapping[Code, str]) -> str | None:
 
 def is_tag(code: object) -> bool:
     """Whether a code is one of Stata's tagged missing values, ``".a"`` to ``".z"``."""
-    return isinstance(code, str) and re.fullmatch(r"\.[a-z]", code) is not None
+    return isinstance(code, str) and len(code) == 2 and code[0] == "." and "a" <= code[1] <= "z"
 
 
 def _file_reason(code: Code, label: str | None, variable: Variable) -> str | None:

@@ -11,7 +11,7 @@ from surveysim.codebook import Codebook
 from surveysim.errors import CodebookError, first_few
 from surveysim.questions import MISSING_REASONS, Code, Question, Trait
 from surveysim.rawfile import Variable
-from surveysim.reasons import UNKNOWN, VALID, States, as_reasons, comparable, named_reason, states
+from surveysim.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
 Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, notes
@@ -34,10 +34,9 @@ def answer_column(question: Question, values: pd.Series, variable: Variable, cod
         If a code is in neither options nor missing, and the file does not say that it is missing.
     """
     found = states(values, question.codes, codebook.missing_codes(question), variable)
-    cells = found.cells
-    if (found.state == UNKNOWN).any():
-        _refuse(f"question {question.question_id!r}", ("options", question.labels), found.count(cells == UNKNOWN), variable, codebook)
-    return _kept(values, found), as_reasons(cells, codebook.system_missing), _overruled(question, found, variable, codebook)
+    if unknown := found.unknown():
+        _refuse(f"question {question.question_id!r}", ("options", question.labels), unknown, variable, codebook)
+    return _kept(values, found), found.reasons(codebook.system_missing), _overruled(question, found, variable, codebook)
 
 
 def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
@@ -68,22 +67,24 @@ def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: 
         If a code is in no level and not missing, and no level is a range.
     """
     found = states(values, [code for level in trait.levels for code in level.codes], trait.missing, variable)
+    if isinstance(year, np.ndarray):
+        found, year = _by_year(found, year)
     places = {comparable(code): place for place, level in enumerate(trait.levels) for code in level.codes}
-    by_code = [places[comparable(code)] if state == VALID else -1 for code, state in zip(found.codes, found.state, strict=True)]
-    level, cells = np.append(np.array(by_code, int), -1)[found.positions], found.cells
-    undecided = cells == UNKNOWN
-    level[undecided] = _range_places(trait, found, year)[undecided]
-    cells[undecided & (level >= 0)] = VALID
-    common = {comparable(code): reason for code, reason in codebook.missing.items()}
-    reasons = [named_reason(comparable(code), common) for code in found.codes]
-    late = np.array([UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons] + [UNKNOWN])
-    cells = np.where(cells == UNKNOWN, late[found.positions], cells)
+    level = np.array(
+        [places[comparable(code)] if known == VALID else -1 for code, known in zip(found.codes, found.state, strict=True)], int
+    )
+    undecided = found.state == UNKNOWN
+    if undecided.any():
+        level[undecided] = _range_places(trait, found.codes, year)[undecided]
+        found.state[undecided & (level >= 0)] = VALID
+        late = undecided & (level < 0)
+        found.state[late] = _common_states(found.codes[late], codebook)
     notes = []
-    if (cells == UNKNOWN).any():
-        notes = _outside(trait, found.count(cells == UNKNOWN), variable, codebook)
-        cells[cells == UNKNOWN] = _OTHER
-    levels = pd.Categorical.from_codes(level, dtype=_level_dtype(trait.level_names), validate=False)
-    return levels, as_reasons(cells, codebook.system_missing), notes
+    if unknown := found.unknown():
+        notes = _outside(trait, unknown, variable, codebook)
+    found.state[found.state == UNKNOWN] = _OTHER
+    levels = pd.Categorical.from_codes(found.each(level, -1), dtype=_level_dtype(trait.level_names), validate=False)
+    return levels, found.reasons(codebook.system_missing), notes
 
 
 def recoded_column(trait: Trait, values: pd.Series, variable: Variable, codebook: Codebook) -> Levels:
@@ -96,13 +97,12 @@ def recoded_column(trait: Trait, values: pd.Series, variable: Variable, codebook
     """
     named = {comparable(code): label for code, label in variable.value_labels.items() if label in trait.level_names}
     found = states(values, [*trait.level_names, *named], trait.missing, variable)
-    if (found.state == UNKNOWN).any():
-        _refuse(f"trait {trait.name!r}", ("levels", trait.level_names), found.count(found.cells == UNKNOWN), variable, codebook)
+    if unknown := found.unknown():
+        _refuse(f"trait {trait.name!r}", ("levels", trait.level_names), unknown, variable, codebook)
     names = [str(named.get(comparable(code), code)) for code in found.codes]
-    by_code = [trait.level_names.index(name) if state == VALID else -1 for name, state in zip(names, found.state, strict=True)]
-    level = np.append(np.array(by_code, int), -1)[found.positions]
-    levels = pd.Categorical.from_codes(level, dtype=_level_dtype(trait.level_names))
-    return levels, as_reasons(found.cells, codebook.system_missing), []
+    level = np.array([trait.level_names.index(name) if state == VALID else -1 for name, state in zip(names, found.state, strict=True)], int)
+    levels = pd.Categorical.from_codes(found.each(level, -1), dtype=_level_dtype(trait.level_names))
+    return levels, found.reasons(codebook.system_missing), []
 
 
 @lru_cache(maxsize=256)
@@ -113,18 +113,34 @@ def _level_dtype(names: tuple[str, ...]) -> pd.CategoricalDtype:
 def _kept(values: pd.Series, found: States) -> np.ndarray:
     """Return the column as it is where it is numeric, else with the codes that the codebook writes."""
     if not pd.api.types.is_numeric_dtype(values.dtype):
-        return np.append(found.codes, np.nan)[found.positions]
+        return found.each(found.codes, np.nan)
     if pd.api.types.is_extension_array_dtype(values.dtype):
         return values.to_numpy(dtype=float, na_value=np.nan)
     return values.to_numpy()
 
 
-def _range_places(trait: Trait, found: States, year: np.ndarray | int | None) -> np.ndarray:
-    """Return the level whose range holds each cell's number, shape ``(respondents,)``; -1 where none does."""
+def _by_year(found: States, years: np.ndarray) -> tuple[States, np.ndarray]:
+    """Return the states with an entry for every pair of a code and a year that a respondent has, and these years."""
+    year_place, distinct = pd.factorize(years, use_na_sentinel=False)
+    filled = found.positions >= 0
+    positions = np.full(len(years), -1)
+    positions[filled], pairs = pd.factorize((found.positions.astype(np.int64) * len(distinct) + year_place)[filled])
+    code_place, year_place = np.divmod(pairs, len(distinct))
+    return States(found.codes[code_place], found.state[code_place], positions), distinct[year_place]
+
+
+def _common_states(codes: np.ndarray, codebook: Codebook) -> list[int]:
+    """Return the state that the codebook's common missing codes give to each code."""
+    common = {comparable(code): reason for code, reason in codebook.missing.items()}
+    reasons = [named_reason(comparable(code), common) for code in codes]
+    return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons]
+
+
+def _range_places(trait: Trait, codes: np.ndarray, year: np.ndarray | int | None) -> np.ndarray:
+    """Return the level whose range holds each code's number, shape ``(codes,)``; -1 where none does."""
     if all(level.range is None for level in trait.levels):
-        return np.full(len(found.positions), -1)
-    codes = pd.to_numeric(found.codes, errors="coerce").astype(float)
-    numbers = np.append(codes, np.nan)[found.positions]
+        return np.full(len(codes), -1)
+    numbers = pd.to_numeric(codes, errors="coerce").astype(float)
     if year is not None:
         numbers = year - numbers
     place = np.full(len(numbers), -1)

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from surveysim.codebook import Codebook
@@ -15,7 +16,7 @@ from surveysim.codebook_file import list_codebooks, load_codebook
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.questions import Code, Question, Trait
 from surveysim.rawfile import RawFile, Variable
-from surveysim.reasons import comparable
+from surveysim.reasons import comparable, distinct_codes
 
 
 def codebook_for(path: str | Path) -> tuple[Codebook, tuple[str, ...]]:
@@ -56,7 +57,8 @@ def check_wave(raw: RawFile, columns: Mapping[str, pd.Series], codebook: Codeboo
     for name, codes in codebook.wave.items():
         if name.lower() not in columns:
             continue
-        found = [comparable(code) for code in columns[name.lower()].dropna().unique()]
+        positions, values = distinct_codes(columns[name.lower()])
+        found = [comparable(values[place]) for place in np.unique(positions[positions >= 0])]
         strange = [code for code in found if code not in {comparable(code) for code in codes}]
         if strange:
             written = first_few(f"{code:g}" if isinstance(code, float) else code for code in strange)
@@ -99,17 +101,20 @@ def check_trait_labels(trait: Trait, variable: Variable, source: str, codebook: 
 
 def _clashes(ours: Mapping[Code, Sequence[str]], variable: Variable) -> dict[Code, Code]:
     """Return code -> code of the option whose words the file gives it, where these are not its own."""
-    theirs = {comparable(code): _plain(label) for code, label in variable.value_labels.items()}
+    theirs = {comparable(code): label for code, label in variable.value_labels.items()}
+    said = {code: theirs.get(comparable(code), "") for code in ours}
+    others = {code: _plain(label) for code, label in said.items() if label not in ours[code]}
+    if not others:
+        return {}
     owner: dict[str, Code] = {}
     for code, labels in ours.items():
         for label in labels:
             owner.setdefault(_plain(label), code)
-    clashes = {}
-    for code, labels in ours.items():
-        said = theirs.get(comparable(code), "")
-        if said in owner and not said.isdecimal() and said not in map(_plain, labels):
-            clashes[code] = owner[said]
-    return clashes
+    return {
+        code: owner[label]
+        for code, label in others.items()
+        if label in owner and not label.isdecimal() and label not in map(_plain, ours[code])
+    }
 
 
 def _spell(clashes: Mapping[Code, Code], variable: Variable, source: str, codebook: Codebook) -> str:

@@ -220,7 +220,7 @@ def read_survey(
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     asked, levels = _chosen(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
-    return _survey(assemble(raw, book, weight, asked, levels), book, said)
+    return _survey(assemble(raw, book, weight, asked, levels), said)
 
 
 def as_survey(
@@ -271,7 +271,7 @@ def as_survey(
     if frame.empty:
         raise ReadError("frame holds no respondents; a survey needs at least one row and a column")
     asked, levels = _chosen(book, questions, traits)
-    return _survey(assemble(RawFile(frame.reset_index(drop=True)), book, weight, asked, levels), book)
+    return _survey(assemble(RawFile(frame.reset_index(drop=True)), book, weight, asked, levels))
 
 
 def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[str] | None) -> tuple[list[Question], list[Trait]]:
@@ -283,5 +283,5 @@ def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[st
     return [book.question(name) for name in asked], [book.trait(name) for name in names]
 
 
-def _survey(parts: Parts, book: Codebook, notes: tuple[str, ...] = ()) -> Survey:
-    return Survey(parts.data, parts.reasons, book, parts.weight_name, (*notes, *parts.notes), trait_reasons=parts.trait_reasons)
+def _survey(parts: Parts, notes: tuple[str, ...] = ()) -> Survey:
+    return Survey(parts.data, parts.reasons, parts.codebook, parts.weight_name, (*notes, *parts.notes), trait_reasons=parts.trait_reasons)

@@ -17,6 +17,7 @@ import surveysim as ss
 from surveysim import release
 from surveysim.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
 from surveysim.errors import CodebookError, DesignError, ReadError
+from surveysim.questions import field_values
 from surveysim.reasons import reason_from_label
 from surveysim.release import codebook_for
 
@@ -146,6 +147,12 @@ def test_every_frame_of_pandas_is_understood() -> None:
     assert told(gap) == [None, None, "other", "refused", "dont_know", None]
 
 
+def test_categories_that_no_respondent_has_are_no_codes() -> None:
+    book = trust_codebook(missing={7: "refused", 8: "dont_know"})
+    answers = pd.Categorical(trust_frame().trust.astype(int), categories=[0, 1, 2, 7, 8, 55])
+    assert told(ss.as_survey(trust_frame().assign(trust=answers), book)) == synthetic.REASONS
+
+
 # --- traits ----------------------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +194,14 @@ def test_a_year_of_birth_becomes_an_age(year: int | str) -> None:
     assert levels(survey, "age") == ["young", "young", "old", "old", None, None]
     with pytest.raises(CodebookError, match=r"names variables that the frame lacks: 'wave_year'"):
         ss.as_survey(frame, aged(subtract_from="wave_year"), weight="none")
+
+
+def test_years_of_interview_may_differ_between_respondents_born_alike() -> None:
+    frame = trust_frame().assign(years=[1979, 1979, 1919, 1919, np.nan, 1979], interview=[2018, 2019, 2018, 2019, 2018, np.nan])
+    survey = ss.as_survey(frame, aged(subtract_from="interview"), weight="none")
+    assert levels(survey, "age") == ["young", "old", "old", None, None, None]
+    assert "trait 'age': 2 respondents lie outside every range: 1919 (1 respondents), 1979 (1 respondents)" in survey.notes
+    assert survey.trait_reasons.age.astype(object).where(survey.trait_reasons.age.notna(), None).tolist() == [None] * 3 + ["other"] * 3
 
 
 def test_a_code_of_no_level_is_an_error() -> None:
@@ -291,6 +306,39 @@ def test_strata_and_psus_are_nested_where_the_codebook_says_so() -> None:
     assert data.psu.tolist()[:5] == ["NO-1", "NO-1", "NO-2", "SE-1", "SE-2"]
     assert pd.isna(data.psu[5])
     assert {"fpc", "rep1", "REP2"} <= set(data)
+
+
+def test_strata_are_nested_in_categories_too() -> None:
+    n = 300
+    frame = pd.concat([trust_frame()] * (n // 6), ignore_index=True)
+    frame = frame.assign(country=pd.Categorical(["NO", "SE"] * (n // 2)), layer=np.arange(n) // 2, area=np.arange(n), id=np.arange(n))
+    book = trust_codebook(design=DesignVariables(stratum="layer", psu="area", nest="country"), missing=BOOK.missing)
+    data = ss.as_survey(frame, book, weight="none").data
+    assert data.stratum.tolist() == [f"{country}-{layer}" for country, layer in zip(frame.country, frame.layer, strict=True)]
+
+
+def one_place(**changes: object) -> ss.Codebook:
+    there = (Level("Norway", "in Norway", ("NO",), place="Norway"), Level("Sweden", "in Sweden", ("SE",), place="Sweden"))
+    traits = {"country": Trait("country", "cntry", there), "sex": BOOK.traits["sex"]}
+    return ss.Codebook(**{**field_values(BOOK), "traits": traits, "country": "two countries", **changes})
+
+
+@pytest.mark.parametrize("traits", [None, ["sex"], []])
+def test_a_file_of_one_country_names_it(traits: list[str] | None) -> None:
+    frame = trust_frame().assign(cntry="SE")
+    assert ss.as_survey(frame, one_place(), traits=traits).codebook == one_place(country="Sweden")
+    both = frame.assign(cntry=["NO", "SE"] * 3)
+    assert ss.as_survey(both, one_place(), traits=traits).codebook == one_place()
+    again = ss.as_survey(frame, one_place())
+    assert ss.as_survey(again.data, one_place()).codebook.country == "Sweden", "recoded already"
+
+
+def test_a_country_that_is_no_level_is_an_error_only_where_it_is_asked_for() -> None:
+    frame = trust_frame().assign(cntry="XX")
+    assert ss.as_survey(frame, one_place(), traits=["sex"]).codebook == one_place()
+    assert ss.as_survey(frame.drop(columns="cntry"), one_place(), traits=["sex"]).codebook == one_place()
+    with pytest.raises(CodebookError, match="trait 'country'"):
+        ss.as_survey(frame, one_place())
 
 
 def test_a_design_that_the_file_lacks_is_told(tmp_path: Path) -> None:
