@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 
 _LEFT = ' style="text-align:left;vertical-align:top;white-space:normal;overflow-wrap:break-word"'
-_NAME = ' style="text-align:left;vertical-align:top;white-space:nowrap"'
+_NAME = ' style="text-align:left;vertical-align:top;white-space:normal;min-width:7em;max-width:16em"'  # a telephone shows both columns
 _NUMBER = ' style="text-align:right;vertical-align:top"'
 
 

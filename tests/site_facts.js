@@ -48,8 +48,8 @@
       worst[kind(element)] = { ratio, words: node.data.trim().slice(0, 40) };
   }
 
-  // Code, formulas, tables and outputs may scroll by themselves; the page and its text may neither scroll sideways nor be cut.
-  const alone = "pre, .formula, .pst-scrollable-table-container, .cell_output";
+  // Code, formulas, tables, figures and outputs may scroll by themselves; the page and its text may neither scroll sideways nor be cut.
+  const alone = "pre, .formula, .pst-scrollable-table-container, .cell_output, p:has(> img)";
   const too_wide = (element) => {
     if (element.scrollWidth <= element.clientWidth + 1) return false;
     const style = getComputedStyle(element);
