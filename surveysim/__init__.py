@@ -39,6 +39,7 @@ _PUBLIC = {
     "conformal": ["conformal_intervals"],
     "abstention": ["abstain"],
     "resampled": ["resampled_errors"],
+    "spread": ["restore_spread"],
     "prediction_power": ["prediction_powered"],
     "disclosure": ["protect"],
     "exports": ["export_table"],

@@ -37,7 +37,7 @@ LAYERS: dict[str, str] = {
     "splits, baselines, evaluation, inference, datasets": """
         splits trials training_cells regressions boosted_trees variance_components cell_effects multilevel baselines
         evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area
-        conformal abstention resampled
+        conformal abstention resampled spread
         official official_comparison prediction_cells prediction_power""",
     "plotting, lm": """
         scale_colors figure_style figure_room figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures
