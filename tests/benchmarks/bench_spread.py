@@ -29,8 +29,8 @@ STUDIES = {
 
 def measured(table: pd.DataFrame, truth: pd.DataFrame, codebook: ss.Codebook) -> tuple[float, float]:
     """Return the median variance ratio over questions, and the mean Wasserstein distance over cells by their size in the truth."""
-    ratio = float(ss.diagnose(table, truth, codebook=codebook).variance_ratio.median())
-    scores = ss.evaluate(table, truth, codebook=codebook, metrics=["wasserstein"])
+    ratio = float(ss.diagnose(table, truth, codebook=codebook, on="shared").variance_ratio.median())
+    scores = ss.evaluate(table, truth, codebook=codebook, metrics=["wasserstein"], on="shared")
     return ratio, float(ss.summarise_scores(scores).set_index("metric").loc["wasserstein", "estimate"])
 
 
@@ -42,7 +42,7 @@ def study(data: Path, name: str, n: int, seeds: int) -> dict[str, list[float]]:
     for seed in range(seeds):
         trial = draw_trial(survey, by=by, n=n, seed=seed, questions=questions, **options)
         table = ss.simulate(trial.train, trial.backgrounds, questions=list(trial.asked), method="dsa-kernel", draws=DRAWS, progress=False)
-        for suffix, each in (("", table), ("_restored", ss.restore_spread(table))):
+        for suffix, each in (("", table), ("_restored", ss.restore_spread(table, population=trial.backgrounds))):
             ratio, error = measured(each, trial.truth, survey.codebook)
             found[f"ratio{suffix}"].append(round(ratio, 4))
             found[f"error{suffix}"].append(round(error, 5))
