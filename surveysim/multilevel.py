@@ -130,7 +130,7 @@ def fit_multilevel(
     learn : bool
         Also learn, from the first contrasts of all ordered questions, which backgrounds go together (`learned_covariance`).
     draws : int
-        From the posterior, normal on the scale of the contrasts.
+        From the posterior, to first order as the standard errors are.
     seed : int
         Of the draws.
 
@@ -155,7 +155,7 @@ def fit_multilevel(
     shares, modes = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
     posterior = _posterior_covariance(cells, contrasts, modelled, shares, covariance)
     error = _standard_error(shares, contrasts, posterior)
-    drawn = _drawn_shares(cells, contrasts, pooled, modes, posterior, draws, seed) if draws else None
+    drawn = _drawn_shares(shares, contrasts, posterior, draws, seed) if draws else None
     return MultilevelFit(shares, error, components, modes, drawn)
 
 
@@ -293,13 +293,20 @@ def _contrast_variance(shares: Array, contrasts: Array) -> Array:
 def _standard_error(shares: Array, contrasts: Array, posterior: Array) -> Array:
     """Posterior standard deviation of the shares: the contrasts' variances through the derivative of the shares."""
     variance = np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)
-    centred = contrasts[:, None] - np.einsum("qbk,qkm->qbm", shares, contrasts)[:, :, None]
-    slopes = shares[..., None] * centred
-    return np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, variance))
+    return np.sqrt(np.einsum("qbkm,qbm->qbk", _slopes(shares, contrasts) ** 2, variance))
 
 
-def _drawn_shares(cells: Cells, contrasts: Array, pooled: Array, modes: Array, posterior: Array, draws: int, seed: int) -> Array:
-    """Shares at contrasts drawn from their posterior, shape (draws, questions, backgrounds, options)."""
-    noise = normal_draws(posterior, draws, np.random.default_rng(seed)).swapaxes(-1, -2)
-    base = np.where(cells.mask, np.log(np.where(cells.mask, pooled, 1.0)), 0.0)[:, None]
-    return np.stack([softmax(base + np.einsum("qbm,qkm->qbk", modes + each, contrasts), cells.mask[:, None]) for each in noise])
+def _slopes(shares: Array, contrasts: Array) -> Array:
+    """Derivative of the shares by the contrasts, shape (questions, backgrounds, options, contrasts)."""
+    return shares[..., None] * (contrasts[:, None] - np.einsum("qbk,qkm->qbm", shares, contrasts)[:, :, None])
+
+
+def _drawn_shares(shares: Array, contrasts: Array, posterior: Array, draws: int, seed: int) -> Array:
+    """Shares drawn from the posterior to first order as the standard errors are, cut at 0: (draws, questions, backgrounds, options).
+
+    The shares at drawn contrasts would be far off where an option is rare: its contrasts are large, and their exponentials' mean is
+    not at the mode.
+    """
+    noise, slopes = normal_draws(posterior, draws, np.random.default_rng(seed)), _slopes(shares, contrasts)
+    drawn = np.clip(np.stack([shares + np.einsum("qbkm,qmb->qbk", slopes, each) for each in noise]), 0.0, None)
+    return np.asarray(drawn / drawn.sum(-1, keepdims=True))

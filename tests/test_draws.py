@@ -32,6 +32,23 @@ def test_draws_are_shares_that_spread_as_the_posterior() -> None:
     assert 0.9 < ratio.median() < 1.1
 
 
+def test_rare_options_are_drawn_around_their_shares() -> None:
+    """Ten respondents in each of 28 places, eleven options of which two are rare: draws keep to shares and standard errors."""
+    generator, shares = np.random.default_rng(0), np.array([0.1, 0.05, 0.09, 0.12, 0.1, 0.18, 0.12, 0.12, 0.08, 0.03, 0.01])
+    places = [f"place={place:02d}" for place in range(28)]
+    answers = generator.multinomial(10, shares, size=len(places)) / 10
+    names = {"background_id": np.repeat(places, 11), "option_code": np.tile(np.arange(11), len(places))}
+    sample = pd.DataFrame({"question_id": "q", **names, "share": answers.ravel(), "n": 10, "n_eff": 10.0, "source": "made"})
+    sample["option_order"] = sample["option_code"]
+    grid = pd.DataFrame({"background_id": places, "place": [name[-2:] for name in places]})
+    table = ss.estimate_baseline(sample, grid, method="mrp", ordinal=["q"], draws=400)
+    drawn, rare = table[draw_columns(table)], table["option_code"] >= 9
+    for part in (rare, ~rare):
+        ratio = (drawn[part].var(axis=1, ddof=1)).sum() / (table[part]["std_error"] ** 2).sum()
+        assert 0.75 < ratio < 1.1, ratio
+        assert (drawn[part].mean(axis=1) - table[part]["share"]).abs().mean() < 0.2 * table[part]["std_error"].mean()
+
+
 def test_draws_leave_the_shares_as_they_are() -> None:
     plain, table = ss.simulate(SURVEY, GRID, questions=["q1", "q2"], method="mrp"), simulated(20)
     pd.testing.assert_frame_equal(plain, table[plain.columns])

@@ -54,9 +54,9 @@ def section(found: dict[str, dict[str, list[float]]]) -> list[str]:
     lines = [
         "## Differences restored",
         "",
-        "Made by `python tests/benchmarks/bench_spread.py DATA`; numbers in `benchmarks/spread.json`. The closed form's shares (`dsa-kernel`,",
-        f"{DRAWS} draws), and the same after `ss.restore_spread`. Variance between backgrounds over the true one, median over questions, mean over",
-        f"seeds; goal {GOAL[0]} to {GOAL[1]} (**bold**: not reached). Error: Wasserstein over K - 1 of ordered questions, all cells.",
+        "Made by `python tests/benchmarks/bench_spread.py DATA`; numbers in `benchmarks/spread.json`. The closed form's shares",
+        f"(`dsa-kernel`, {DRAWS} draws), and the same after `ss.restore_spread`. Variance between backgrounds over the true one, median",
+        f"over questions, mean over seeds; goal {GOAL[0]} to {GOAL[1]} (**bold**: not reached). Error: Wasserstein / (K - 1).",
         "",
         "| data set / respondents | seeds | variance ratio | restored | error | restored |",
         "|---|---|---|---|---|---|",
