@@ -79,3 +79,18 @@ def test_the_section_on_speed_is_what_is_made_of_its_numbers(monkeypatch: pytest
     found = import_module("marked_sections").marked_sections(DOCS / "benchmarks.md")
     section = next(text for text in found if text.startswith("<!-- speed: begin -->"))
     assert section.splitlines()[1:-1] == import_module("bench_speed").section(_numbers_of("speed"))
+
+
+def test_the_section_on_differences_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    found = import_module("marked_sections").marked_sections(DOCS / "benchmarks.md")
+    section = next(text for text in found if text.startswith("<!-- spread: begin -->"))
+    assert section.splitlines()[1:-1] == import_module("bench_spread").section(_numbers_of("spread"))
+
+
+def test_the_final_questions_are_in_no_other_study(report: ModuleType) -> None:
+    scores = pd.read_parquet(DOCS / "benchmarks" / "scores.parquet", columns=["study", "question_id"]).drop_duplicates()
+    final = scores["study"].astype(str).str.startswith(report.FINAL)
+    others = scores["study"].astype(str).str.startswith("anes2020") & ~final
+    assert set(scores[final]["question_id"]).isdisjoint(scores[others]["question_id"])
+    assert scores[others]["question_id"].nunique() == 60

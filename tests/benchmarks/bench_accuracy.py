@@ -1,11 +1,12 @@
 """How close every method comes to the respondents left out: writes docs/benchmarks/accuracy.json and docs/benchmarks.md.
 
 Run: make bench-accuracy DATA=<folder of the survey files>, or
-python tests/benchmarks/bench_accuracy.py DATA [--only ess11/respondents ...] [--seeds 5] [--skip boosting ...] [--write-only]
+python tests/benchmarks/bench_accuracy.py DATA [--only ess11/respondents ...] [--seeds 5] [--skip boosting ...] [--write-only] [--final]
 
 Every finished size, seed and method is kept in bench-output/accuracy and not computed again, so a run may be interrupted; at the end
 all scores go into docs/benchmarks/scores.parquet, from which a later run, on any machine, goes on. The tables are made of what is
-there; they say how many seeds that is. The final 60 questions of ANES (`FINAL`) are not touched here.
+there; they say how many seeds that is. The final 60 questions of ANES (`FINAL`) are touched with `--final` alone, once, when every
+choice has been made.
 """
 
 from __future__ import annotations
@@ -50,11 +51,21 @@ def ess11(data: Path) -> tuple[ss.Survey, list[str]]:
 
 
 @cache
-def anes2020(data: Path) -> tuple[ss.Survey, list[str]]:
+def _anes_drawn(data: Path) -> tuple[ss.Survey, list[str]]:
     survey = ss.read_survey(data / "anes2020" / "anes2020_rcpa3.csv.gz", "anes2020")
     ordered = sorted(name for name, question in survey.codebook.questions.items() if question.type == "ordinal")
-    drawn = [str(name) for name in np.random.default_rng(QUESTIONS_SEED).permutation(ordered)]
-    return survey, drawn[:DRAWN]  # drawn[DRAWN : 2 * DRAWN] are for the final test alone
+    return survey, [str(name) for name in np.random.default_rng(QUESTIONS_SEED).permutation(ordered)]
+
+
+def anes2020(data: Path) -> tuple[ss.Survey, list[str]]:
+    survey, drawn = _anes_drawn(data)
+    return survey, drawn[:DRAWN]
+
+
+def anes2020_final(data: Path) -> tuple[ss.Survey, list[str]]:
+    """The questions of the final test, which no other study and no development touches."""
+    survey, drawn = _anes_drawn(data)
+    return survey, drawn[DRAWN : 2 * DRAWN]
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ STUDIES = [
     Study("anes2020/questions", anes2020, ANES, (800,), BLIND, options={"split": "questions"}),
 ]
 
+FINAL = Study("anes2020 final/respondents", anes2020_final, ANES, (200, 400, 800, 1600), larger=(3200, 6400))
+
 
 def levels_in_turn(data: Path) -> list[Study]:
     """Return one study a level that is never sampled: a country of ESS 11 (100 respondents in each other), a level of education."""
@@ -134,9 +147,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--skip", nargs="*", default=[], help="methods to leave out")
     parser.add_argument("--write-only", action="store_true", help="make the tables of what is there")
+    parser.add_argument("--final", action="store_true", help="the final test, and nothing else")
     chosen = parser.parse_args()
     restore(RESULTS, PROJECT / "docs" / "benchmarks")
-    if not chosen.write_only:
+    if chosen.final:
+        run(chosen.data, [FINAL], chosen.seeds, chosen.skip)
+    elif not chosen.write_only:
         BASELINES["regions"] = regions
         turn = levels_in_turn(chosen.data)
         studies = [study for study in STUDIES if not chosen.only or study.name.startswith(tuple(chosen.only))]
