@@ -52,13 +52,14 @@ def restore_spread(simulated: pd.DataFrame, *, population: pd.DataFrame | None =
     DataFrame
         The table with new `share`; `std_error`, the root of ``std_error^2 + (change of the share)^2``, so it holds what was given
         up; intervals that follow from it, cut at 0 and 1; and `spread_factor` (f). The population's mean stays, but for what was cut at 0.
-        Draws are left out: they are of the shares before. `attrs["spread"]` says what was done.
+        Draws are left out: they are of the shares before. `attrs["spread"]` says what was done; `attrs["spread_kept"]` names the
+        questions that stay as they are (`spread_factor` 1), because their backgrounds hardly differ and a factor above 100 would be
+        needed: chance would be spread out as differences.
 
     Raises
     ------
     EstimationError
-        If a share or standard error is missing; or the backgrounds of a question hardly differ and are very uncertain, so
-        that a factor above 100 would be needed.
+        If a share or standard error is missing.
     TableError
         If the table breaks its contract, or `population` lacks a background or has a share below 0.
 
@@ -83,7 +84,9 @@ def restore_spread(simulated: pd.DataFrame, *, population: pd.DataFrame | None =
     parts = [_spread_question(rows, names, weights) for _, rows in simulated.groupby([QUESTION, SOURCE], sort=False, observed=True)]
     result = pd.concat(parts).reindex(simulated.index).drop(columns=names)
     how = f"{len(names)} draws" if names else "standard errors, taken as independent between cells"
-    result.attrs = {**simulated.attrs, "spread": f"restored (constrained Bayes) from {how}"}
+    kept = [str(rows[QUESTION].iloc[0]) for rows in parts if rows[FACTOR].isna().any()]
+    result[FACTOR] = result[FACTOR].fillna(1.0)
+    result.attrs = {**simulated.attrs, "spread": f"restored (constrained Bayes) from {how}", "spread_kept": list(dict.fromkeys(kept))}
     return result
 
 
@@ -131,8 +134,8 @@ def _spread_question(rows: pd.DataFrame, draws: list[str], population: pd.Series
         expected = float(np.mean([_between(each, weights) for each in drawn]))
     else:
         expected = _between(shares, weights) + float(weights * (1 - weights) @ (error**2).sum(-1))
-    factor = _factor(shares, weights, expected, str(rows[QUESTION].iloc[0]))
-    spread = _spread(shares, weights, factor)
+    factor = _factor(shares, weights, expected)
+    spread = shares if np.isnan(factor) else _spread(shares, weights, factor)
     total = np.sqrt(error**2 + (spread - shares) ** 2)[row, column]
     share = spread[row, column]
     return rows.assign(
@@ -153,19 +156,18 @@ def _spread(shares: Array, weights: Array, factor: float) -> Array:
     return np.asarray(moved / moved.sum(-1, keepdims=True))
 
 
-def _factor(shares: Array, weights: Array, expected: float, question: str) -> float:
-    """Return the factor at which the variance between backgrounds is the one expected; cutting at 0 makes it no formula."""
-    low, high = 0.0, 1.0
-    if expected <= 0 or len(shares) == 1:
+def _factor(shares: Array, weights: Array, expected: float) -> float:
+    """Return the factor at which the variance between backgrounds is the one expected, missing if it is above `LARGEST_FACTOR`.
+
+    It is found by halving, since cutting at 0 leaves no formula.
+    """
+    if expected <= 0:  # a single background
         return 1.0
+    low, high = 0.0, 1.0
     while _between(_spread(shares, weights, high), weights) < expected:
         high *= 2
         if high > LARGEST_FACTOR:
-            raise EstimationError(
-                f"question {question!r}: its backgrounds differ by {np.sqrt(_between(shares, weights)):.2g} and are expected to differ "
-                f"by {np.sqrt(expected):.2g} (standard deviations of shares): chance would be spread out as differences; use fewer traits, "
-                "or the shares as they are"
-            )
+            return np.nan
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if _between(_spread(shares, weights, middle), weights) < expected else (low, middle)

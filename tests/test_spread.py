@@ -100,12 +100,27 @@ def test_rows_and_sources_stay_apart() -> None:
     assert again.share.to_numpy() == pytest.approx(alone.share.to_numpy(), rel=1e-12)
 
 
+def test_a_single_background_stays() -> None:
+    one = ss.restore_spread(table_of(np.array([0.4]), 0.05))
+    assert (first(one), first(one, "spread_factor"), first(one, "std_error")) == pytest.approx((0.4, 1.0, 0.05))
+
+
+def test_chance_is_not_spread_out() -> None:
+    """Where backgrounds hardly differ a question stays as it is, and is named; others do not."""
+    level, other = table_of(np.full(4, 0.5), 0.1), table_of(np.array([0.4, 0.5, 0.55, 0.7]), 0.05).assign(question_id="other")
+    spread = ss.restore_spread(pd.concat([level, other], ignore_index=True))
+    kept = spread[spread.question_id == "q"]
+    assert kept.share.to_numpy() == pytest.approx(level.share.to_numpy())
+    assert (kept.spread_factor == 1).all()
+    assert spread.attrs["spread_kept"] == ["q"]
+    assert (spread[spread.question_id == "other"].spread_factor > 1).all()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
         (lambda table: table.drop(columns="std_error"), TableError, "simulated lacks column std_error"),
         (lambda table: table.assign(std_error=np.nan), EstimationError, "needs a std_error in every row; it is missing in q / place=000"),
-        (lambda table: table.assign(share=0.5, std_error=0.1), EstimationError, "question 'q': its backgrounds differ by 0"),
     ],
 )
 def test_bad_tables(change: object, error: type[Exception], words: str) -> None:
