@@ -42,7 +42,7 @@ def test_the_page_is_what_is_made_of_its_numbers(report: ModuleType) -> None:
     )  # methods that are equal may change places
     assert [words for words, _ in found if words] == [words for words, _ in made if words]
     for here, there in zip((one for one in found if one[0]), (one for one in made if one[0]), strict=True):
-        assert here[1] == pytest.approx(there[1], abs=1.1e-3), here  # numbers have five digits: the last one shown may be rounded otherwise
+        assert here == there
 
 
 def test_questions_and_answers_quote_the_benchmarks() -> None:
