@@ -7,7 +7,7 @@ import torch
 
 from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
 from surveysim.lm.readout import Readout
-from surveysim.lm.tree_attention import BY_BLOCK, TreeCache, attending_by_block, in_blocks
+from surveysim.lm.tree_attention import BY_BLOCK, TILE_KEYS, TILE_ROWS, TreeCache, attending_by_block, in_blocks
 from surveysim.lm.trunk import QuestionStates, question_states
 from tests.tiny import CONFIGS, WINDOWED, tiny_model
 
@@ -51,13 +51,28 @@ def test_every_row_is_given_the_keys_that_it_sees_and_no_others(rows: int, width
     assert torch.equal(again.flatten(0, 1)[:rows], seen)
     assert not again.flatten(0, 1)[rows:].any()
     expected = (asking[:, None] - keys[None])[:even]
-    assert torch.equal(blocks.distance[0], expected.gather(1, blocks.places[:1].expand(even, -1))[: len(blocks.distance[0])])
+    assert torch.equal(blocks.distance[0, : len(expected)], expected.gather(1, blocks.places[:1].expand(len(expected), -1)))
 
 
 def test_a_block_gets_no_more_keys_than_its_rows_see() -> None:
     """Two branches of a tree: neither is given the other's tokens."""
-    seen = torch.block_diag(torch.ones(4, 4), torch.ones(4, 4)).tril().bool()
-    assert in_blocks(seen, torch.arange(8), torch.arange(8), 4).places.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    seen = torch.block_diag(torch.ones(32, 32), torch.ones(32, 32)).tril().bool()
+    places = in_blocks(seen, torch.arange(64), torch.arange(64), 32).places
+    assert places.tolist() == [list(range(32)), list(range(32, 64))]
+
+
+@pytest.mark.parametrize("rows", [70, 99, 140])
+def test_blocks_are_whole_tiles(rows: int) -> None:
+    """Matrix units work on whole tiles; what fills a block up is seen by nobody."""
+    seen = torch.ones(rows, rows).tril().bool()
+    seen[:, 40:] &= torch.eye(rows).bool()[:, 40:]  # 40 that all see, and each itself
+    blocks = in_blocks(seen, torch.arange(rows), torch.arange(rows), 64)
+    n_blocks, width, keys = blocks.allowed.shape
+    assert width <= 64
+    assert width % TILE_ROWS == 0
+    assert keys % TILE_KEYS == 0 or keys == rows
+    assert rows <= n_blocks * width < rows + n_blocks * TILE_ROWS
+    assert int(blocks.allowed.sum()) == int(seen.sum())
 
 
 def test_the_cache_hands_out_and_keeps_all() -> None:

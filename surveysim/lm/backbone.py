@@ -239,8 +239,9 @@ def shared_opening(prompts: QuestionPrompts, ids: TokenIds) -> tuple[int, ...]:
 
 def common_beginning(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """Return the tokens that all sequences begin with."""
-    places = zip(*sequences, strict=False)
-    return tuple(tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, places))
+    first, last = min(sequences, default=()), max(sequences, default=())  # in alphabetical order all others lie between
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return first[: sum(1 for _ in same)]
 
 
 def _text_start(tokenizer: Any) -> tuple[int, ...]:
