@@ -189,10 +189,10 @@ def _simulate_with_model(
     shares = predict(chosen, book, tuple(sample[QUESTION].unique()), grid, progress=progress)
     cells = to_cells(sample, backgrounds=tuple(grid[BACKGROUND]))
     table = to_table(cells, _padded(shares, cells), source=method)
-    return (table if kernel is None else _with_errors(table, kernel)), about
+    return (table if kernel is None else with_errors(table, kernel)), about
 
 
-def _with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
+def with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
     """Give the shares the posterior standard errors of the kernel form, whose pooled shifts they were aligned with."""
     error = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, STD_ERROR]], on=DISTRIBUTION_KEYS, how="left")[STD_ERROR].to_numpy()
     low, high = table[SHARE] - Z_95 * error, table[SHARE] + Z_95 * error

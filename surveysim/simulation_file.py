@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +18,16 @@ from surveysim.codebook import Codebook
 from surveysim.distributions import cell_shares
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.schema import BACKGROUND, OPTION
-from surveysim.simulation import about_model, about_survey, aligned_by, asked_questions, check_known_traits, require_survey
+from surveysim.simulation import about_model, about_survey, aligned_by, asked_questions, check_known_traits, require_survey, with_errors
 from surveysim.survey import Survey
 from surveysim.table_files import writable_parquet, write_parts
 
 if TYPE_CHECKING:
     from surveysim.lm.option_model import OptionModel
 
-AT_ONCE = 960  # backgrounds of a part: ten trees of prompts
+log = logging.getLogger(__name__)
+
+AT_ONCE = 960  # backgrounds of a part: ten trees of prompts; also the most that the closed form compares with each other
 
 
 def simulate_to_parquet(
@@ -42,8 +46,11 @@ def simulate_to_parquet(
 
     The file holds the table that `simulate` would return, in the same order, a question and up to 960 backgrounds at a time, and
     appears when it is complete. `read_table` gives it back, whole or by question and background, with its ``attrs``, of which
-    `beyond_training`, an entry per background, is left out. So are the standard errors of "dsa": its closed form compares every
-    background with every other, so `simulate` gives them for some thousands at most.
+    `beyond_training`, an entry per background, is left out.
+
+    Standard errors and intervals of "dsa", and all of "dsa-kernel", come from a closed form that compares every background with
+    every other, in memory that grows with their square. Up to 960 backgrounds, those asked for and those sampled together, the file
+    has them as `simulate` gives them. With more, "dsa" has none: a warning and the table's ``attrs["no_std_error"]`` say so.
 
     Parameters
     ----------
@@ -55,8 +62,8 @@ def simulate_to_parquet(
     model : OptionModel
         Aligned with the survey before: memory of an alignment grows with its backgrounds, so which it learns from is for you to say. A
         base model for "zero-shot".
-    method : {"dsa", "stage1", "zero-shot"}
-        An aligned model has its own; "zero-shot" is for a base model.
+    method : {"dsa", "dsa-kernel", "stage1", "zero-shot"}
+        An aligned model has its own; "dsa-kernel" and "zero-shot" are for a base model.
 
     Returns
     -------
@@ -65,7 +72,8 @@ def simulate_to_parquet(
     Raises
     ------
     SurveySimError
-        If the method does not go with the model, `questions` is empty, or a plain frame comes without a codebook.
+        If the method does not go with the model, `questions` is empty, a plain frame comes without a codebook, or "dsa-kernel" is
+        asked for more than 960 backgrounds.
     BackgroundError
         If a trait or level is unknown, a background stands there twice, or the model never saw these traits.
     ReadError
@@ -99,10 +107,17 @@ def simulate_to_parquet(
         check_known_traits(model, frame, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in frame]
     sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
-    parts = stream_shares(
-        model, survey.codebook, sample, lambda: _chunks(frame, survey.codebook), source=method, n_backgrounds=len(frame), progress=progress
-    )
+    posterior = _posterior(model, survey.codebook, sample, frame, method) if method.startswith("dsa") else None
+    parts: Iterator[pd.DataFrame]
+    if posterior is not None and method == "dsa-kernel":
+        parts = iter([posterior])
+    else:
+        chunks, size = partial(_chunks, frame, survey.codebook), len(frame)
+        shares = stream_shares(model, survey.codebook, sample, chunks, source=method, n_backgrounds=size, progress=progress)
+        parts = shares if posterior is None else (with_errors(part, posterior) for part in shares)
     about = {**about_survey(survey, int(model.recipe.get("seed", 0))), **about_model(model, method)}
+    if method == "dsa" and posterior is None:
+        about["no_std_error"] = f"more than {AT_ONCE} backgrounds"
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
     if is_main():
         write_parts(parts, target, about=about, mixed=mixed)
@@ -115,15 +130,34 @@ def simulate_to_parquet(
 def _method_of(model: OptionModel, method: str) -> str:
     if not hasattr(model, "aligned"):
         raise SurveySimError(f"model must come from load_model() or align(); got {type(model).__name__} {model!r}")
-    allowed = ("dsa", aligned_by(model)) if model.aligned else ("zero-shot",)  # "dsa" is the default: not asked for
+    allowed = ("dsa", aligned_by(model)) if model.aligned else ("zero-shot", "dsa-kernel")  # "dsa" is the default: not asked for
     if method in allowed:
         return aligned_by(model) if model.aligned else method
     if model.aligned:
         raise SurveySimError(f"method {method!r} needs a base model, but this one is aligned already ({aligned_by(model)!r})")
     raise SurveySimError(
         f"method {method!r} cannot be written part by part with a base model; align it first, model=align(model, distributions, codebook), "
-        'use method="zero-shot", or simulate() in memory'
+        'use method="dsa-kernel" or "zero-shot", or simulate() in memory'
     )
+
+
+def _posterior(model: OptionModel, codebook: Codebook, sample: pd.DataFrame, frame: pd.DataFrame, method: str) -> pd.DataFrame | None:
+    """Return the kernel form's table, as `simulate` computes it; None, with a warning, where there are too many backgrounds for it."""
+    from surveysim.lm.kernel import kernel_shares, sample_states
+
+    sampled = set(sample[BACKGROUND])
+    if len(frame) <= AT_ONCE:
+        grid = with_background_id(frame, codebook)
+        if len(sampled | set(grid[BACKGROUND])) <= AT_ONCE:
+            return kernel_shares(sample, grid, *sample_states(model, codebook, sample, grid), codebook)
+    count = f"{len(frame):,} backgrounds, and {len(sampled):,} sampled"
+    if method == "dsa-kernel":
+        raise SurveySimError(
+            f"method 'dsa-kernel' compares every background with every other, at most {AT_ONCE} to a file; got {count}; "
+            "ask for fewer, use simulate() in memory, or an aligned model, whose shares have no such limit"
+        )
+    log.warning("no standard errors: their closed form compares at most %d backgrounds; got %s", AT_ONCE, count)
+    return None
 
 
 def _trait_columns(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:

@@ -29,6 +29,12 @@ def stage_1(base: ss.OptionModel) -> ss.OptionModel:
     return ss.align(base, sample, opinion_codebook(), stages=ss.DSA[:1], progress=False)
 
 
+@pytest.fixture(scope="module")
+def dsa(base: ss.OptionModel) -> ss.OptionModel:
+    sample = ss.response_distributions(opinion_survey(), by=TRAITS, questions=QUESTIONS)
+    return ss.align(base, sample, opinion_codebook(), progress=False)
+
+
 def _written(path: Path, model: ss.OptionModel, backgrounds: object = None, df: object = None, **options: object) -> Path:
     chosen = {"model": model, "questions": QUESTIONS, "progress": False, **options}
     return ss.simulate_to_parquet(opinion_survey() if df is None else df, TRAITS if backgrounds is None else backgrounds, path, **chosen)
@@ -51,6 +57,39 @@ def test_the_file_holds_the_table_that_simulate_returns(
     _same(ss.read_table(path), expected)
     assert pq.ParquetFile(path).num_row_groups == 2 * -(-6 // at_once)
     assert pd.read_parquet(path).attrs == ss.read_table(path).attrs, "a reader who has pandas alone is told too that this is simulated"
+
+
+@pytest.mark.parametrize("method", ["dsa", "dsa-kernel"])
+@pytest.mark.parametrize("backgrounds", [TRAITS, pd.DataFrame({"age": ["old", "young"], "gender": ["male", "female"]})], ids=["all", "two"])
+def test_standard_errors_are_those_of_simulate(
+    method: str, backgrounds: object, base: ss.OptionModel, dsa: ss.OptionModel, tmp_path: Path
+) -> None:
+    frame = opinion_frame()
+    survey = ss.as_survey(frame[~((frame["age"] == 2) & (frame["gender"] == 1))], opinion_codebook())
+    model = dsa if method == "dsa" else base
+    found = ss.read_table(_written(tmp_path / "cells.parquet", model, backgrounds, survey, method=method))
+    expected = ss.simulate(survey, backgrounds, questions=QUESTIONS, model=model, method=method, progress=False)
+    pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-6)
+    assert found["std_error"].gt(0).all()
+    assert found["std_error"].nunique() > 4
+    assert found.attrs == {name: value for name, value in expected.attrs.items() if name != "beyond_training"}
+
+
+def test_too_many_backgrounds_for_the_closed_form(
+    base: ss.OptionModel, dsa: ss.OptionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those sampled count: the closed form compares with them too."""
+    monkeypatch.setattr("surveysim.simulation_file.AT_ONCE", 5)
+    two = pd.DataFrame({"age": ["old", "young"], "gender": ["male", "female"]})
+    found = ss.read_table(_written(tmp_path / "cells.parquet", dsa, two))
+    assert found[["std_error", "conf_low", "conf_high"]].isna().all(axis=None)
+    assert found.attrs["no_std_error"] == "more than 5 backgrounds"
+    assert "no standard errors: their closed form compares at most 5 backgrounds; got 2 backgrounds, and 6 sampled" in caplog.text
+    expected = ss.simulate(opinion_survey(), two, questions=QUESTIONS, model=dsa, progress=False)
+    assert found["share"].to_numpy() == pytest.approx(expected["share"].to_numpy(), abs=1e-6)
+    with pytest.raises(SurveySimError, match=r"compares every background with every other, at most 5 to a file; got 2 backgrounds, and 6"):
+        _written(tmp_path / "kernel.parquet", base, two, method="dsa-kernel")
+    assert not (tmp_path / "kernel.parquet").exists()
 
 
 def test_backgrounds_in_the_order_given_some_never_sampled(stage_1: ss.OptionModel, tmp_path: Path) -> None:
