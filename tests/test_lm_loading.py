@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import BloomConfig, BloomForCausalLM
 from transformers.utils import logging as transformers_logging
 
 import surveysim as ss
 from surveysim.errors import ModelError, PromptError
+from surveysim.lm.backbone import Backbone
 from surveysim.lm.base_model import load_backbone
 from tests.opinion_survey import load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import save_tiny_model, tiny_model, tiny_tokenizer
@@ -110,5 +112,18 @@ def test_layers_that_are_not_recognised_are_named(tmp_path: Path) -> None:
     config = BloomConfig(vocab_size=320, hidden_size=16, n_layer=2, n_head=2)
     BloomForCausalLM(config).save_pretrained(tmp_path / "bloom")
     tiny_tokenizer().save_pretrained(tmp_path / "bloom")
-    with pytest.raises(ModelError, match=r"is not recognised: looked for .*, found .*; use a Llama"):
+    message = r"last layer of .*bloom.* \(BloomBlock\) is not recognised: looked for self_attn or attn, found input_layernorm, "
+    with pytest.raises(ModelError, match=message):
         ss.align(load_tiny(tmp_path / "bloom"), opinion_sample(), opinion_codebook(), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"core": nn.Identity()}, "looked for a body called model or transformer or gpt_neox, found core"),
+        ({"model": nn.ModuleDict({"stack": nn.Identity()})}, "looked for a list of layers called layers or h or blocks, found stack"),
+    ],
+)
+def test_a_model_without_a_body_or_layers_names_what_was_looked_for(parts: dict, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Backbone(nn.ModuleDict(parts), None, "strange", "digest").layers  # noqa: B018 - the property finds them
