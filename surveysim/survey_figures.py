@@ -132,9 +132,10 @@ def _bars(relative: np.ndarray, extreme: float) -> pd.DataFrame:
 
 def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
     facts, across = frame.attrs, 0.0
-    note = _extremes_text(facts)
+    note, title = _extremes_text(facts), wrap(f"{facts['survey']}: weight {facts['weight']!r}", WIDTH - 4, bold=True)
     if ax is None:
-        (ax,) = new_axes(left=50, right=8, top=54, bottom=note_height(note, 38, WIDTH), height=0.36 * WIDTH)
+        top = 42 + TEXT * LINE * len(title)
+        (ax,) = new_axes(left=50, right=8, top=top, bottom=note_height(note, 38, WIDTH), height=0.36 * WIDTH)
         across = -50.0
     else:
         dress(ax)
@@ -153,7 +154,7 @@ def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
     ax.axvline(1, color=INK, linewidth=0.9)
     _name_line(ax, 1, "mean")
     _mark_limits(ax, frame, facts["limit"])
-    put_above(ax, f"{facts['survey']}: weight {facts['weight']!r}", 36, across=across, bold=True)
+    put_above(ax, "\n".join(title), 36, across=across, bold=True)
     kept = f"n {facts['n']:,} · Kish n_eff {facts['n_eff']:,.0f} · design effect of weighting {facts['deff']:.2f}"
     zero = f" · {facts['n_zero']:,} more of weight 0" if facts["n_zero"] else ""
     put_above(ax, f"{kept} · CV {facts['cv']:.2f}{zero}", 21, across=across, size=SMALL)
@@ -163,7 +164,8 @@ def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
 
 def _weight_ticks(ax: Axes) -> None:
     low, high = ax.get_xlim()
-    ticks = [size * 10.0**power for power in range(-4, 5) for size in (1, 2, 5) if low <= size * 10.0**power <= high]
+    sizes = next(each for decades, each in ((3, (1, 2, 5)), (5, (1, 3)), (np.inf, (1,))) if np.log10(high / low) <= decades)
+    ticks = [size * 10.0**power for power in range(-9, 10) for size in sizes if low <= size * 10.0**power <= high]
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
 
@@ -183,7 +185,7 @@ def _name_line(ax: Axes, place: float, text: str) -> None:
 def _extremes_text(facts: dict) -> str:
     smallest, largest = facts["min"] / facts["mean"], facts["max"] / facts["mean"]
     rule = f"above {facts['limit']:g} × the mean or below the mean / {facts['limit']:g}"
-    limits = f"Weights run from {smallest:.2g} to {largest:.2g} times the mean. "
+    limits = f"Weights run from {smallest:.2g} to {f'{largest:.2g}' if largest < 10 else f'{largest:,.0f}'} times the mean. "
     if not facts["n_extreme"]:
         return f"{limits}None is extreme: {rule}."
     held = f"{PERCENT * facts['extreme_share']:.1f}% of the weight"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +16,7 @@ from surveysim.errors import TableError
 from surveysim.figure_room import LABEL_WIDTH, TALLEST, fitted, row_names
 from surveysim.figure_style import text_width
 from tests.figures import bars, markers, ordered, refuse_overlaps, texts
+from tests.small_surveys import small_codebook, small_frame
 
 mpl.use("Agg")
 LEVEL = " with a long name, such as lower secondary education completed without a vocational certificate"
@@ -223,3 +225,18 @@ def test_names_are_cut_inside_and_level_by_level() -> None:
     assert row_names(["old · a", "young"]) == ["old · a", "young"]
     assert all(text_width(line) <= LABEL_WIDTH for broken in row_names([name] * 40) for line in broken.split("\n"))
     assert {broken.count("\n") for broken in row_names([name] * 40)} == {0}
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 2.5], ids=["equal", "ordinary", "over many powers of ten"])
+def test_weights_of_any_spread_and_a_long_title(spread: float) -> None:
+    frame = small_frame(n=400)
+    frame["w"] = np.exp(np.random.default_rng(0).normal(0, spread, len(frame)))
+    title = "The International Social Survey Programme: Role of Government, cumulation of all waves and of all countries that took part"
+    survey = ss.as_survey(frame, replace(small_codebook(), title=title))
+    ax, bars_of = ss.plot_weights(survey), ss.plot_weights(survey, draw=False)
+    refuse_overlaps(ax)
+    drawn = np.array([(bar.get_x(), bar.get_height()) for group in ax.containers for bar in group])
+    np.testing.assert_allclose(ordered(drawn), ordered(bars_of[["low", "n"]].to_numpy(float)))
+    shown = " ".join(texts(ax)).replace("\n", " ")
+    assert title in shown
+    assert "e+" not in shown, "no weight in powers of ten"
