@@ -27,6 +27,7 @@ from surveysim.figure_style import (
     key_above,
     label_rows,
     margin_column,
+    marker_properties,
     new_axes,
     nice_limits,
     note_below,
@@ -45,10 +46,11 @@ from surveysim.weighting import weight_summary
 
 WIDTH_OF_BAR = 1.1  # a bar's upper limit over its lower one, about
 EXTREME = "#d55e00"
+HIDDEN = 0.015  # of the highest bar: an extreme weight's bar that is lower than this has a mark at its foot
 LABEL = "label"
 COLUMN, LABEL_WIDTH, LEAST_WIDTH = 34.0, 170.0, 200.0  # points; the last of the panel, before labels are broken sooner
 MOST_COLUMNS = 6  # of differences and n in the margin; where there would be more, those of n alone
-_OFFICIAL = Mark("#000000", "D", True)
+_OFFICIAL, _HIDDEN = Mark("#000000", "D", True), Mark(EXTREME, "^", True)
 
 
 def plot_weights(survey: Survey, *, extreme: float = 5.0, ax: Axes | None = None, draw: bool = True) -> Axes | pd.DataFrame:
@@ -132,7 +134,11 @@ def _bars(relative: np.ndarray, extreme: float) -> pd.DataFrame:
 
 def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
     facts, across = frame.attrs, 0.0
-    note, title = _extremes_text(facts), wrap(f"{facts['survey']}: weight {facts['weight']!r}", WIDTH - 4, bold=True)
+    hidden = frame[frame["extreme"] & (frame[N] > 0) & (frame[N] < HIDDEN * frame[N].max())]
+    note, title = (
+        _extremes_text(facts) + (" Triangles: bars too low to be seen." if len(hidden) else ""),
+        wrap(f"{facts['survey']}: weight {facts['weight']!r}", WIDTH - 4, bold=True),
+    )
     if ax is None:
         top = 42 + TEXT * LINE * len(title)
         (ax,) = new_axes(left=50, right=8, top=top, bottom=note_height(note, 38, WIDTH), height=0.36 * WIDTH)
@@ -143,6 +149,7 @@ def _draw_weights(frame: pd.DataFrame, ax: Axes | None) -> Axes:
         part = frame[frame["extreme"] == extreme]
         width = part["high"] - part["low"]
         ax.bar(part["low"], part[N], width=width, align="edge", color=color, edgecolor="white", linewidth=0.6, hatch=hatch)
+    ax.plot(np.sqrt(hidden["low"] * hidden["high"]), 0 * hidden[N], linestyle="none", clip_on=False, **marker_properties(_HIDDEN, 3.6))
     ax.set_xscale("log")
     ax.set_xlim(min(frame["low"].min(), 0.45) * 0.97, max(frame["high"].max(), 2.2) * 1.03)
     _weight_ticks(ax)

@@ -240,3 +240,12 @@ def test_weights_of_any_spread_and_a_long_title(spread: float) -> None:
     shown = " ".join(texts(ax)).replace("\n", " ")
     assert title in shown
     assert "e+" not in shown, "no weight in powers of ten"
+
+
+def test_an_extreme_weight_of_one_among_many_is_marked() -> None:
+    frame = small_frame(n=400)
+    frame["w"] = np.r_[np.ones(len(frame) - 2), 400.0, 0.001]
+    survey = ss.as_survey(frame, small_codebook())
+    ax, bars_of = ss.plot_weights(survey), ss.plot_weights(survey, draw=False)
+    extreme = bars_of[bars_of["extreme"] & (bars_of["n"] > 0)]
+    np.testing.assert_allclose(ordered(markers(ax)), ordered(np.c_[np.sqrt(extreme["low"] * extreme["high"]), [0, 0]]))
