@@ -13,7 +13,7 @@ import pandas as pd
 from surveysim.codebook import Codebook, Weight
 from surveysim.errors import CodebookError, DesignError, first_few, nearest
 from surveysim.questions import Question, Trait
-from surveysim.rawfile import RawFile, Variable, Wanted
+from surveysim.rawfile import Column, RawFile, Variable, Wanted, as_floats
 from surveysim.reasons import comparable, distinct_codes, is_tag
 from surveysim.recoding import Levels, answer_column, recoded_column, trait_column
 from surveysim.release import absent_variables, check_question_labels, check_trait_labels, check_wave
@@ -42,26 +42,29 @@ class _Columns:
 
     raw: RawFile
     book: Codebook
-    by_name: Mapping[str, pd.Series]
+    by_name: Mapping[str, str]
 
     @classmethod
     def of(cls, raw: RawFile, book: Codebook, wanted: Wanted) -> _Columns:
-        names = set(wanted.pick([str(name) for name in raw.frame.columns], raw.source))
-        return cls(raw, book, {str(name).lower(): column for name, column in raw.frame.items() if str(name) in names})
+        names = wanted.pick(raw.known or list(raw.columns), raw.source)
+        return cls(raw, book, {name.lower(): name for name in names if name in raw.columns})
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self.by_name
 
-    def __getitem__(self, name: str) -> pd.Series:
+    def __getitem__(self, name: str) -> Column:
+        return self.raw.columns[self.by_name[name.lower()]]
+
+    def spelling(self, name: str) -> str:
         return self.by_name[name.lower()]
 
     def variable(self, name: str) -> Variable:
-        return self.raw.variables.get(str(self[name].name), Variable())
+        return self.raw.variables.get(self.spelling(name), Variable())
 
     def require(self, names: Sequence[str]) -> None:
         absent = [name for name in dict.fromkeys(names) if name not in self]
         if absent:
-            known = self.raw.known or tuple(str(name) for name in self.raw.frame.columns)
+            known = self.raw.known or tuple(self.raw.columns)
             raise absent_variables(absent, known, self.raw.source, self.book)
 
     def matching(self, patterns: str) -> list[str]:
@@ -102,7 +105,7 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
         If there is no usable weight.
     """
     columns = _Columns.of(raw, book, needed_columns(book, weight, questions, traits))
-    check_wave(raw, columns.by_name, book)
+    check_wave(raw, {name: columns[name] for name in book.wave if name in columns}, book)
     recoded = [trait for trait in traits if _is_recoded(columns, trait)]
     columns.require(
         [question.question_id for question in questions]
@@ -124,7 +127,7 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
             question, columns[question.question_id], variable, book
         )
         notes += said
-    rows = pd.RangeIndex(len(raw.frame))
+    rows = pd.RangeIndex(raw.n_rows)
     parts = Parts(
         pd.DataFrame(data),
         pd.DataFrame(reasons, index=rows),
@@ -141,7 +144,7 @@ def _is_recoded(columns: _Columns, trait: Trait) -> bool:
     if trait.name not in columns:
         return False
     values = columns[trait.name]
-    if isinstance(values.dtype, pd.CategoricalDtype) and set(values.cat.categories) == set(trait.level_names):
+    if isinstance(values.dtype, pd.CategoricalDtype) and set(values.dtype.categories) == set(trait.level_names):
         return True
     labelled = set(trait.level_names) <= set(columns.variable(trait.name).value_labels.values())
     has_range = any(level.range is not None for level in trait.levels)
@@ -153,9 +156,12 @@ def _trait(columns: _Columns, trait: Trait, *, recoded: bool) -> Levels:
         return recoded_column(trait, columns[trait.name], columns.variable(trait.name), columns.book)
     variable = columns.variable(trait.variable)
     check_trait_labels(trait, variable, columns.raw.source, columns.book)
-    year = trait.subtract_from
-    if isinstance(year, str):
-        year = pd.to_numeric(columns[year].astype(object), errors="coerce").to_numpy(float)
+    year: np.ndarray | int | None
+    if isinstance(trait.subtract_from, str):
+        written = np.asarray(columns[trait.subtract_from], dtype=object)
+        year = np.asarray(pd.to_numeric(written, errors="coerce"), dtype=float)
+    else:
+        year = trait.subtract_from
     return trait_column(trait, columns[trait.variable], variable, columns.book, year)
 
 
@@ -176,7 +182,7 @@ def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[st
     book, source = columns.book, columns.raw.source
     if weight == NO_WEIGHT:
         notes.append(f"weight='{NO_WEIGHT}': every respondent counts 1; shares describe these respondents, not a population")
-        return NO_WEIGHT, np.ones(len(columns.raw.frame))
+        return NO_WEIGHT, np.ones(columns.raw.n_rows)
     name = weight or (book.weights[0].variable if book.weights else "")
     if not name:
         raise DesignError(
@@ -192,7 +198,7 @@ def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[st
     elif name in columns:
         values = _numbers(columns, name)
     else:
-        known = columns.raw.known or tuple(str(column) for column in columns.raw.frame.columns)
+        known = columns.raw.known or tuple(columns.raw.columns)
         chosen = "weight=" if weight else f"the first weight of {book.name}.toml"
         raise DesignError(
             f"{source} lacks weight {name!r} ({chosen}): name another with weight=, or say weight='{NO_WEIGHT}' to count every "
@@ -206,7 +212,7 @@ def _numbers(columns: _Columns, name: str) -> np.ndarray:
     """Return a weight's values; Stata's tagged missing values are missing."""
     values = columns[name]
     if pd.api.types.is_numeric_dtype(values.dtype):
-        return values.to_numpy(dtype=float, na_value=np.nan)
+        return as_floats(values)
     positions, codes = distinct_codes(values)
     numbers = pd.to_numeric(pd.Series(codes, dtype=object), errors="coerce").to_numpy(float)
     text = [code for code, number in zip(codes, numbers, strict=True) if np.isnan(number) and not is_tag(code)]
@@ -253,17 +259,17 @@ def _design(columns: _Columns, notes: list[str]) -> dict[str, object]:
     for column, variable in ((STRATUM, declared.stratum), (PSU, declared.psu), (FPC, declared.fpc)):
         name = variable if variable and variable in columns else column if column in columns else ""
         if name:
-            found[column] = columns[name].to_numpy()
+            found[column] = np.asarray(columns[name])
             if declared.nest and declared.nest in columns and column != FPC:
                 found[column] = _nested(columns[declared.nest], columns[name])
         elif variable:
             notes.append(f"{columns.raw.source} has no {column} {variable!r}: standard errors are made without it")
     for name in columns.matching(declared.replicate_weights):
-        found[str(columns[name].name)] = _numbers(columns, name)
+        found[columns.spelling(name)] = _numbers(columns, name)
     return found
 
 
-def _nested(outer: pd.Series, inner: pd.Series) -> np.ndarray:
+def _nested(outer: Column, inner: Column) -> np.ndarray:
     """Return labels "outer-inner"; missing where either is."""
     outer_place, outers = distinct_codes(outer)
     inner_place, inners = distinct_codes(inner)
@@ -277,17 +283,17 @@ def _nested(outer: pd.Series, inner: pd.Series) -> np.ndarray:
 def _respondent_ids(columns: _Columns) -> np.ndarray:
     book = columns.book
     if not book.respondent_id:
-        return np.arange(len(columns.raw.frame))
+        return np.arange(columns.raw.n_rows)
     if RESPONDENT_ID in columns and any(name not in columns for name in book.respondent_id):
-        parts = [columns[RESPONDENT_ID]]
+        names = [columns.spelling(RESPONDENT_ID)]
     else:
         columns.require(book.respondent_id)
-        parts = [columns[name] for name in book.respondent_id]
-    what = " + ".join(str(part.name) for part in parts)
-    absent = np.flatnonzero(np.any([part.isna() for part in parts], axis=0))
+        names = [columns.spelling(name) for name in book.respondent_id]
+    what, parts = " + ".join(names), [columns[name] for name in names]
+    absent = np.flatnonzero(np.any([pd.isna(part) for part in parts], axis=0))
     if len(absent):
         raise CodebookError(f"{what} is empty for {len(absent)} respondents (rows {first_few(absent)}); every respondent needs an id")
-    ids = parts[0].to_numpy() if len(parts) == 1 else np.array(["-".join(row) for row in zip(*map(_texts, parts), strict=True)], object)
+    ids = np.asarray(parts[0]) if len(parts) == 1 else np.array(["-".join(row) for row in zip(*map(_texts, parts), strict=True)], object)
     if len(set(ids.tolist())) < len(ids):
         repeated = ids[pd.Series(ids, dtype=ids.dtype).duplicated()]
         twice = first_few(map(_plain, dict.fromkeys(repeated)))
@@ -298,7 +304,7 @@ def _respondent_ids(columns: _Columns) -> np.ndarray:
     return ids
 
 
-def _texts(values: pd.Series) -> list[str]:
+def _texts(values: Column) -> list[str]:
     whole = pd.api.types.is_float_dtype(values.dtype) and bool((values % 1 == 0).all())
     return [str(value) for value in (values.astype("int64") if whole else values).tolist()]
 

@@ -48,13 +48,14 @@ def read_csv(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ReadError(f"{path.name} is no complete gzip file ({error}); download it again") from error
     numeric = {name: _numbers(*table[name], decimal_comma=dialect.separator == ";") for name in names}
-    frame = pd.DataFrame({name: column for name, (column, _) in numeric.items()})
+    columns = {name: column for name, (column, _) in numeric.items()}
     commas = [name for name, (_, comma) in numeric.items() if comma]
     notes = [] if used in ("utf-8", encoding) else [f"{path.name}: text is not UTF-8; read as {used}"]
     notes += [] if _ends_with_a_line(path) else [f"{path.name} does not end with a line end; is it cut short?"]
     notes += [f"{path.name}: quotes stand around whole lines; every quote was taken out"] if dialect.quoted_lines else []
     notes += [f"{path.name}: decimal commas were read as points in {first_few(commas)}"] if commas else []
-    return RawFile(frame, {}, path.name, tuple(notes), dialect.names)
+    rows = max(map(len, columns.values()), default=0)
+    return RawFile(columns, rows, {}, path.name, tuple(notes), dialect.names)
 
 
 def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -71,7 +72,7 @@ def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> Raw
         frame = pyarrow.parquet.read_table(path, columns=columns).to_pandas(ignore_metadata=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise ReadError(f"{path.name} cannot be read as parquet ({error}); it is truncated or damaged: download it again") from error
-    return RawFile(frame, {}, path.name, (), names)
+    return RawFile.of(frame, path.name, names)
 
 
 def _open(path: Path) -> io.BufferedIOBase:

@@ -152,10 +152,10 @@ def _named(drafts: Sequence[_Draft], traits: Sequence[str], file: str) -> list[_
 
 def _drafts(path: Path, encoding: str | None) -> Iterator[_Draft]:
     raw = read_columns(path, encoding=encoding)
-    for name in raw.frame.columns:
+    for name in raw.columns:
         variable, values = raw.variables[name], raw.frame[name]
         valid = {code: label for code, label in variable.value_labels.items() if not _is_missing(code, label, variable)}
-        found = states(values, valid, {}, variable)
+        found = states(raw.columns[name], valid, {}, variable)
         missing = {code: reason_from_label(label) or "other" for code, label in variable.value_labels.items() if code not in valid}
         for code, state in zip(found.codes, found.state, strict=True):
             if state >= 0:

@@ -17,10 +17,11 @@ import pandas as pd
 from surveysim.encodings import BYTEWISE, check_encoding, decode, guess_encoding, western_encoding
 from surveysim.errors import ReadError
 from surveysim.questions import Code
-from surveysim.rawfile import RawFile, Variable, Wanted, refuse_case_twins
+from surveysim.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins
 
-Table = tuple[pd.DataFrame, Any]  # a frame, and pyreadstat's metadata
-Decoded = tuple[pd.DataFrame, Any, list[str]]  # the same, and notes
+Columns = dict[str, Column]
+Table = tuple[Columns, Any]  # columns, and pyreadstat's metadata
+Decoded = tuple[Columns, Any, list[str]]  # the same, and notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,11 @@ def read_spss(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFil
     """Read a .sav or .zsav file; codes declared missing stay codes."""
     import pyreadstat
 
-    return _read(_Source(path, lambda **options: pyreadstat.read_sav(str(path), user_missing=True, **options)), wanted, encoding)
+    def reader(**options: Any) -> Table:
+        frame, meta = pyreadstat.read_sav(str(path), user_missing=True, **options)
+        return _arrays(frame), meta
+
+    return _read(_Source(path, reader), wanted, encoding)
 
 
 def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -54,7 +59,7 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
 
     def reader(**options: Any) -> Table:
         cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
-        return pd.DataFrame({name: _stata_column(values, name, meta) for name, values in cells.items()}), meta
+        return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
 
     with path.open("rb") as stream:
         start = stream.read(60)
@@ -80,7 +85,8 @@ def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> Ra
         raise ReadError(f"{path.name} is no SPSS portable file that can be followed: {error}; save it as .sav") from error
 
     def reader(encoding: str | None = None, **options: Any) -> Table:
-        return pyreadstat.read_por(io.BytesIO(content), **options)
+        frame, meta = pyreadstat.read_por(io.BytesIO(content), **options)
+        return _arrays(frame), meta
 
     raw = _read(_Source(path, reader, (None,), missing), wanted, None)
     if content.isascii():
@@ -99,26 +105,31 @@ def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFi
     try:
         if wanted is not None and columns is None:
             known, columns = _look_up(source, wanted, encoding)
-        frame, meta, notes = _decoded(source, encoding, columns)
-        if wanted is not None and not known and wanted.lacking(frame.columns):
+        found, meta, notes = _decoded(source, encoding, columns)
+        if wanted is not None and not known and wanted.lacking(found):
             known, columns = _look_up(source, wanted, encoding)
-            if set(columns) != set(frame.columns):
-                frame, meta, notes = _decoded(source, encoding, columns)
+            if set(columns) != set(found):
+                found, meta, notes = _decoded(source, encoding, columns)
     except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError) as error:
         raise ReadError(
             f"{source.name} cannot be read to its end ({error}); it is truncated, damaged or of a kind unknown here "
             f"({source.path.stat().st_size:,} bytes): download it again"
         ) from error
-    refuse_case_twins(frame.columns, source.name)
-    _check_complete(source, frame, meta)
-    variables = {name: _variable(name, meta, source.missing) for name in frame.columns}
-    return RawFile(frame, variables, source.name, (*notes, *_lost_labels(source.name, meta)), known)
+    refuse_case_twins(list(found), source.name)
+    n_rows = max(map(len, found.values()), default=0)
+    _check_complete(source, found, n_rows, meta)
+    variables = {name: _variable(name, meta, source.missing) for name in found}
+    return RawFile(found, n_rows, variables, source.name, (*notes, *_lost_labels(source.name, meta)), known)
 
 
-def _check_complete(source: _Source, frame: pd.DataFrame, meta: Any) -> None:
-    if frame.columns.size and meta.number_rows is not None and meta.number_rows >= 0 and len(frame) != meta.number_rows:
+def _arrays(frame: pd.DataFrame) -> Columns:
+    return {str(name): column.values for name, column in frame.items()}
+
+
+def _check_complete(source: _Source, found: Columns, n_rows: int, meta: Any) -> None:
+    if found and meta.number_rows is not None and meta.number_rows >= 0 and n_rows != meta.number_rows:
         raise ReadError(
-            f"{source.name} announces {meta.number_rows:,} respondents and holds {len(frame):,}; it is truncated: download it again"
+            f"{source.name} announces {meta.number_rows:,} respondents and holds {n_rows:,}; it is truncated: download it again"
         )
 
 
@@ -128,35 +139,35 @@ def _look_up(source: _Source, wanted: Wanted, encoding: str | None) -> tuple[tup
     return tuple(meta.column_names), wanted.pick(meta.column_names, source.name)
 
 
-def _decoded(source: _Source, encoding: str | None, columns: list[str] | None) -> Decoded:
+def _decoded(source: _Source, encoding: str | None, usecols: list[str] | None) -> Decoded:
     """Read; where text is in none of the likely encodings (or not in that asked for), read it byte by byte and decode it here."""
     import pyreadstat
 
     for attempt in (encoding,) if encoding else source.encodings:
         try:
-            frame, meta = source.read(encoding=attempt, usecols=columns, disable_datetime_conversion=True)
+            columns, meta = source.read(encoding=attempt, usecols=usecols, disable_datetime_conversion=True)
         except pyreadstat.ReadstatError as error:
             if "encoding" not in str(error) and "character set" not in str(error):
                 raise
             continue
         if attempt is None:
-            return frame, meta, _mend(frame, meta, source.name)
-        unusual = encoding is None and (source.encodings[0] is None or bool(_texts(frame, meta, "utf-8")))
-        return frame, meta, [_other_encoding(source.name, attempt)] if unusual else []
-    frame, meta = source.read(encoding=BYTEWISE, usecols=columns, disable_datetime_conversion=True)
-    target = encoding or guess_encoding(_texts(frame, meta, BYTEWISE))
-    _redecode(frame, meta, BYTEWISE, target, source.name)
-    return frame, meta, [] if encoding else [_other_encoding(source.name, target)]
+            return columns, meta, _mend(columns, meta, source.name)
+        unusual = encoding is None and (source.encodings[0] is None or bool(_texts(columns, meta, "utf-8")))
+        return columns, meta, [_other_encoding(source.name, attempt)] if unusual else []
+    columns, meta = source.read(encoding=BYTEWISE, usecols=usecols, disable_datetime_conversion=True)
+    target = encoding or guess_encoding(_texts(columns, meta, BYTEWISE))
+    _redecode(columns, meta, BYTEWISE, target, source.name)
+    return columns, meta, [] if encoding else [_other_encoding(source.name, target)]
 
 
-def _mend(frame: pd.DataFrame, meta: Any, source: str) -> list[str]:
+def _mend(columns: Columns, meta: Any, source: str) -> list[str]:
     """Put UTF-8 and Chinese text right that was read one byte a letter, as old Stata files imply and some files declare."""
     declared = western_encoding(meta.file_encoding)
-    texts = _texts(frame, meta, declared) if declared else []
+    texts = _texts(columns, meta, declared) if declared else []
     target = guess_encoding(texts)
     if declared is None or target == BYTEWISE:
         return []
-    _redecode(frame, meta, declared, target, source)
+    _redecode(columns, meta, declared, target, source)
     return [_other_encoding(source, target)]
 
 
@@ -164,19 +175,19 @@ def _other_encoding(source: str, encoding: str) -> str:
     return f"{source}: text is not in the encoding that the file declares or its format implies; read as {encoding}"
 
 
-def _texts(frame: pd.DataFrame, meta: Any, encoding: str) -> list[bytes]:
+def _texts(columns: Columns, meta: Any, encoding: str) -> list[bytes]:
     """All labels and text answers that hold more than ASCII, as bytes; none where they are no text of this encoding."""
     texts = [label for label in meta.column_names_to_labels.values() if label]
     texts += [label for labels in meta.variable_value_labels.values() for label in labels.values()]
-    for name in _text_columns(frame, meta):
-        texts += [value for value in pd.unique(frame[name]) if isinstance(value, str)]
+    for name in _text_columns(columns, meta):
+        texts += [value for value in pd.unique(columns[name]) if isinstance(value, str)]
     try:
         return [text.encode(encoding) for text in texts if not text.isascii()]
     except UnicodeEncodeError:
         return []
 
 
-def _redecode(frame: pd.DataFrame, meta: Any, wrong: str, right: str, source: str) -> None:
+def _redecode(columns: Columns, meta: Any, wrong: str, right: str, source: str) -> None:
     def turn(value: Any) -> Any:
         return decode(value.encode(wrong), right) if isinstance(value, str) and not value.isascii() else value
 
@@ -185,22 +196,22 @@ def _redecode(frame: pd.DataFrame, meta: Any, wrong: str, right: str, source: st
         meta.variable_value_labels = {
             name: {code: turn(label) for code, label in labels.items()} for name, labels in meta.variable_value_labels.items()
         }
-        for name in _text_columns(frame, meta):
-            positions, uniques = pd.factorize(frame[name], use_na_sentinel=False)
-            frame[name] = np.array([turn(value) for value in uniques], dtype=object)[positions]
+        for name in _text_columns(columns, meta):
+            positions, uniques = pd.factorize(columns[name], use_na_sentinel=False)
+            columns[name] = np.array([turn(value) for value in uniques], dtype=object)[positions]
     except UnicodeDecodeError as error:
         raise ReadError(f"{source} cannot be read as {right!r} ({error}); leave encoding out, or name another") from error
 
 
-def _text_columns(frame: pd.DataFrame, meta: Any) -> list[str]:
-    return [name for name in frame.columns if meta.readstat_variable_types[name] == "string"]
+def _text_columns(columns: Columns, meta: Any) -> list[str]:
+    return [name for name in columns if meta.readstat_variable_types[name] == "string"]
 
 
 def _stata_column(values: list[Any], name: str, meta: Any) -> Any:
     """Return a column as pandas holds it: text, floats, whole numbers, also beside missing ones, or a mix with tags."""
     kind = meta.readstat_variable_types[name]
     if kind == "string":
-        return values
+        return np.array(values, dtype=object)
     if meta.missing_user_values.get(name):
         return _tagged(values)
     if kind in ("double", "float"):

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 
 from surveysim.errors import CodebookError, first_few
 from surveysim.questions import Code
+
+Column: TypeAlias = np.ndarray | ExtensionArray  # the values of a variable, shape (respondents,)
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,12 @@ class RawFile:
 
     Attributes
     ----------
-    frame : DataFrame
-        A row per respondent, original codes, names in the file's own case.
+    columns : mapping of str to array, shape ``(n_rows,)``
+        Original codes, by names in the file's own case; numbers mixed with tagged missing values are categories.
+    n_rows : int
+        Respondents.
     variables : mapping of str to Variable
-        By the names of `frame`; empty where the format has no labels.
+        By the names of `columns`; empty where the format has no labels.
     source : str
         The file's name, for messages.
     notes : tuple of str
@@ -58,11 +66,24 @@ class RawFile:
         Names of all the file's variables, as far as they were looked at.
     """
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Column]
+    n_rows: int
     variables: Mapping[str, Variable] = field(default_factory=dict)
     source: str = "the frame"
     notes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The columns as a frame, a row per respondent."""
+        return pd.DataFrame(dict(self.columns), index=pd.RangeIndex(self.n_rows))
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, source: str = "the frame", known: Sequence[str] = ()) -> RawFile:
+        """Return the columns of a frame; of two with the same name `known` holds both, so that `Wanted.pick` refuses them."""
+        names = [str(name) for name in frame.columns]
+        columns = dict(zip(names, (column.values for _, column in frame.items()), strict=True))
+        return cls(columns, len(frame), source=source, known=tuple(known or names))
 
 
 @dataclass(frozen=True)
@@ -107,6 +128,11 @@ class Wanted:
         chosen = [name for name in available if name.lower() in lowered or any(fnmatchcase(name.lower(), pattern) for pattern in patterns)]
         refuse_case_twins(chosen, source)
         return chosen
+
+
+def as_floats(column: Column) -> np.ndarray:
+    """Return a column of numbers as floats, NaN where it is empty."""
+    return column.to_numpy(dtype=float, na_value=np.nan) if isinstance(column, ExtensionArray) else column.astype(float)
 
 
 def refuse_case_twins(names: Sequence[str], source: str) -> None:

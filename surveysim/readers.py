@@ -73,7 +73,7 @@ def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: st
         )
     check_signature(path, suffix)
     raw = READERS[suffix](path, wanted, encoding)
-    if raw.frame.columns.size and raw.frame.empty:
+    if raw.columns and not raw.n_rows:
         raise ReadError(f"{path.name} holds no respondents; it has variables but not a row")
     return raw
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from surveysim.delimited import EMPTY_WORDS
 from surveysim.questions import MISSING_REASONS, Code
-from surveysim.rawfile import Variable
+from surveysim.rawfile import Column, Variable
 
 _REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
@@ -96,12 +96,12 @@ class States:
         return found
 
 
-def states(values: pd.Series, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
+def states(values: Column, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
     """Say of every distinct value of a column whether it is valid, why it is missing, or that nobody knows it.
 
     Parameters
     ----------
-    values : Series, shape ``(respondents,)``
+    values : array, shape ``(respondents,)``
     valid : iterable of codes
     missing : mapping of code to reason
         What the codebook says of this column; comes before what the file says.
@@ -137,12 +137,11 @@ def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Va
     return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons]
 
 
-def distinct_codes(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def distinct_codes(values: Column) -> tuple[np.ndarray, np.ndarray]:
     """Return the place of each cell's value among the distinct ones (-1 where empty), and these as an object array."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.array.codes, np.array(list(values.dtype.categories), dtype=object)
-    plain = values.to_numpy() if isinstance(values.dtype, np.dtype) else values
-    positions, uniques = pd.factorize(plain, use_na_sentinel=True)
+    if isinstance(values, pd.Categorical):
+        return values.codes, np.array(list(values.categories), dtype=object)
+    positions, uniques = pd.factorize(values, use_na_sentinel=True)
     plain_numbers = isinstance(uniques, np.ndarray) and uniques.dtype.kind in "iufb"
     return positions, np.array(uniques.tolist() if plain_numbers else list(uniques), dtype=object)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from surveysim.codebook import Codebook
 from surveysim.errors import CodebookError, first_few
 from surveysim.questions import MISSING_REASONS, Code, Question, Trait
-from surveysim.rawfile import Variable
+from surveysim.rawfile import Column, Variable, as_floats
 from surveysim.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
@@ -19,12 +19,12 @@ Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, no
 _OTHER = MISSING_REASONS.index("other")
 
 
-def answer_column(question: Question, values: pd.Series, variable: Variable, codebook: Codebook) -> Answers:
+def answer_column(question: Question, values: Column, variable: Variable, codebook: Codebook) -> Answers:
     """Return a question's column, original codes kept, why each cell holds no valid answer (missing where it does), and notes.
 
     Parameters
     ----------
-    values : Series, shape ``(respondents,)``
+    values : array, shape ``(respondents,)``
     variable : Variable
         What the file says of the column.
 
@@ -47,7 +47,7 @@ def _overruled(question: Question, found: States, variable: Variable, codebook: 
     return [f"question {question.question_id!r}: the file declares {first_few(overruled)} {counted}"] if overruled else []
 
 
-def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None) -> Levels:
+def trait_column(trait: Trait, values: Column, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None) -> Levels:
     """Return a trait's levels (missing where a respondent has none), why there is none, and notes.
 
     Codes of a level come first, then the trait's missing codes and what the file says, then ranges, then the codebook's
@@ -55,7 +55,7 @@ def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: 
 
     Parameters
     ----------
-    values : Series, shape ``(respondents,)``
+    values : array, shape ``(respondents,)``
     variable : Variable
         What the file says of the column.
     year : array or int, optional
@@ -87,7 +87,7 @@ def trait_column(trait: Trait, values: pd.Series, variable: Variable, codebook: 
     return levels, found.reasons(codebook.system_missing), notes
 
 
-def recoded_column(trait: Trait, values: pd.Series, variable: Variable, codebook: Codebook) -> Levels:
+def recoded_column(trait: Trait, values: Column, variable: Variable, codebook: Codebook) -> Levels:
     """Return a trait that is recoded already: level names, or codes whose value labels are level names.
 
     Raises
@@ -110,13 +110,11 @@ def _level_dtype(names: tuple[str, ...]) -> pd.CategoricalDtype:
     return pd.CategoricalDtype(list(names), ordered=True)
 
 
-def _kept(values: pd.Series, found: States) -> np.ndarray:
+def _kept(values: Column, found: States) -> np.ndarray:
     """Return the column as it is where it is numeric, else with the codes that the codebook writes."""
     if not pd.api.types.is_numeric_dtype(values.dtype):
         return found.each(found.codes, np.nan)
-    if pd.api.types.is_extension_array_dtype(values.dtype):
-        return values.to_numpy(dtype=float, na_value=np.nan)
-    return values.to_numpy()
+    return as_floats(values) if pd.api.types.is_extension_array_dtype(values.dtype) else np.asarray(values)
 
 
 def _by_year(found: States, years: np.ndarray) -> tuple[States, np.ndarray]:

@@ -9,13 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from surveysim.codebook import Codebook
 from surveysim.codebook_file import list_codebooks, load_codebook
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.questions import Code, Question, Trait
-from surveysim.rawfile import RawFile, Variable
+from surveysim.rawfile import Column, RawFile, Variable
 from surveysim.reasons import comparable, distinct_codes
 
 
@@ -52,12 +51,12 @@ def _files(book: Codebook) -> tuple[str, ...]:
     return (*book.files, f"{book.name}.sav")
 
 
-def check_wave(raw: RawFile, columns: Mapping[str, pd.Series], codebook: Codebook) -> None:
+def check_wave(raw: RawFile, columns: Mapping[str, Column], codebook: Codebook) -> None:
     """Raise `CodebookError` where a variable that tells the wave holds another value than the codebook's."""
     for name, codes in codebook.wave.items():
-        if name.lower() not in columns:
+        if name not in columns:
             continue
-        positions, values = distinct_codes(columns[name.lower()])
+        positions, values = distinct_codes(columns[name])
         found = [comparable(values[place]) for place in np.unique(positions[positions >= 0])]
         strange = [code for code in found if code not in {comparable(code) for code in codes}]
         if strange:
@@ -72,8 +71,7 @@ def check_wave(raw: RawFile, columns: Mapping[str, pd.Series], codebook: Codeboo
 def check_question_labels(question: Question, variable: Variable, source: str, codebook: Codebook) -> None:
     """Raise `CodebookError` where the file labels a code with the words of another option (an inverted scale, say)."""
     wordings = [question.labels, *(other["options"] for other in question.translations.values() if "options" in other)]
-    ours = [[label[place] for label in wordings if place < len(label)] for place in range(len(question.codes))]
-    clashes = _clashes(dict(zip(question.codes, ours, strict=True)), variable)
+    clashes = _clashes(dict(zip(question.codes, zip(*wordings, strict=True), strict=True)), variable)
     if not clashes:
         return
     mirror = dict(zip(question.codes, reversed(question.codes), strict=True))
@@ -101,9 +99,11 @@ def check_trait_labels(trait: Trait, variable: Variable, source: str, codebook: 
 
 def _clashes(ours: Mapping[Code, Sequence[str]], variable: Variable) -> dict[Code, Code]:
     """Return code -> code of the option whose words the file gives it, where these are not its own."""
+    if not variable.value_labels:
+        return {}
     theirs = {comparable(code): label for code, label in variable.value_labels.items()}
     said = {code: theirs.get(comparable(code), "") for code in ours}
-    others = {code: _plain(label) for code, label in said.items() if label not in ours[code]}
+    others = {code: _plain(label) for code, label in said.items() if label and label not in ours[code]}
     if not others:
         return {}
     owner: dict[str, Code] = {}

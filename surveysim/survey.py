@@ -271,7 +271,7 @@ def as_survey(
     if frame.empty:
         raise ReadError("frame holds no respondents; a survey needs at least one row and a column")
     asked, levels = _chosen(book, questions, traits)
-    return _survey(assemble(RawFile(frame.reset_index(drop=True)), book, weight, asked, levels))
+    return _survey(assemble(RawFile.of(frame), book, weight, asked, levels))
 
 
 def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[str] | None) -> tuple[list[Question], list[Trait]]:

@@ -206,7 +206,7 @@ def _question_column(question: Question, values: pd.Series, reasons: pd.Series |
     }
     plain = _plain_values(question.question_id, values)
     if reasons is not None:
-        positions, codes = distinct_codes(pd.Series(plain))
+        positions, codes = distinct_codes(pd.Series(plain).values)
         why = reasons.to_numpy(dtype=object)
         for place, code in enumerate(codes):
             reason = why[positions == place][0]
