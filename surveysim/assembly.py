@@ -255,13 +255,14 @@ def _other_weights(columns: _Columns, questions: Sequence[Question]) -> dict[str
 def _design(columns: _Columns, notes: list[str]) -> dict[str, object]:
     """Return stratum, psu, fpc and replicate weights, as far as the file has them; labels nested where the codebook says so."""
     declared = columns.book.design
+    nest = distinct_codes(columns[declared.nest]) if declared.nest and declared.nest in columns else None
     found: dict[str, object] = {}
     for column, variable in ((STRATUM, declared.stratum), (PSU, declared.psu), (FPC, declared.fpc)):
         name = variable if variable and variable in columns else column if column in columns else ""
         if name:
             found[column] = np.asarray(columns[name])
-            if declared.nest and declared.nest in columns and column != FPC:
-                found[column] = _nested(columns[declared.nest], columns[name])
+            if nest and column != FPC:
+                found[column] = _nested(*nest, columns[name])
         elif variable:
             notes.append(f"{columns.raw.source} has no {column} {variable!r}: standard errors are made without it")
     for name in columns.matching(declared.replicate_weights):
@@ -269,13 +270,12 @@ def _design(columns: _Columns, notes: list[str]) -> dict[str, object]:
     return found
 
 
-def _nested(outer: Column, inner: Column) -> np.ndarray:
+def _nested(outer_place: np.ndarray, outers: np.ndarray, inner: Column) -> np.ndarray:
     """Return labels "outer-inner"; missing where either is."""
-    outer_place, outers = distinct_codes(outer)
     inner_place, inners = distinct_codes(inner)
     names, insides = list(map(_plain, outers)), list(map(_plain, inners))
-    pair = outer_place.astype(np.int64) * len(inners) + inner_place  # places of categories are as small as can be
-    pair_place, pairs = pd.factorize(np.where((outer_place < 0) | (inner_place < 0), -1, pair))
+    pair = np.where((outer_place < 0) | (inner_place < 0), -1, outer_place * len(inners) + inner_place)
+    pair_place, pairs = pd.factorize(pair)
     labels = [None if pair < 0 else f"{names[pair // len(insides)]}-{insides[pair % len(insides)]}" for pair in pairs.tolist()]
     return np.array(labels, dtype=object)[pair_place]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -75,11 +75,16 @@ class States:
     state: np.ndarray
     positions: np.ndarray
 
+    @cached_property
+    def has_empty(self) -> bool:
+        """Whether any cell is empty."""
+        return bool((self.positions < 0).any())
+
     def each(self, items: np.ndarray, empty: object) -> np.ndarray:
         """Return the item of each cell's value, shape ``(respondents,)``, of items in the order of `codes`; `empty` where it is empty."""
-        if (self.positions < 0).any():
+        if self.has_empty:
             items = np.append(items, np.array([empty], dtype=items.dtype))  # the last one, so that position -1 takes it
-        return items[self.positions]
+        return items.take(self.positions)
 
     def reasons(self, empty: str) -> pd.Categorical:
         """Return each cell's reason: missing where its state is `VALID`, `empty` where the cell is empty."""
@@ -140,7 +145,7 @@ def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Va
 def distinct_codes(values: Column) -> tuple[np.ndarray, np.ndarray]:
     """Return the place of each cell's value among the distinct ones (-1 where empty), and these as an object array."""
     if isinstance(values, pd.Categorical):
-        return values.codes, np.array(list(values.categories), dtype=object)
+        return values.codes.astype(np.intp), np.array(list(values.categories), dtype=object)
     positions, uniques = pd.factorize(values, use_na_sentinel=True)
     plain_numbers = isinstance(uniques, np.ndarray) and uniques.dtype.kind in "iufb"
     return positions, np.array(uniques.tolist() if plain_numbers else list(uniques), dtype=object)

@@ -122,7 +122,7 @@ def _by_year(found: States, years: np.ndarray) -> tuple[States, np.ndarray]:
     year_place, distinct = pd.factorize(years, use_na_sentinel=False)
     filled = found.positions >= 0
     positions = np.full(len(years), -1)
-    positions[filled], pairs = pd.factorize((found.positions.astype(np.int64) * len(distinct) + year_place)[filled])
+    positions[filled], pairs = pd.factorize((found.positions * len(distinct) + year_place)[filled])
     code_place, year_place = np.divmod(pairs, len(distinct))
     return States(found.codes[code_place], found.state[code_place], positions), distinct[year_place]
 

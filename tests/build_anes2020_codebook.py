@@ -85,11 +85,13 @@ def question_table(wording: dict[str, str], released: dict[str, str]) -> str:
     scale = [level for level in levels if level not in other]
     if name in NEUTRAL_IN_THE_MIDDLE:
         scale = [scale[0], scale[2], scale[1]]
+    ordinal = name not in NOMINAL and len(scale) > 2
     lines = [
         f"[questions.{_quoted(name)}]",
         f"text = {_quoted(wording['text'])}",
-        f"type = {_quoted('nominal' if name in NOMINAL or len(scale) == 2 else 'ordinal')}",
+        f"type = {_quoted('ordinal' if ordinal else 'nominal')}",
         f"topic = {_quoted(wording['topic'])}",
+        *([f"direction = {_quoted(f'the last option is: {option_label(name, scale[-1])}')}"] if ordinal else []),
     ]
     if label.startswith("POST"):
         lines.append('weight = "wt.post"')

@@ -56,10 +56,17 @@ def test_codebook_holds_the_traits_of_a_background(codebook: ss.Codebook) -> Non
 
 
 @pytest.mark.parametrize("name", ["gss2016", "anes2020"])
-def test_american_codebooks_hold_them_too(name: str) -> None:
+def test_american_codebooks_hold_the_traits_too(name: str) -> None:
     traits = set(ss.load_codebook(name).traits)
     assert traits & {"sex", "gender"}
     assert traits >= {"age3", "education3", "income", "region", "settlement"}
+
+
+def test_anes_says_of_every_scale_where_it_ends() -> None:
+    """Its scales run both ways: from "Always" to "Never", from "Not at all" to "A great deal"."""
+    scales = [question for question in ss.load_codebook("anes2020").questions.values() if question.type == "ordinal"]
+    assert len(scales) > 200
+    assert all(question.direction == f"the last option is: {question.labels[-1]}" for question in scales)
 
 
 def test_the_release_of_nonvoters_has_no_place_and_its_note_says_so() -> None:
