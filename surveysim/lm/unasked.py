@@ -2,7 +2,9 @@
 
 A blind guess is the mean answer to such questions. A question departs from it in its level and in its shifts between backgrounds;
 both departures are a Gaussian process over questions, whose covariance is the inner product of the language model's features of
-the prompts. How far the features are to be believed is chosen by leaving each asked question out in turn; not at all is a choice.
+the prompts. How far the features are to be believed is chosen by leaving each topic of the asked questions out in turn; not at all
+is a choice. Leaving single questions out would not do: the others of its topic would answer for it, as they never can for a topic
+that nobody was asked about.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from surveysim.multilevel import option_contrasts
 from surveysim.regressions import softmax
 from surveysim.schema import BACKGROUND, QUESTION
 
-NOISES = np.array([0.1, 0.3, 1.0, 3.0, 10.0, np.inf])  # variance of what features do not tell, beside theirs; inf: tell nothing
+NOISES = np.array([np.inf, 10.0, 3.0, 1.0, 0.3, 0.1])  # variance of what features do not tell, beside theirs; inf: tell nothing
 FEWEST_QUESTIONS = 3
 SMALLEST_SHARE = 1e-3
 
@@ -47,7 +49,8 @@ def unasked_shares(model: OptionModel, sample: pd.DataFrame, backgrounds: pd.Dat
     states = _states(model, codebook, (*asked_names, *unasked.questions), order)
     asked = to_cells(kernel_shares(sample, backgrounds, states, order, codebook), backgrounds=unasked.backgrounds)
     features = {name: state.numpy().mean(0) for name, state in states.items()}
-    groups = [_Group(asked, unasked, features, size) for size in np.unique(unasked.mask.sum(-1))]
+    topics = {name: codebook.question(name).topic or name for name in asked.questions}
+    groups = [_Group(asked, unasked, features, topics, size) for size in np.unique(unasked.mask.sum(-1))]
     groups = [group for group in groups if len(group.known) >= FEWEST_QUESTIONS]
     shares = np.array(length_matched(to_cells(sample), unasked))
     for part in ("level", "shift"):
@@ -62,7 +65,7 @@ def unasked_shares(model: OptionModel, sample: pd.DataFrame, backgrounds: pd.Dat
 class _Group:
     """Questions with one number of options: those asked, and those to answer."""
 
-    def __init__(self, asked: Cells, unasked: Cells, features: Mapping[str, Array], size: int) -> None:
+    def __init__(self, asked: Cells, unasked: Cells, features: Mapping[str, Array], topics: Mapping[str, str], size: int) -> None:
         self.size = int(size)
         self.known = np.flatnonzero(asked.mask.sum(-1) == size)
         self.rows = np.flatnonzero(unasked.mask.sum(-1) == size)
@@ -76,17 +79,18 @@ class _Group:
         coordinates = np.einsum("qbk,k,km->qbm", logits, self.blind, self.contrasts)
         level = coordinates.mean(1, keepdims=True)
         self.parts = {"level": level[:, 0], "shift": (coordinates - level).reshape(len(self.known), -1)}
+        self.topics = np.array([topics[asked.questions[row]] for row in self.known])
         names = [*(asked.questions[row] for row in self.known), *(unasked.questions[row] for row in self.rows)]
         self.kernel = _kernel(np.stack([features[name] for name in names]), len(self.known))
 
     def loss(self, part: str, noise: float) -> float:
-        """Squared error of every asked question's departure, predicted from the others."""
-        values, n = self.parts[part], len(self.known)
-        total = 0.0
-        for out in range(n):
-            rest = np.delete(np.arange(n), out)
-            across, among = self.kernel[out, rest][None], self.kernel[np.ix_(rest, rest)]
-            total += float(((values[out] - _regress(across, among, values[rest], noise)) ** 2).sum())
+        """Squared error of every asked question's departure, predicted from those on other topics; 0 where all are on one topic."""
+        values, total = self.parts[part], 0.0
+        for topic in np.unique(self.topics):
+            out, rest = np.flatnonzero(self.topics == topic), np.flatnonzero(self.topics != topic)
+            if len(rest):
+                across, among = self.kernel[np.ix_(out, rest)], self.kernel[np.ix_(rest, rest)]
+                total += float(((values[out] - _regress(across, among, values[rest], noise)) ** 2).sum())
         return total
 
     def predicted(self) -> Array:
