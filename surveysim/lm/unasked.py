@@ -2,9 +2,9 @@
 
 A blind guess is the mean answer to such questions. A question departs from it in its level and in its shifts between backgrounds;
 both departures are a Gaussian process over questions, whose covariance is the inner product of the language model's features of
-the prompts. How far the features are to be believed is chosen by leaving each topic of the asked questions out in turn; not at all
-is a choice. Leaving single questions out would not do: the others of its topic would answer for it, as they never can for a topic
-that nobody was asked about.
+the prompts. How far the features are to be believed is chosen, for each number of options, by leaving each topic of the asked
+questions out in turn; not at all is a choice. Leaving single questions out would not do: the others of its topic would answer for
+it, as they never can for a topic that nobody was asked about.
 """
 
 from __future__ import annotations
@@ -50,14 +50,13 @@ def unasked_shares(model: OptionModel, sample: pd.DataFrame, backgrounds: pd.Dat
     asked = to_cells(kernel_shares(sample, backgrounds, states, order, codebook), backgrounds=unasked.backgrounds)
     features = {name: state.numpy().mean(0) for name, state in states.items()}
     topics = {name: codebook.question(name).topic or name for name in asked.questions}
-    groups = [_Group(asked, unasked, features, topics, size) for size in np.unique(unasked.mask.sum(-1))]
-    groups = [group for group in groups if len(group.known) >= FEWEST_QUESTIONS]
     shares = np.array(length_matched(to_cells(sample), unasked))
-    for part in ("level", "shift"):
-        losses = np.sum([[group.loss(part, noise) for noise in NOISES] for group in groups], axis=0) if groups else np.zeros(1)
-        for group in groups:
-            group.noise[part] = float(NOISES[int(np.argmin(losses))])
-    for group in groups:
+    for size in np.unique(unasked.mask.sum(-1)):
+        if (asked.mask.sum(-1) == size).sum() < FEWEST_QUESTIONS:
+            continue
+        group = _Group(asked, unasked, features, topics, size)
+        for part in group.parts:
+            group.noise[part] = float(NOISES[int(np.argmin([group.loss(part, noise) for noise in NOISES]))])
         shares[group.rows, :, : group.size] = group.predicted()
     return shares
 
@@ -70,8 +69,6 @@ class _Group:
         self.known = np.flatnonzero(asked.mask.sum(-1) == size)
         self.rows = np.flatnonzero(unasked.mask.sum(-1) == size)
         self.noise: dict[str, float] = {}
-        if len(self.known) < FEWEST_QUESTIONS:
-            return
         shares = np.maximum(asked.shares[self.known, :, :size], SMALLEST_SHARE)
         self.blind = shares.mean((0, 1)) / shares.mean((0, 1)).sum()
         self.contrasts = option_contrasts(self.blind[None], np.ones((1, size), bool))[0]  # (options, contrasts)
