@@ -21,6 +21,7 @@ from surveysim.schema import (
     check_distributions,
     require_columns,
 )
+from surveysim.summaries import between_variance
 
 FACTOR = "spread_factor"
 LARGEST_FACTOR = 100.0  # beyond it, shares that hardly differ would be spread by what is chance
@@ -131,9 +132,9 @@ def _spread_question(rows: pd.DataFrame, draws: list[str], population: pd.Series
     if draws:
         drawn = np.zeros((len(draws), *wide.shape))
         drawn[:, row, column] = rows[draws].to_numpy(float).T
-        expected = float(np.mean([_between(each, weights) for each in drawn]))
+        expected = float(np.mean([between_variance(each, weights) for each in drawn]))
     else:
-        expected = _between(shares, weights) + float(weights * (1 - weights) @ (error**2).sum(-1))
+        expected = between_variance(shares, weights) + float(weights * (1 - weights) @ (error**2).sum(-1))
     factor = _factor(shares, weights, expected)
     spread = shares if np.isnan(factor) else _spread(shares, weights, factor)
     total = np.sqrt(error**2 + (spread - shares) ** 2)[row, column]
@@ -164,15 +165,11 @@ def _factor(shares: Array, weights: Array, expected: float) -> float:
     if expected <= 0:  # a single background
         return 1.0
     low, high = 0.0, 1.0
-    while _between(_spread(shares, weights, high), weights) < expected:
+    while between_variance(_spread(shares, weights, high), weights) < expected:
         high *= 2
         if high > LARGEST_FACTOR:
             return np.nan
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _between(_spread(shares, weights, middle), weights) < expected else (low, middle)
+        low, high = (middle, high) if between_variance(_spread(shares, weights, middle), weights) < expected else (low, middle)
     return high
-
-
-def _between(shares: Array, weights: Array) -> float:
-    return float(weights @ ((shares - weights @ shares) ** 2).sum(-1))

@@ -232,8 +232,8 @@ def _diagnose_question(ours: Cells, truth: Cells, q: int, ordered: bool) -> dict
     sizes = truth.n_eff[q][keep]
     weight = sizes / sizes.sum() if sizes.sum() > 0 else np.full(len(p), 1 / max(len(p), 1))
     noise = np.divide(1 - (r**2).sum(-1), sizes - 1, out=np.zeros(len(r)), where=sizes > 1)
-    simulated = _between(p, weight)
-    true = _between(r, weight) - float(weight @ ((1 - weight) * noise))
+    simulated = between_variance(p, weight)
+    true = between_variance(r, weight) - float(weight @ ((1 - weight) * noise))
     errors = (wasserstein if ordered else total_variation)(p, r)
     worst = np.sort(errors)[::-1][: max(1, round(len(errors) / 10))]
     positions = np.arange(mask.sum())
@@ -249,7 +249,8 @@ def _diagnose_question(ours: Cells, truth: Cells, q: int, ordered: bool) -> dict
     }
 
 
-def _between(shares: Array, weight: Array) -> float:
+def between_variance(shares: Array, weight: Array) -> float:
+    """Return the variance between backgrounds, summed over options, of shares `(backgrounds, options)`; weights sum to 1."""
     return float(weight @ ((shares - weight @ shares) ** 2).sum(-1))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, DynamicCache
 
 BLOCK = 64  # tokens that attend together: fewer, and their ancestors are fetched more often; more, and the masks are emptier
-TILE_ROWS, TILE_KEYS = 16, 32  # matrix units work on whole tiles: 176 keys take less time than 165
+TILE_ROWS, TILE_KEYS = 16, 32  # matrix units work on whole tiles: 192 keys take less time than 165
 BY_BLOCK, WHOLE = "surveysim_by_block", "sdpa"  # names of attention functions in transformers
 
 
