@@ -149,11 +149,11 @@ def main() -> None:
     parser.add_argument("--write-only", action="store_true", help="make the tables of what is there")
     parser.add_argument("--final", action="store_true", help="the final test, and nothing else")
     chosen = parser.parse_args()
+    BASELINES["regions"] = regions  # the tables too must know it as a classical method
     restore(RESULTS, PROJECT / "docs" / "benchmarks")
     if chosen.final:
         run(chosen.data, [FINAL], chosen.seeds, chosen.skip)
     elif not chosen.write_only:
-        BASELINES["regions"] = regions
         turn = levels_in_turn(chosen.data)
         studies = [study for study in STUDIES if not chosen.only or study.name.startswith(tuple(chosen.only))]
         run(chosen.data, studies, chosen.seeds, chosen.skip)
