@@ -65,6 +65,19 @@ def test_a_loaded_model_gives_the_same_shares(scoring: str, dtype: str, tiny_fol
     assert float((_all_shares(model) - base).abs().max()) > 0.05, "alignment must matter for the comparison to say something"
 
 
+@pytest.mark.parametrize(("dtype", "quick_at"), [("float32", "AVX512"), ("bfloat16", "AVX2")])
+def test_a_model_is_loaded_in_the_number_type_that_it_was_aligned_in(
+    dtype: str, quick_at: str, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _aligned(tiny_folder, dtype=dtype)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: quick_at)  # another machine would take another type
+    loaded = ss.load_model(model.save(tmp_path / "saved"), device="cpu")
+    assert loaded.backbone.dtype == model.backbone.dtype == getattr(torch, dtype)
+    torch.testing.assert_close(_all_shares(loaded), _all_shares(model), rtol=0, atol=1e-6)
+    other = "bfloat16" if dtype == "float32" else "float32"
+    assert ss.load_model(tmp_path / "saved", device="cpu", dtype=other).backbone.dtype == getattr(torch, other)
+
+
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # PEFT calls transformers' old name
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_plain_peft_gives_the_shared_heads_shares(architecture: str, tmp_path: Path) -> None:

@@ -28,13 +28,21 @@ def folder(tmp_path: Path) -> Path:
 def test_a_base_model_is_whole_frozen_and_not_aligned(tiny_folder: Path) -> None:
     model = ss.load_model(tiny_folder, device="cpu")
     assert not model.aligned
-    assert model.backbone.dtype == torch.bfloat16
     assert not any(parameter.requires_grad for parameter in model.backbone.model.parameters())
     assert not model.backbone.model.training
     expected = tiny_model().state_dict()
     found = load_backbone(tiny_folder, device="cpu", dtype="float32").model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("AVX512", torch.bfloat16), ("AVX2", torch.float32), ("DEFAULT", torch.float32)])
+def test_the_number_type_is_the_one_that_the_processor_is_quick_at(
+    capability: str, expected: torch.dtype, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert ss.load_model(tiny_folder, device="cpu").backbone.dtype == expected
+    assert ss.load_model(tiny_folder, device="cpu", dtype="bfloat16").backbone.dtype == torch.bfloat16
 
 
 def test_loading_says_nothing_and_leaves_the_users_bars(

@@ -191,6 +191,8 @@ def load_saved(folder: Path, **options: Any) -> Saved:
         adapter, heads = (_checked_tensors(folder / name, recipe) for name in TENSOR_FILES)
     except (OSError, SafetensorError, TypeError) as error:
         raise _damaged(folder, error) from error
+    if options.get("dtype", "auto") == "auto":  # the trunk's numbers are those that the heads were fitted to
+        options["dtype"] = recipe.get("dtype", "auto")
     backbone = load_backbone(recipe["base_model"], **options)
     if backbone.digest != recipe["base_digest"]:
         raise ModelError(

@@ -16,6 +16,7 @@ from surveysim.lm.placement import quantisation
 
 DeviceMap = str | Mapping[str, str | int]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+WITHOUT_BFLOAT16 = ("DEFAULT", "AVX2")  # what torch calls processors that multiply bfloat16 several times slower than float32
 
 
 def load_backbone(
@@ -32,7 +33,7 @@ def load_backbone(
         not exist.
     """
     place = _device(device)
-    number = _dtype(dtype)
+    number = _dtype(dtype, place)
     if device_map is not None and device != "auto":
         raise ModelError(f"device={device!r} and device_map= both say where the model goes; give one of them")
     with main_first():  # one of several processes fetches it
@@ -110,9 +111,10 @@ def _own_gpu() -> torch.device:
     return torch.device("cuda", own_gpu())
 
 
-def _dtype(dtype: str) -> torch.dtype:
+def _dtype(dtype: str, place: torch.device) -> torch.dtype:
     if dtype == "auto":
-        return torch.bfloat16
+        slow = place.type == "cpu" and torch.backends.cpu.get_cpu_capability() in WITHOUT_BFLOAT16
+        return torch.float32 if slow else torch.bfloat16
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is unknown; {nearest(dtype, ['auto', *DTYPES])}")
     return DTYPES[dtype]

@@ -33,7 +33,8 @@ def load_model(
     device : str
         ``"auto"``: a CUDA GPU if there is one, else the CPU. Or ``"cpu"``, ``"cuda:1"``, ``"mps"``.
     dtype : {"auto", "float32", "bfloat16", "float16"}
-        Number type of the frozen trunk; "auto" is bfloat16. The trained part is always float32.
+        Number type of the frozen trunk; "auto" is bfloat16, on a processor that multiplies it slowly (AVX2, no AVX-512) float32, which
+        takes twice the memory; a saved aligned model keeps the one it was aligned in. The trained part is always float32.
     device_map : str or mapping, optional
         ``"auto"``: accelerate spreads a model that one GPU does not hold over all GPUs, then the processor's memory. Or module name
         -> device. In place of `device`.

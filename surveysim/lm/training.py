@@ -173,6 +173,7 @@ def _recipe(
     return {
         "base_model": model.backbone.name,
         "base_digest": model.backbone.digest,
+        "dtype": str(model.backbone.dtype).removeprefix("torch."),
         "codebook": codebook.name,
         "template": model.template.to_dict(),
         "stages": history,

@@ -83,7 +83,13 @@ class Study:
     def compare(self, data: Path, sizes: tuple[int, ...], methods: list[str], seed: int) -> None:
         survey, questions = self.load(data)
         options = {"questions": questions, "metrics": METRICS, "results": RESULTS / self.name, **self.options}
-        ss.compare_methods(survey, by=self.by, train_n=sizes, methods=methods, seeds=[seed], **options)
+        ss.compare_methods(survey, by=self.by, train_n=sizes, methods=methods, seeds=[seed], model=_model(), **options)
+
+
+@cache
+def _model() -> ss.OptionModel:
+    """The default model, in one number type on every machine."""
+    return ss.load_model(dtype="bfloat16")
 
 
 NONVOTERS = ("gender", "age6", "education")
@@ -130,6 +136,7 @@ def _one_level(
 
 def run(data: Path, studies: list[Study], seeds: int, skip: list[str]) -> None:
     """Run what is not there yet, a seed at a time in all studies, so that an interruption leaves whole seeds."""
+    BASELINES["regions"] = regions
     for seed in range(seeds):
         for study in studies:
             start = time.perf_counter()
@@ -149,7 +156,6 @@ def main() -> None:
     parser.add_argument("--write-only", action="store_true", help="make the tables of what is there")
     parser.add_argument("--final", action="store_true", help="the final test, and nothing else")
     chosen = parser.parse_args()
-    BASELINES["regions"] = regions  # the tables too must know it as a classical method
     restore(RESULTS, PROJECT / "docs" / "benchmarks")
     if chosen.final:
         run(chosen.data, [FINAL], chosen.seeds, chosen.skip)
