@@ -1,4 +1,4 @@
-"""The convex part of an alignment: a question's own head, fitted on fixed features in a fraction of a second."""
+"""A question's own head, fitted on fixed features in a fraction of a second: a convex problem in stage 1, a smooth one in stage 2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from surveysim.lm.losses import LOSSES
 from surveysim.lm.readout import Readout, edge_dot, trie_log_shares
 from surveysim.lm.targets import QuestionTargets
 
-STEPS = 200  # L-BFGS iterations, at most; it takes some 30
+STEPS = 200  # L-BFGS iterations, at most; stage 1 takes some 30, stage 2 some 100
 CURVATURE = 0.2  # of the divergence by a logit, about: share * (1 - share) of a middling share
 SMALLEST_CURVATURE = 1e-6
 
@@ -38,7 +38,8 @@ def fit_head(readout: Readout, features: Tensor, trie: OptionTrie, targets: Ques
 
     The rows move in the span of the centred features only (as the penalised optimum does), so the problem has as many
     unknowns a row as there are prompts, however wide the model is. It is solved in float64, each direction scaled by its
-    curvature: to the optimum, which other machines and several processes find too, not to where rounding ends the search.
+    curvature: to the optimum, which other machines and several processes find too, not to where rounding ends the search. A loss of
+    shares, as stage 2's, is not convex in the rows: its optimum is the one that stage 1's rows lead to.
     """
     head = readout.question_head(targets.question_id)
     own_rows = head.rows.detach().clone()

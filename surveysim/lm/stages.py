@@ -77,7 +77,7 @@ class StageConfig:
 
 
 STAGE_1 = StageConfig("option_kl")
-STAGE_2 = StageConfig("pooled_shift", level_weight=1.0, head_penalty=0.03)
+STAGE_2 = StageConfig("pooled_shift", level_weight=1.0, head_penalty=0.001)
 DSA = (STAGE_1, STAGE_2)
 """The stages of Distribution Shift Alignment, in order: the default of `align`.
 

@@ -34,8 +34,8 @@ def align(
 ) -> OptionModel:
     """Align a language model with weighted response distributions by Distribution Shift Alignment.
 
-    The trunk is frozen and runs once a prompt. Each stage fits the questions' own heads on the features as they are (a convex
-    problem), trains the last layer, the final norm and the heads together, and fits the heads again on the features so
+    The trunk is frozen and runs once a prompt. Each stage fits the questions' own heads on the features as they are (in stage
+    1 a convex problem), trains the last layer, the final norm and the heads together, and fits the heads again on the features so
     trained. Stage 1 lowers the divergence from the sample's distributions; stage 2 makes the shifts between backgrounds those
     that all respondents together show.
 
