@@ -93,6 +93,13 @@ def test_the_section_on_speed_is_what_is_made_of_its_numbers(monkeypatch: pytest
     assert section.splitlines()[1:-1] == import_module("bench_speed").section(_numbers_of("speed"))
 
 
+def test_the_section_on_prompts_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    found = import_module("marked_sections").marked_sections(DOCS / "benchmarks.md")
+    section, numbers = next(text for text in found if text.startswith("<!-- robustness: begin -->")), _numbers_of("robustness")
+    assert section.splitlines()[1:-1] == import_module("bench_robustness").section(numbers["methods"], numbers["questions"])
+
+
 def test_the_section_on_differences_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
     found = import_module("marked_sections").marked_sections(DOCS / "benchmarks.md")

@@ -86,7 +86,7 @@ def main() -> None:
     survey = ss.load_example("nonvoters2020")
     train, _ = ss.hold_out_respondents(survey, n_train=N_TRAIN, seed=SEED)
     drawn = np.random.default_rng(SEED).permutation(sorted(survey.questions))[:N_QUESTIONS]
-    questions, model = sorted(str(name) for name in drawn), ss.load_model()
+    questions, model = sorted(str(name) for name in drawn), ss.load_model(dtype="float32")
     kept = json.loads(FILE.read_text(encoding="utf-8"))["methods"] if FILE.is_file() else {}
     about = {"survey": survey.codebook.name, "n": N_TRAIN, "seed": SEED, "by": BY, "questions": questions, "model": model.backbone.name}
     for method in chosen.only:
