@@ -60,8 +60,8 @@ def section(found: dict[str, dict[str, dict[str, float]]], questions: Sequence[s
         "Made by `make bench-robustness`; numbers in `benchmarks/robustness.json`. Standard deviation of a cell's share over prompts,",
         f"mean over cells and options; in brackets the worst question. Goal: {GOAL} (**bold**: not reached). Nonvoters 2020, gender x",
         f"age6 x education, {N_TRAIN} respondents, {len(questions)} questions drawn with a fixed seed, frozen layers in float32.",
-        "Methods are aligned anew with every prompt (`ss.prompt_sensitivity`): what would have come out, had the prompt been written otherwise. The last row is one aligned",
-        "model, asked in other words than those it was aligned with; `simulate` never does that.",
+        "Methods are aligned anew with every prompt (`ss.prompt_sensitivity`): what would have come out, had the prompt been written",
+        "otherwise. The last row is one aligned model, asked in other words than those it was aligned with; `simulate` never does that.",
         "",
     ]
     kinds = list(dict.fromkeys(kind for kinds in found.values() for kind in kinds))
