@@ -12,11 +12,11 @@ import pandas as pd
 
 import surveysim as ss
 from surveysim import demo
-from surveysim.disclosure import MIN_N
 from surveysim.errors import ReadError
-from surveysim.outfile import WRITABLE
-from surveysim.plain_files import PLAIN, write_plain
-from surveysim.schema import CELL
+from surveysim.files.outfile import WRITABLE
+from surveysim.publishing.disclosure import MIN_N
+from surveysim.tables.schema import CELL
+from surveysim.whole_files import PLAIN, write_plain
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes: as argparse's, and as a shell's after Ctrl-C
 ENDINGS = (*PLAIN, *WRITABLE)

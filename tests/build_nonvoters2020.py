@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pyreadstat
 
-from surveysim.codebook import Question
-from surveysim.codebook_file import load_codebook
+from surveysim.codebook.codebook import Question
+from surveysim.codebook.toml_file import load_codebook
 
 PROJECT = Path(__file__).parents[1]
 SHIPPED = PROJECT / "surveysim" / "data" / "nonvoters2020.sav"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 import surveysim as ss
-from surveysim.codebook import Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 
 TRAITS = ["age", "gender"]
 _LEVELS = {

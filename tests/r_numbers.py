@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from r_random import bootstrap_factors
 
-from surveysim.adjustment import calibrate_design, given_replicates, rake_design, replicate_design, trim_design
-from surveysim.design import Design
-from surveysim.estimators import Members, weighted_ratios, weighted_totals
-from surveysim.intervals import mean_intervals
+from surveysim.design.adjustment import calibrate_design, given_replicates, rake_design, replicate_design, trim_design
+from surveysim.design.design import Design
+from surveysim.design.estimators import Members, weighted_ratios, weighted_totals
+from surveysim.tables.intervals import mean_intervals
 
 FOLDER = Path(__file__).parent / "r"
 DOMAINS = json.loads((FOLDER / "r_domains.json").read_text())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 import surveysim as ss
-from surveysim.codebook import DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import DesignVariables, Level, Option, Question, Trait, Weight
 
 LEVELS = {"age": ("young", "old"), "gender": ("female", "male"), "region": ("north", "south", "west")}
 

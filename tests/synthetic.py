@@ -15,7 +15,7 @@ import pandas as pd
 import pyreadstat
 
 import surveysim as ss
-from surveysim.codebook import Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 
 TRUST = tuple(Option(code, label) for code, label in enumerate(["No trust at all", "Some trust", "Complete trust"]))
 TRUST_LABELS = {0: "No trust at all", 1: "Some trust", 2: "Complete trust", 7: "Refusal", 8: "Don't know"}

@@ -17,7 +17,7 @@ import pandas as pd
 import pyreadstat
 
 import surveysim as ss
-from surveysim.codebook import Code, Question, Trait
+from surveysim.codebook.codebook import Code, Question, Trait
 
 FILE_LABEL = "SYNTHETIC: made up for a test, no row is a respondent"
 LABEL_BYTES = 80  # longest variable label in Stata 13 and, for Chinese, in the releases

@@ -20,11 +20,11 @@ import torch
 
 import surveysim as ss
 from surveysim.errors import ModelError
-from surveysim.lm import activations
-from surveysim.lm.activations import make_room, states_folder, states_key, stored_states
-from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
 from surveysim.lm.prediction import predict
-from surveysim.lm.trunk import Beginnings, QuestionStates, pack_states, question_states
+from surveysim.lm.trunk import activations
+from surveysim.lm.trunk.activations import make_room, states_folder, states_key, stored_states
+from surveysim.lm.trunk.trunk import Beginnings, QuestionStates, pack_states, question_states
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import tiny_model
 
@@ -104,7 +104,7 @@ def test_another_model_or_number_type_or_prompt_does_not_reuse(
     for model, asked in others:
         _stored(model, asked)
     assert len(computed) == len(_files()) == len(others)
-    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", 2)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.BACKGROUNDS_AT_ONCE", 2)
     assert len(_stored(backbone, question).trees) == 2
     assert len(_files()) == len(others) + 1
 
@@ -140,7 +140,7 @@ def _cut(
     at_once: int, monkeypatch: pytest.MonkeyPatch, backbone: Backbone, questions: list[TokenisedQuestion], known: Beginnings
 ) -> list[QuestionStates]:
     with monkeypatch.context() as patch:
-        patch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
+        patch.setattr("surveysim.lm.trunk.trees.BACKGROUNDS_AT_ONCE", at_once)
         return pack_states(backbone, questions, known)
 
 

@@ -24,32 +24,40 @@ HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "
 LAYERS: dict[str, str] = {
     "errors": "errors",
     "contracts": """
-        schema questions rendering intervals weighting_record table_facts table_view training_record plain_files table_files
-        shipped""",
+        tables.schema codebook.questions rendering tables.intervals tables.weighting_record tables.facts tables.table_view
+        tables.training_record whole_files tables.storage tables.shipped""",
     "codebook, metrics, design": """
-        codebook codebook_file wording metrics cells draws
-        calibration replication stages design adjustment estimators quantiles""",
-    "files": "encodings delimited portable rawfile labelled reasons readers recoding release assembly outfile drafting",
-    "survey": "survey missing resampling citation",
+        codebook.codebook codebook.toml_file lm.prompts.words evaluation.metrics tables.cells tables.draws design.calibration
+        design.replication design.stages design.design design.adjustment design.estimators design.quantiles""",
+    "files": """
+        files.encodings files.csv_parquet files.spss_portable files.rawfile files.spss_stata survey.reasons files.readers
+        survey.recoding survey.codebook_match survey.assembly files.outfile survey.drafting""",
+    "survey": "survey.survey survey.missing estimation.replicates publishing.citation",
     "backgrounds, prompts, distributions, weighting": """
-        backgrounds prompts reach domains distributions estimation cross_fitting margins weighting population_error population
-        poststratification writers suppression count_rounding disclosure exports multilevel_export""",
+        codebook.backgrounds lm.prompts.template simulation.reach survey.domains estimation.distributions estimation.means
+        inference.cross_fitting estimation.margins estimation.weighting estimation.population_error estimation.population
+        estimation.poststratification survey.writers publishing.suppression publishing.small_cells publishing.disclosure
+        publishing.exports publishing.poststratification_frame""",
     "splits, baselines, evaluation, inference, datasets": """
-        splits trials training_cells regressions boosted_trees variance_components cell_effects multilevel baselines
-        evaluation floor fidelity summaries comparison_summary blind datasets area_cells fay_herriot small_area
-        conformal abstention resampled spread
-        official official_comparison prediction_cells prediction_power""",
+        evaluation.splits evaluation.trials baselines.training_cells baselines.regressions baselines.boosted_trees
+        baselines.variance_components baselines.cell_effects baselines.multilevel baselines.methods evaluation.scores
+        evaluation.floor publishing.popfidelity evaluation.summaries evaluation.comparison_summary baselines.blind survey.examples
+        inference.area_cells inference.fay_herriot inference.small_area inference.conformal inference.abstention
+        inference.refitting inference.spread evaluation.official evaluation.official_comparison inference.prediction_cells
+        inference.prediction_power""",
     "plotting, lm": """
-        scale_colors figure_style figure_room figure_data score_figures saving_figure share_bars share_dots trait_shifts survey_figures
-        plotting
-        report_page report_sections methods_report
-        lm.parallel lm.placement lm.scaling lm.storage lm.memory lm.download_bars lm.model_files lm.backbone lm.trees lm.tree_attention
-        lm.trunk lm.readout lm.gradients lm.activations lm.base_model lm.adapters lm.history lm.option_model
-        lm.transport lm.targets lm.losses lm.heads lm.kernel lm.prediction lm.streaming lm.stages lm.shift_fit lm.alignment lm.training
-        lm.unasked lm.loading""",
-    "simulation": "simulation sensitivity simulation_file",
-    "comparison": "comparison",
-    "package": "__init__ lm.__init__",
+        figures.scale_colors figures.style figures.layout figures.rows figures.scores figures.savings figures.bars figures.dots
+        figures.shifts figures.weights figures.distributions html publishing.report_sections publishing.report lm.base.parallel
+        lm.base.devices lm.base.costs file_storage lm.base.memory lm.base.download_bars lm.base.model_files lm.base.backbone
+        lm.trunk.trees lm.trunk.tree_attention lm.trunk.trunk lm.fit.readout lm.fit.gradients lm.trunk.activations
+        lm.base.base_model lm.adapters tables.history lm.option_model lm.fit.transport lm.fit.targets lm.fit.losses lm.fit.heads
+        lm.kernel lm.prediction lm.answers lm.fit.stages lm.fit.shift_fit lm.alignment lm.training lm.unasked lm.loading""",
+    "simulation": "simulation.in_memory simulation.sensitivity simulation.to_parquet",
+    "comparison": "evaluation.comparison",
+    "package": """
+        __init__ tables.__init__ codebook.__init__ files.__init__ design.__init__ survey.__init__ estimation.__init__
+        baselines.__init__ inference.__init__ lm.__init__ lm.prompts.__init__ lm.base.__init__ lm.trunk.__init__ lm.fit.__init__
+        simulation.__init__ evaluation.__init__ figures.__init__ publishing.__init__""",
     "scripts": "demo cli __main__",
 }
 LAYER = {module: place for place, modules in enumerate(LAYERS.values()) for module in modules.split()}
@@ -117,7 +125,7 @@ def test_nothing_below_models_and_figures_loads_them_or_statistics() -> None:
 
 
 def test_simulating_classically_loads_no_model() -> None:
-    code = f"import sys, surveysim.simulation\nprint([name for name in {MODELS_AND_FIGURES!r} if name in sys.modules])"
+    code = f"import sys, surveysim.simulation.in_memory\nprint([name for name in {MODELS_AND_FIGURES!r} if name in sys.modules])"
     assert _in_fresh_interpreter(code) == "[]"
 
 
@@ -142,8 +150,8 @@ def test_no_module_imports_another_in_a_circle() -> None:
 
 
 def test_the_language_model_knows_no_figures_and_figures_no_language_model() -> None:
-    layer = set(LAYERS["plotting, lm"].split())
-    crossing = [(name, other) for name in layer for other in _imports(name) & layer if ("lm." in name) != ("lm." in other)]
+    rooms = ("figures", "lm")
+    crossing = [(name, other) for name in SOURCES for other in _imports(name) if {name.split(".")[0], other.split(".")[0]} == set(rooms)]
     assert crossing == []
 
 

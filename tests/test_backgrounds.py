@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
-from surveysim.backgrounds import background_id, parse_background_id, with_background_id
-from surveysim.codebook import Level, Option, Question, Trait
+from surveysim.codebook.backgrounds import background_id, parse_background_id, with_background_id
+from surveysim.codebook.codebook import Level, Option, Question, Trait
 from surveysim.errors import BackgroundError, CodebookError
-from surveysim.schema import check_backgrounds
+from surveysim.tables.schema import check_backgrounds
 
 NAMES = st.text(st.characters(exclude_characters="|=", exclude_categories=("Cs",)), min_size=1, max_size=8)
 

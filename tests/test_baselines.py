@@ -13,13 +13,13 @@ from scipy.optimize import check_grad
 from scipy.stats import multivariate_normal
 
 import surveysim as ss
-from surveysim import multilevel, regressions, variance_components
-from surveysim.backgrounds import background_id
-from surveysim.baselines import BASELINES
+from surveysim.baselines import multilevel, regressions, variance_components
+from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.training_cells import training_cells
+from surveysim.codebook.backgrounds import background_id
 from surveysim.errors import EstimationError, TableError
-from surveysim.metrics import METRICS
-from surveysim.schema import check_distributions
-from surveysim.training_cells import training_cells
+from surveysim.evaluation.metrics import METRICS
+from surveysim.tables.schema import check_distributions
 
 TRAITS = {"age": ["18-34", "35-54", "55+"], "gender": ["f", "m"], "region": ["e", "n", "s", "w"]}
 OPTIONS = {"scale": 5, "agree": 4, "vote": 2, "kind": 3}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from surveysim import multilevel
-from surveysim.cell_effects import LARGEST_SPREAD, POINTS, unexplained_variance
-from surveysim.cells import Cells
+from surveysim.baselines import multilevel
+from surveysim.baselines.cell_effects import LARGEST_SPREAD, POINTS, unexplained_variance
+from surveysim.tables.cells import Cells
 
 
 def rows(variance: float, n: int, *, questions: int = 40, cells: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.cells import to_cells, to_table
 from surveysim.errors import TableError
+from surveysim.tables.cells import to_cells, to_table
 
 
 @pytest.fixture(scope="module")

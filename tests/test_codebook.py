@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import surveysim as ss
-from surveysim.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
-from surveysim.codebook_file import parse_codebook
+from surveysim.codebook.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.toml_file import parse_codebook
 from surveysim.errors import CodebookError
 
 COMPLETE = """

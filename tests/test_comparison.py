@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.comparison_summary import crossed_interval
 from surveysim.errors import EvaluationError, SplitError
-from surveysim.trials import draw_trial
+from surveysim.evaluation.comparison_summary import crossed_interval
+from surveysim.evaluation.trials import draw_trial
 from tests.opinion_survey import TRAITS, load_tiny, opinion_survey
 
 QUIET = {"by": TRAITS, "progress": False}
@@ -113,7 +113,7 @@ def test_results_are_kept_resumed_and_belong_to_one_comparison(survey: ss.Survey
     files = sorted(path.name for path in (tmp_path / "kept").iterdir())
     assert "n80-seed1-raw.parquet" in files
     assert not [name for name in files if name.startswith(".partial")]
-    monkeypatch.setattr("surveysim.comparison.simulate", None)
+    monkeypatch.setattr("surveysim.evaluation.comparison.simulate", None)
     again = ss.compare_methods(survey, methods=["raw"], **plan)
     pd.testing.assert_frame_equal(first, again, check_dtype=False)
     with pytest.raises(EvaluationError, match=r"holds another comparison \(questions .*now \['trust'\]"):

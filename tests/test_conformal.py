@@ -10,8 +10,8 @@ import pytest
 from small_surveys import small_survey
 
 import surveysim as ss
-from surveysim.cross_fitting import CrossFit
 from surveysim.errors import EstimationError, SurveySimError, TableError
+from surveysim.inference.cross_fitting import CrossFit
 
 N_CELLS, OPTIONS, QUESTIONS = 30, 4, ("a", "b", "c")
 

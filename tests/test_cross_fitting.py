@@ -8,8 +8,8 @@ import pytest
 from small_surveys import small_survey
 
 import surveysim as ss
-from surveysim.cross_fitting import average_folds
 from surveysim.errors import EstimationError, TableError
+from surveysim.inference.cross_fitting import average_folds
 
 BY = ["age", "gender"]
 

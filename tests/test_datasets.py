@@ -13,8 +13,8 @@ import pytest
 from pypdf import PdfReader
 
 import surveysim as ss
-from surveysim.datasets import list_examples
 from surveysim.errors import ReadError
+from surveysim.survey.examples import list_examples
 
 
 @pytest.fixture(scope="module")

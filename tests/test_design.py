@@ -34,12 +34,12 @@ from r_numbers import (
 from r_random import RRandom, bootstrap_factors
 
 import surveysim as ss
-from surveysim.adjustment import calibrate_design, given_replicates, rake_design, replicate_design
-from surveysim.design import Design, kish_n_eff
+from surveysim.design.adjustment import calibrate_design, given_replicates, rake_design, replicate_design
+from surveysim.design.design import Design, kish_n_eff
+from surveysim.design.estimators import Members, everyone, simple_random_variances, weighted_ratios, weighted_totals
+from surveysim.design.quantiles import quantile_intervals, weighted_quantile
 from surveysim.errors import DesignError
-from surveysim.estimators import Members, everyone, simple_random_variances, weighted_ratios, weighted_totals
-from surveysim.intervals import mean_intervals, share_intervals
-from surveysim.quantiles import quantile_intervals, weighted_quantile
+from surveysim.tables.intervals import mean_intervals, share_intervals
 
 GRADES = ["api00", "api99", "enroll"]
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from small_surveys import small_codebook, small_survey
 
 import surveysim as ss
-from surveysim.backgrounds import background_id, parse_background_id
+from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import SurveySimError, TableError
-from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
-from surveysim.suppression import complementary, margin_equations
+from surveysim.publishing.suppression import complementary, margin_equations
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_distributions
 
 NUMBERS = ["share", "std_error", "conf_low", "conf_high", "n", "n_eff"]
 

@@ -13,10 +13,10 @@ from r_numbers import REFERENCE, assert_equals_r, table
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
-from surveysim.codebook import DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import DesignVariables, Level, Option, Question, Trait, Weight
 from surveysim.errors import BackgroundError, CodebookError, DesignError, SurveySimError, TableError
-from surveysim.intervals import mean_intervals, share_intervals, t_quantile
-from surveysim.schema import DISTRIBUTION_COLUMNS, SHIFT_COLUMNS, check_distributions
+from surveysim.tables.intervals import mean_intervals, share_intervals, t_quantile
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS, SHIFT_COLUMNS, check_distributions
 
 KEYS = ["question_id", "background_id", "option_code"]
 NUMBERS = ["share", "std_error", "conf_low", "conf_high", "n_eff"]

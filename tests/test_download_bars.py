@@ -10,7 +10,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 from small_surveys import small_survey
 
 import surveysim as ss
-from surveysim.lm.download_bars import hub_bars, size_bar
+from surveysim.lm.base.download_bars import hub_bars, size_bar
 
 
 def test_a_growing_file_moves_the_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

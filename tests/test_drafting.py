@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import surveysim as ss
-from surveysim.codebook import RESERVED
+from surveysim.codebook.codebook import RESERVED
 from surveysim.errors import CodebookError, ReadError
 
 

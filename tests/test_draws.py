@@ -8,8 +8,8 @@ import pytest
 from small_surveys import small_survey
 
 import surveysim as ss
-from surveysim.draws import draw_columns, draw_names, normal_draws, with_draws
 from surveysim.errors import EstimationError, SurveySimError
+from surveysim.tables.draws import draw_columns, draw_names, normal_draws, with_draws
 
 BY = ["age", "gender", "region"]
 SURVEY = small_survey(n=500)

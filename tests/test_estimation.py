@@ -16,10 +16,10 @@ from r_numbers import FOLDER, REFERENCE, assert_equals_r, table
 from small_surveys import small_codebook, small_frame, small_survey
 
 import surveysim as ss
-from surveysim.codebook import DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.design.quantiles import weighted_quantile
 from surveysim.errors import CodebookError, DesignError, SurveySimError
-from surveysim.quantiles import weighted_quantile
-from surveysim.schema import ESTIMATE_COLUMNS
+from surveysim.tables.schema import ESTIMATE_COLUMNS
 
 ESS = json.loads((FOLDER / "r_reference_ess9no.json").read_text())
 ESS_BY_FILE = {"sav": ESS, "dta": json.loads((FOLDER / "r_reference_ess9no_dta.json").read_text())}  # R read both files

@@ -8,7 +8,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import EvaluationError, TableError
-from surveysim.schema import SCORE_COLUMNS, check_distributions
+from surveysim.tables.schema import SCORE_COLUMNS, check_distributions
 
 ORDINAL = ("scale",)
 CELL = ["question_id", "background_id"]

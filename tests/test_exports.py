@@ -16,7 +16,7 @@ from small_surveys import LEVELS, small_codebook, small_survey
 
 import surveysim as ss
 from surveysim.errors import ReadError, SurveySimError, TableError
-from surveysim.schema import DISTRIBUTION_COLUMNS
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS
 
 BY = ["age", "gender", "region"]
 SURVEY = small_survey(n=120)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surveysim.errors import EstimationError
-from surveysim.fay_herriot import fit_area_model, restricted_log_likelihood
+from surveysim.inference.fay_herriot import fit_area_model, restricted_log_likelihood
 
 FOLDER = Path(__file__).parent / "r"
 RTOL = 1e-6

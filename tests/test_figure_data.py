@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.codebook import Option
+from surveysim.codebook.codebook import Option
 from surveysim.errors import CodebookError, TableError
-from surveysim.figure_data import Scale, joint_shares, options_label, ordered_backgrounds, question_rows, scale_of, shown_options
-from surveysim.intervals import share_intervals
+from surveysim.figures.rows import Scale, joint_shares, options_label, ordered_backgrounds, question_rows, scale_of, shown_options
+from surveysim.tables.intervals import share_intervals
 from tests.small_surveys import small_codebook, small_frame
 
 BY = ["age", "gender"]

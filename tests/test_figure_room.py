@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.codebook import Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 from surveysim.errors import TableError
-from surveysim.figure_room import LABEL_WIDTH, TALLEST, fitted, row_names
-from surveysim.figure_style import text_width
+from surveysim.figures.layout import LABEL_WIDTH, TALLEST, fitted, row_names
+from surveysim.figures.style import text_width
 from tests.figures import bars, markers, ordered, refuse_overlaps, texts
 from tests.small_surveys import small_codebook, small_frame
 

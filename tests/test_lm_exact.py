@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from surveysim.errors import ModelError
-from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
-from surveysim.lm.readout import Readout
-from surveysim.lm.trees import distinct_tokens, packs, shared_lengths
-from surveysim.lm.trunk import QuestionStates, pack_states, question_states, read_beginnings
+from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.fit.readout import Readout
+from surveysim.lm.trunk.trees import distinct_tokens, packs, shared_lengths
+from surveysim.lm.trunk.trunk import QuestionStates, pack_states, question_states, read_beginnings
 from tests.tiny import CONFIGS, WINDOWED, tiny_model
 
 OPENING = tuple(range(40, 52))
@@ -102,7 +102,7 @@ def test_many_backgrounds_are_cut_into_trees_without_a_trace(monkeypatch: pytest
     backbone = Backbone(tiny_model(), None, "llama", "digest")
     readout = Readout(backbone, _question().trie.edges)
     whole = readout.features(question_states(backbone, _question()))
-    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", 2)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.BACKGROUNDS_AT_ONCE", 2)
     states = question_states(backbone, _question())
     assert len(states.trees) == 3
     torch.testing.assert_close(readout.features(states), whole, rtol=1e-4, atol=1e-5)
@@ -147,8 +147,8 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("at_once", [1, 2, 5, 96])
 def test_every_distinct_prefix_runs_once(at_once: int, tokens: int, monkeypatch: pytest.MonkeyPatch, embedded: list[int]) -> None:
     """Of all questions together, however many go at once, and whether or not their backgrounds are cut into several trees."""
-    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
-    monkeypatch.setattr("surveysim.lm.trees.TOKENS_AT_ONCE", tokens)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.BACKGROUNDS_AT_ONCE", at_once)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.TOKENS_AT_ONCE", tokens)
     questions, backbone = _questions(), Backbone(tiny_model(), None, "llama", "digest")
     for asked in (questions, questions[1:3], questions[:1]):
         embedded.clear()
@@ -159,20 +159,20 @@ def test_every_distinct_prefix_runs_once(at_once: int, tokens: int, monkeypatch:
 
 def test_as_many_questions_go_at_once_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch, embedded: list[int]) -> None:
     questions = _questions()
-    monkeypatch.setattr("surveysim.lm.trees.TOKENS_AT_ONCE", 140)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.TOKENS_AT_ONCE", 140)
     sizes = [len(pack) for pack in packs(questions)]
     assert max(sizes) > 1
     assert [question for pack in packs(questions) for question in pack] == questions
     _together(Backbone(tiny_model(), None, "llama", "digest"), questions)
     assert len(embedded) == len(sizes) + 1, "one pass for the beginnings and one for each pack"
-    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", 5)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.BACKGROUNDS_AT_ONCE", 5)
     assert [len(pack) for pack in packs(questions)] == [1] * 5, "a question of several trees goes alone"
 
 
 @pytest.mark.parametrize("architecture", [*CONFIGS, *WINDOWED])
 @pytest.mark.parametrize("at_once", [2, 96])
 def test_shared_openings_and_carried_tokens_leave_no_trace(architecture: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("surveysim.lm.trees.BACKGROUNDS_AT_ONCE", at_once)
+    monkeypatch.setattr("surveysim.lm.trunk.trees.BACKGROUNDS_AT_ONCE", at_once)
     model, suffixes = tiny_model(architecture), (*TEXTS[::3], TEXTS[0])
     backbone, questions = Backbone(model, None, architecture, "digest"), _questions(suffixes)[:3]
     readout = Readout(backbone, questions[0].trie.edges)
@@ -204,8 +204,8 @@ def test_how_much_of_an_opening_another_begins_with_too() -> None:
 
 def _out_of_memory_above(backgrounds: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Let the trunk and the last layer fail where a tree has more prompts than `backgrounds` in each of its three branches."""
-    import surveysim.lm.readout as readout
-    import surveysim.lm.trunk as trunk
+    import surveysim.lm.fit.readout as readout
+    import surveysim.lm.trunk.trunk as trunk
 
     original_read, original_features = trunk._read_portions, readout.Readout._tree_features
 
@@ -262,7 +262,7 @@ def test_out_of_memory_with_several_questions_goes_on_with_one(monkeypatch: pyte
 def test_out_of_memory_with_the_beginnings_reads_every_opening_whole(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import surveysim.lm.trunk as trunk
+    import surveysim.lm.trunk.trunk as trunk
 
     backbone, questions = Backbone(tiny_model(), None, "llama", "digest"), _questions()
 

@@ -14,8 +14,8 @@ from transformers.utils import logging as transformers_logging
 
 import surveysim as ss
 from surveysim.errors import ModelError, PromptError
-from surveysim.lm.backbone import Backbone
-from surveysim.lm.base_model import load_backbone
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.base_model import load_backbone
 from tests.opinion_survey import load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import save_tiny_model, tiny_model, tiny_tokenizer
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 import surveysim as ss
-from surveysim.lm.losses import LOSSES
-from surveysim.lm.targets import QuestionTargets, one_trait_pairs
+from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.targets import QuestionTargets, one_trait_pairs
 
 N_OPTIONS = 4
 LEVELS = {f"{age}|{gender}": {"age": age, "gender": gender} for age, gender in product(["young", "middle", "old"], ["f", "m"])}

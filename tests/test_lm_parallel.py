@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import surveysim as ss
-from surveysim.lm import parallel
+from surveysim.lm.base import parallel
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_survey
 from tests.tiny import save_tiny_model
 
@@ -26,7 +26,9 @@ import sys
 from pathlib import Path
 
 import surveysim as ss
-from surveysim.lm import activations, parallel, streaming
+from surveysim.lm.trunk import activations
+from surveysim.lm.base import parallel
+from surveysim.lm import answers as streaming
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_survey
 
 folder = Path(sys.argv[1])

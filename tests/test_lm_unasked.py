@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.cells import Cells
 from surveysim.lm.unasked import NOISES, _Group
+from surveysim.tables.cells import Cells
 
 RANDOM = np.random.default_rng(0)
 N_ASKED, N_UNASKED, BACKGROUNDS, OPTIONS = 24, 6, 5, 4

@@ -12,7 +12,7 @@ from test_table_view import Page
 
 import surveysim as ss
 from surveysim.errors import ReadError, TableError
-from surveysim.report_sections import ELEMENTS
+from surveysim.publishing.report_sections import ELEMENTS
 
 BY = ["gender", "age"]
 

@@ -10,7 +10,7 @@ from scipy.spatial import distance
 from scipy.stats import entropy, wasserstein_distance
 
 from surveysim.errors import EvaluationError
-from surveysim.metrics import METRICS, require_metrics
+from surveysim.evaluation.metrics import METRICS, require_metrics
 
 SYMMETRIC = sorted(set(METRICS) - {"kl"})
 BOUNDED_BY_ONE = ("wasserstein", "total_variation", "hellinger")

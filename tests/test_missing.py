@@ -9,7 +9,7 @@ from small_surveys import small_codebook, small_frame, small_survey
 from synthetic import trust_codebook, trust_frame
 
 import surveysim as ss
-from surveysim.codebook import MISSING_REASONS
+from surveysim.codebook.codebook import MISSING_REASONS
 from surveysim.errors import TableError
 
 COLUMNS = ["valid", *MISSING_REASONS]

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 
 import surveysim as ss
 from surveysim.errors import ModelError
-from surveysim.lm import model_files
-from surveysim.lm.model_files import DEFAULT_MODEL, weights_digest
+from surveysim.lm.base import model_files
+from surveysim.lm.base.model_files import DEFAULT_MODEL, weights_digest
 from tests.opinion_survey import TRAITS, opinion_survey
 
 GGUF = b"GGUF: tensors of the default model"

@@ -12,8 +12,8 @@ from small_surveys import small_survey
 
 import surveysim as ss
 from surveysim.errors import EvaluationError, ReadError, SurveySimError, TableError
-from surveysim.official import check_official, list_official, year_range
-from surveysim.schema import DISTRIBUTION_COLUMNS
+from surveysim.evaluation.official import check_official, list_official, year_range
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS
 
 HEADER = "question_id,option_codes,share,country,year,weight,denominator,source\n"
 FACT = "q1,2 3,0.4,Utopia,2020,w,valid answers,Census\n"

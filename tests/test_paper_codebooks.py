@@ -14,8 +14,8 @@ import pyreadstat
 import pytest
 
 import surveysim as ss
-from surveysim.codebook import MISSING_REASONS
-from surveysim.wording import fill_question
+from surveysim.codebook.codebook import MISSING_REASONS
+from surveysim.lm.prompts.words import fill_question
 
 # Attitude questions that each codebook must hold at least.
 QUESTIONS = {

@@ -14,7 +14,7 @@ from r_numbers import FOLDER, table
 
 import surveysim as ss
 from surveysim.errors import DesignError, ReadError, SurveySimError, TableError
-from surveysim.population import check_population, list_populations
+from surveysim.estimation.population import check_population, list_populations
 
 FACTS = "# source: Census\n# year: 2020\n# universe: residents aged 18 and over\n"
 

@@ -14,10 +14,10 @@ from r_numbers import FOLDER, table
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
-from surveysim.codebook import Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 from surveysim.errors import TableError
-from surveysim.intervals import share_intervals
-from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
+from surveysim.tables.intervals import share_intervals
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_distributions
 
 TRAITS = ["age", "gender", "region"]
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from small_surveys import small_codebook, small_frame, small_survey
 
 import surveysim as ss
-from surveysim.codebook import Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 from surveysim.errors import EstimationError, SurveySimError, TableError
-from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_distributions
 
 REFERENCE = json.loads((Path(__file__).parent / "ppi" / "reference.json").read_text())
 BY = ["age", "gender", "region"]

@@ -10,10 +10,10 @@ import pytest
 from tokenizers import processors
 
 import surveysim as ss
-from surveysim.codebook import Option, Question
+from surveysim.codebook.codebook import Option, Question
 from surveysim.errors import CodebookError, PromptError
-from surveysim.lm.backbone import Backbone, option_trie, require_room, tokenise
-from surveysim.prompts import QuestionPrompts, question_prompts
+from surveysim.lm.base.backbone import Backbone, option_trie, require_room, tokenise
+from surveysim.lm.prompts.template import QuestionPrompts, question_prompts
 from tests.opinion_survey import opinion_codebook
 from tests.test_wording import book
 from tests.tiny import tiny_model, tiny_tokenizer

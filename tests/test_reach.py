@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import surveysim as ss
-from surveysim.reach import beyond_training, traits_from_nearest
-from surveysim.table_facts import reach_in_words, table_facts
+from surveysim.simulation.reach import beyond_training, traits_from_nearest
+from surveysim.tables.facts import reach_in_words, table_facts
 from tests.opinion_survey import TRAITS, opinion_codebook, opinion_frame
 
 SEEN = ["a=1|b=1|c=1", "a=2|b=2|c=1"]

@@ -14,12 +14,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import surveysim as ss
-from surveysim.codebook import Level
-from surveysim.encodings import guess_encoding, is_utf8, looks_like_gb
+from surveysim.codebook.codebook import Level
 from surveysim.errors import CodebookError, ReadError
-from surveysim.portable import parse_number
-from surveysim.rawfile import Wanted
-from surveysim.readers import READERS, read_columns
+from surveysim.files.encodings import guess_encoding, is_utf8, looks_like_gb
+from surveysim.files.rawfile import Wanted
+from surveysim.files.readers import READERS, read_columns
+from surveysim.files.spss_portable import parse_number
 
 CODES = {7: "refused", 8: "dont_know"}
 

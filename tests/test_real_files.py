@@ -12,7 +12,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import CodebookError, DesignError
-from surveysim.readers import read_columns
+from surveysim.files.readers import read_columns
 
 # Counts of trstprl 0..10 in both files of ESS 9 Norway, from the data's own README.
 TRSTPRL = [20, 11, 35, 54, 70, 157, 188, 284, 311, 155, 115]

@@ -10,8 +10,8 @@ import pytest
 from small_surveys import small_survey
 
 import surveysim as ss
-from surveysim.draws import draw_columns
 from surveysim.errors import EstimationError, SurveySimError, TableError
+from surveysim.tables.draws import draw_columns
 
 BY = ["age", "gender"]
 SURVEY = small_survey(n=120)

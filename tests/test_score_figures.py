@@ -11,7 +11,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import EvaluationError, TableError
-from surveysim.saving_figure import apart, saving_text
+from surveysim.figures.savings import apart, saving_text
 from tests.figures import intervals, markers, ordered, refuse_overlaps, texts
 
 mpl.use("Agg")

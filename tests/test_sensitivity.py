@@ -9,8 +9,8 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import CodebookError, PromptError, SurveySimError
-from surveysim.prompts import FIELDS
-from surveysim.sensitivity import EVERYTHING, WORDINGS
+from surveysim.lm.prompts.template import FIELDS
+from surveysim.simulation.sensitivity import EVERYTHING, WORDINGS
 from tests.opinion_survey import TRAITS, opinion_codebook, opinion_survey
 
 QUESTIONS = ["vote", "news"]

@@ -11,7 +11,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import BackgroundError, CodebookError, DesignError, ReadError, SurveySimError, TrainingError
-from surveysim.schema import DISTRIBUTION_COLUMNS, check_distributions
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_distributions
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_survey
 
 QUESTIONS = ["vote", "news"]

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import surveysim as ss
-from surveysim.codebook import Option
+from surveysim.codebook.codebook import Option
 from surveysim.errors import BackgroundError, ReadError, SurveySimError, TableError
-from surveysim.lm import streaming
-from surveysim.table_files import write_parts
+from surveysim.lm import answers as streaming
+from surveysim.tables.storage import write_parts
 from tests.opinion_survey import TRAITS, opinion_codebook, opinion_frame, opinion_survey
 
 QUESTIONS = ["vote", "news"]
@@ -50,7 +50,7 @@ def _same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 def test_the_file_holds_the_table_that_simulate_returns(
     method: str, at_once: int, base: ss.OptionModel, stage_1: ss.OptionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("surveysim.simulation_file.AT_ONCE", at_once)
+    monkeypatch.setattr("surveysim.simulation.to_parquet.AT_ONCE", at_once)
     model = stage_1 if method == "stage1" else base
     path = _written(tmp_path / "cells.parquet", model, method=method)
     expected = ss.simulate(opinion_survey(), TRAITS, questions=QUESTIONS, model=model, method=method, progress=False)
@@ -79,7 +79,7 @@ def test_too_many_backgrounds_for_the_closed_form(
     base: ss.OptionModel, dsa: ss.OptionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Those sampled count: the closed form compares with them too."""
-    monkeypatch.setattr("surveysim.simulation_file.AT_ONCE", 5)
+    monkeypatch.setattr("surveysim.simulation.to_parquet.AT_ONCE", 5)
     two = pd.DataFrame({"age": ["old", "young"], "gender": ["male", "female"]})
     found = ss.read_table(_written(tmp_path / "cells.parquet", dsa, two))
     assert found[["std_error", "conf_low", "conf_high"]].isna().all(axis=None)
@@ -209,8 +209,8 @@ import numpy as np
 import pandas as pd
 from transformers import LlamaConfig, LlamaForCausalLM
 import surveysim as ss
-from surveysim.codebook import Level, Option, Question, Trait, Weight
-from surveysim.lm.backbone import Backbone
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
+from surveysim.lm.base.backbone import Backbone
 from tests.tiny import tiny_tokenizer
 
 folder = sys.argv[1]

@@ -13,8 +13,8 @@ from small_surveys import small_survey
 
 import surveysim as ss
 from surveysim.errors import EstimationError, SurveySimError, TableError
-from surveysim.fay_herriot import fit_area_model
-from surveysim.schema import check_distributions
+from surveysim.inference.fay_herriot import fit_area_model
+from surveysim.tables.schema import check_distributions
 
 CELLS = [f"area={number:02d}" for number in range(30)]
 BY = ["age", "gender", "region"]

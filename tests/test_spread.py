@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.draws import with_draws
 from surveysim.errors import EstimationError, TableError
+from surveysim.tables.draws import with_draws
 
 
 def table_of(shares: np.ndarray, error: np.ndarray | float, draws: np.ndarray | None = None) -> pd.DataFrame:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from synthetic import trust_codebook, trust_frame
 
 import surveysim as ss
-from surveysim import release
-from surveysim.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.questions import field_values
 from surveysim.errors import CodebookError, DesignError, ReadError
-from surveysim.questions import field_values
-from surveysim.reasons import reason_from_label
-from surveysim.release import codebook_for
+from surveysim.survey import codebook_match as release
+from surveysim.survey.codebook_match import codebook_for
+from surveysim.survey.reasons import reason_from_label
 
 
 def told(survey: ss.Survey, question: str = "trust") -> list[str | None]:

@@ -13,7 +13,7 @@ from small_surveys import small_codebook, small_survey
 import surveysim as ss
 from surveysim.errors import TableError
 from surveysim.rendering import facts_line, facts_table, frame_table
-from surveysim.table_facts import table_facts
+from surveysim.tables.facts import table_facts
 
 BY = ["gender", "age"]
 VOID = {"br", "img", "meta", "link", "hr"}

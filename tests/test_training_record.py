@@ -9,7 +9,7 @@ import pytest
 from test_table_view import Page
 
 import surveysim as ss
-from surveysim.training_record import stage_html, stage_table
+from surveysim.tables.training_record import stage_html, stage_table
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_survey
 
 QUESTIONS = ["taxes", "vote"]

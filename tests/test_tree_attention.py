@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from surveysim.lm.backbone import Backbone, TokenisedQuestion, option_trie
-from surveysim.lm.readout import Readout
-from surveysim.lm.tree_attention import BY_BLOCK, TILE_KEYS, TILE_ROWS, TreeCache, attending_by_block, in_blocks
-from surveysim.lm.trunk import QuestionStates, question_states
+from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.fit.readout import Readout
+from surveysim.lm.trunk.tree_attention import BY_BLOCK, TILE_KEYS, TILE_ROWS, TreeCache, attending_by_block, in_blocks
+from surveysim.lm.trunk.trunk import QuestionStates, question_states
 from tests.tiny import CONFIGS, WINDOWED, tiny_model
 
 QUESTION = TokenisedQuestion(
@@ -21,7 +21,7 @@ QUESTION = TokenisedQuestion(
 
 def _states(architecture: str, width: int, monkeypatch: pytest.MonkeyPatch) -> tuple[QuestionStates, torch.Tensor]:
     """Trunk states and features with blocks of `width` tokens."""
-    monkeypatch.setattr("surveysim.lm.tree_attention.BLOCK", width)
+    monkeypatch.setattr("surveysim.lm.trunk.tree_attention.BLOCK", width)
     backbone = Backbone(tiny_model(architecture), None, architecture, "digest")
     states = question_states(backbone, QUESTION)
     return states, Readout(backbone, QUESTION.trie.edges).features(states).detach()

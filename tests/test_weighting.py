@@ -13,9 +13,9 @@ from r_numbers import REFERENCE, assert_equals_r, calibrated, design, dummies, m
 from small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 import surveysim as ss
-from surveysim.calibration import calibrated_weights, raked_weights
+from surveysim.design.calibration import calibrated_weights, raked_weights
+from surveysim.design.estimators import everyone
 from surveysim.errors import BackgroundError, DesignError, SurveySimError, TableError
-from surveysim.estimators import everyone
 
 TYPES = ["E", "H", "M"]
 

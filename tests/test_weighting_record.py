@@ -9,7 +9,7 @@ from small_surveys import small_codebook, small_frame
 
 import surveysim as ss
 from surveysim.errors import TableError
-from surveysim.weighting_record import described, weighted_across
+from surveysim.tables.weighting_record import described, weighted_across
 
 BY = ["age", "gender"]
 GRID = ss.background_grid(small_codebook(), by=BY)

@@ -14,9 +14,9 @@ from small_surveys import small_survey
 from synthetic import TRUST, trust_codebook, trust_frame
 
 import surveysim as ss
-from surveysim.codebook import MISSING_REASONS, Codebook, Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import MISSING_REASONS, Codebook, Level, Option, Question, Trait, Weight
 from surveysim.errors import CodebookError, ReadError, TableError
-from surveysim.outfile import OutColumn, missing_ranges, shorten
+from surveysim.files.outfile import OutColumn, missing_ranges, shorten
 
 SUFFIXES = (".sav", ".zsav", ".dta")
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs")), min_size=1, max_size=12)

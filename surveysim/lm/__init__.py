@@ -1,1 +1,1 @@
-"""Language models: loading, cached trunk activations, losses, alignment, saved adapters."""
+"""The language model, in the order prompts, base, trunk, fit, then the modules here: wording, one reading, what is trained, answers."""

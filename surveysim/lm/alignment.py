@@ -13,24 +13,24 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from surveysim.baselines import BASELINES
-from surveysim.cells import Array
-from surveysim.codebook import Codebook
+from surveysim.baselines.methods import BASELINES
+from surveysim.codebook.codebook import Codebook
 from surveysim.errors import TrainingError
-from surveysim.evaluation import ordinal_questions
-from surveysim.lm.gradients import backward
-from surveysim.lm.heads import fit_head, fit_prior_strength
+from surveysim.evaluation.scores import ordinal_questions
+from surveysim.lm.base.memory import halve
+from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
+from surveysim.lm.fit.gradients import backward
+from surveysim.lm.fit.heads import fit_head, fit_prior_strength
+from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED
+from surveysim.lm.fit.readout import QuestionHead, Readout, question_key
+from surveysim.lm.fit.shift_fit import shift_fit
+from surveysim.lm.fit.stages import KERNEL, StageConfig
+from surveysim.lm.fit.targets import PooledShares, QuestionTargets, pooled_shares
 from surveysim.lm.kernel import answer_states, kernel_shares
-from surveysim.lm.losses import LOSSES, NEEDS_POOLED
-from surveysim.lm.memory import halve
 from surveysim.lm.option_model import OptionModel
-from surveysim.lm.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
-from surveysim.lm.readout import QuestionHead, Readout, question_key
-from surveysim.lm.shift_fit import shift_fit
-from surveysim.lm.stages import KERNEL, StageConfig
-from surveysim.lm.targets import PooledShares, QuestionTargets, pooled_shares
-from surveysim.lm.trunk import QuestionStates
-from surveysim.schema import BACKGROUND
+from surveysim.lm.trunk.trunk import QuestionStates
+from surveysim.tables.cells import Array
+from surveysim.tables.schema import BACKGROUND
 
 Targets = Mapping[str, QuestionTargets]
 

@@ -16,16 +16,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.cells import Array
-from surveysim.codebook import Codebook
-from surveysim.evaluation import ordinal_questions
-from surveysim.lm.backbone import TokenisedQuestion
+from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
+from surveysim.baselines.training_cells import TrainingCells, training_cells
+from surveysim.codebook.codebook import Codebook
+from surveysim.evaluation.scores import ordinal_questions
+from surveysim.lm.base.backbone import TokenisedQuestion
+from surveysim.lm.base.parallel import exchange, own
 from surveysim.lm.option_model import OptionModel
-from surveysim.lm.parallel import exchange, own
-from surveysim.lm.trunk import QuestionStates
-from surveysim.multilevel import fit_multilevel, trait_kernels
-from surveysim.schema import BACKGROUND, QUESTION
-from surveysim.training_cells import TrainingCells, training_cells
+from surveysim.lm.trunk.trunk import QuestionStates
+from surveysim.tables.cells import Array
+from surveysim.tables.schema import BACKGROUND, QUESTION
 
 
 def answer_states(states: QuestionStates) -> Tensor:

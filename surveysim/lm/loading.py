@@ -7,10 +7,10 @@ from typing import Any
 
 from surveysim.errors import ModelError
 from surveysim.lm.adapters import is_saved, load_saved
-from surveysim.lm.base_model import DeviceMap, load_backbone
-from surveysim.lm.model_files import DEFAULT_MODEL
+from surveysim.lm.base.base_model import DeviceMap, load_backbone
+from surveysim.lm.base.model_files import DEFAULT_MODEL
 from surveysim.lm.option_model import OptionModel
-from surveysim.prompts import PromptTemplate
+from surveysim.lm.prompts.template import PromptTemplate
 
 
 def load_model(

@@ -10,19 +10,19 @@ from typing import Any
 import pandas as pd
 import torch
 
-from surveysim.backgrounds import describe_background, parse_background_id
-from surveysim.codebook import Codebook
-from surveysim.disclosure import MIN_N
+from surveysim.codebook.backgrounds import describe_background, parse_background_id
+from surveysim.codebook.codebook import Codebook
 from surveysim.errors import ModelError
-from surveysim.lm.activations import stored_states
 from surveysim.lm.adapters import save_adapter
-from surveysim.lm.backbone import Backbone, TokenIds, TokenisedQuestion, require_room, tokenise
-from surveysim.lm.history import training_history
-from surveysim.lm.readout import Readout, question_key
-from surveysim.lm.trunk import QuestionStates
-from surveysim.prompts import PromptTemplate, question_prompts
+from surveysim.lm.base.backbone import Backbone, TokenIds, TokenisedQuestion, require_room, tokenise
+from surveysim.lm.fit.readout import Readout, question_key
+from surveysim.lm.prompts.template import PromptTemplate, question_prompts
+from surveysim.lm.trunk.activations import stored_states
+from surveysim.lm.trunk.trunk import QuestionStates
+from surveysim.publishing.disclosure import MIN_N
 from surveysim.rendering import facts_table
-from surveysim.training_record import stage_html, stage_table
+from surveysim.tables.history import training_history
+from surveysim.tables.training_record import stage_html, stage_table
 
 
 @dataclass(frozen=True, eq=False)

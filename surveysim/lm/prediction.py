@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from surveysim.codebook import Codebook
+from surveysim.codebook.codebook import Codebook
+from surveysim.lm.base.parallel import exchange, is_main, own
 from surveysim.lm.option_model import OptionModel
-from surveysim.lm.parallel import exchange, is_main, own
-from surveysim.schema import BACKGROUND
+from surveysim.tables.schema import BACKGROUND
 
 
 def predict(

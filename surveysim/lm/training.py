@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.backgrounds import background_grid, parse_background_id, with_background_id
-from surveysim.cells import Cells, to_cells
-from surveysim.codebook import Codebook
+from surveysim.codebook.backgrounds import background_grid, parse_background_id, with_background_id
+from surveysim.codebook.codebook import Codebook
 from surveysim.errors import TrainingError, first_few
 from surveysim.lm.alignment import Alignment
-from surveysim.lm.losses import NEEDS_MODEL, NEEDS_POOLED
+from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
+from surveysim.lm.fit.stages import DSA, StageConfig
+from surveysim.lm.fit.targets import question_targets
 from surveysim.lm.option_model import OptionModel
-from surveysim.lm.stages import DSA, StageConfig
-from surveysim.lm.targets import question_targets
-from surveysim.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, require_columns
+from surveysim.tables.cells import Cells, to_cells
+from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, require_columns
 
 
 def align(

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from surveysim.blind import length_matched
-from surveysim.cells import Array, Cells, to_cells
-from surveysim.codebook import Codebook
+from surveysim.baselines.blind import length_matched
+from surveysim.baselines.multilevel import option_contrasts
+from surveysim.baselines.regressions import softmax
+from surveysim.codebook.codebook import Codebook
 from surveysim.lm.kernel import all_answer_states, kernel_shares
 from surveysim.lm.option_model import OptionModel
-from surveysim.multilevel import option_contrasts
-from surveysim.regressions import softmax
-from surveysim.schema import BACKGROUND, QUESTION
+from surveysim.tables.cells import Array, Cells, to_cells
+from surveysim.tables.schema import BACKGROUND, QUESTION
 
 NOISES = np.array([np.inf, 10.0, 3.0, 1.0, 0.3, 0.1])  # variance of what features do not tell, beside theirs; inf: tell nothing
 FEWEST_QUESTIONS = 3

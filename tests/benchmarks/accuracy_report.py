@@ -13,7 +13,7 @@ import pandas as pd
 from marked_sections import marked_sections
 
 import surveysim as ss
-from surveysim.comparison_summary import BEST_CLASSICAL
+from surveysim.evaluation.comparison_summary import BEST_CLASSICAL
 
 HEADLINE = "dsa-kernel"  # the form of DSA whose numbers the headline dicts hold; `by_method` has them for every form
 FORMS = ("dsa-kernel", "dsa")

@@ -25,7 +25,7 @@ from accuracy_scores import gather, restore
 from country_regions import regions
 
 import surveysim as ss
-from surveysim.baselines import BASELINES
+from surveysim.baselines.methods import BASELINES
 
 PROJECT = Path(__file__).parents[2]
 RESULTS = PROJECT / "bench-output" / "accuracy"

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import surveysim as ss
-from surveysim.codebook import DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import DesignVariables, Level, Option, Question, Trait, Weight
 
 COUNTRIES, RESPONDENTS, OPTIONS = 28, 46_000, 11
 TRAITS = {"country": COUNTRIES, "gender": 2, "age": 3}

@@ -21,8 +21,8 @@ import pandas as pd
 import pyreadstat
 
 import surveysim as ss
-from surveysim.assembly import needed_columns
-from surveysim.codebook import Level, Option, Question, Trait, Weight
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
+from surveysim.survey.assembly import needed_columns
 
 PROJECT = Path(__file__).parents[2]
 SMALL = 10e6  # bytes

@@ -25,11 +25,11 @@ import torch
 from marked_sections import write_section
 
 import surveysim as ss
-from surveysim.backgrounds import describe_background, parse_background_id
-from surveysim.lm.backbone import TokenisedQuestion
-from surveysim.lm.readout import Readout
-from surveysim.lm.trees import TOKENS_AT_ONCE, distinct_tokens, packs
-from surveysim.lm.trunk import pack_states, question_states, read_beginnings
+from surveysim.codebook.backgrounds import describe_background, parse_background_id
+from surveysim.lm.base.backbone import TokenisedQuestion
+from surveysim.lm.fit.readout import Readout
+from surveysim.lm.trunk.trees import TOKENS_AT_ONCE, distinct_tokens, packs
+from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnings
 
 QUESTIONS, TRAITS = 60, ["gender", "age3", "education", "voter"]  # 60 questions x 54 backgrounds
 PLAIN_QUESTIONS, PLAIN_ROWS = 3, (9, 18, 54)  # of the plain path, timed and scaled: questions, and backgrounds in a batch
@@ -141,7 +141,7 @@ def growth(sizes: tuple[int, ...] = (300, 3000, 30000)) -> dict[str, dict[str, f
 
 def grow(prompts: int) -> None:
     """Predict `prompts` prompts question by question, and print seconds and peak memory."""
-    from surveysim.lm.backbone import Backbone
+    from surveysim.lm.base.backbone import Backbone
     from surveysim.lm.option_model import OptionModel
     from tests.tiny import tiny_model, tiny_tokenizer
 

@@ -15,7 +15,7 @@ from bench_accuracy import ANES, ESS, NONVOTERS, anes2020, ess11, nonvoters
 from marked_sections import write_section
 
 import surveysim as ss
-from surveysim.trials import draw_trial
+from surveysim.evaluation.trials import draw_trial
 
 PROJECT = Path(__file__).parents[2]
 FILE = PROJECT / "docs" / "benchmarks" / "spread.json"

@@ -1,0 +1,238 @@
+"""Classical estimates of response distributions: what any model has to beat on the same sample.
+
+Every method takes the sample's distributions table and the backgrounds to estimate, sampled or not, and returns a
+distributions table with its own name as `source`. Cells enter as effective counts, ``n_eff * share``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+import pandas as pd
+
+from surveysim.baselines.boosted_trees import boosted_shares
+from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
+from surveysim.baselines.regressions import choose_penalty, cumulative_ridge, multinomial_ridge
+from surveysim.baselines.training_cells import TrainingCells, training_cells
+from surveysim.errors import EstimationError, nearest
+from surveysim.tables.cells import Array
+from surveysim.tables.draws import check_draws
+
+Baseline = Callable[..., pd.DataFrame]
+
+TILTED_OPTIONS = 5  # mean_tilt: scales with at least so many options get the tilted mean
+POSTERIORS = ("mrp", "mean_tilt", "low_rank")
+CONCENTRATIONS = np.exp(np.linspace(0.0, 8.0, 65))  # answers that the pooled shares are worth in a shrunken cell
+
+
+def estimate_baseline(
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    method: str = "mrp",
+    ordinal: Collection[str] | None = None,
+    seed: int = 0,
+    draws: int = 0,
+) -> pd.DataFrame:
+    """Estimate the distributions of all backgrounds asked for by a classical method.
+
+    Parameters
+    ----------
+    training : DataFrame
+        A distributions table of the sample, with `n_eff` (or `n`).
+    backgrounds : DataFrame
+        A row per background, with `background_id`, over the traits of the training table; sampled or not.
+    method : str
+        A name of `BASELINES`.
+    ordinal : collection of str, optional
+        Ids of the ordered questions; all others are nominal.
+    seed : int
+        Deals cells into folds where a method cross-validates, and makes the draws.
+    draws : int
+        Draws from the posterior of the methods that have one (mrp, mean_tilt, low_rank), as columns ``draw_1``, ...: `poststratify` needs
+        them for standard errors of sums over cells, whose errors go together.
+
+    Returns
+    -------
+    DataFrame
+        A distributions table with ``source=method``; `n` and `n_eff` are the training sample's. `attrs["never_sampled"]`
+        counts backgrounds without any respondent. `std_error` is missing where the method has none.
+
+    Raises
+    ------
+    EstimationError
+        If the method is unknown, has no posterior to draw from, the traits differ, nobody answered a question, or fewer
+        respondents than options did.
+    TableError
+        If a table breaks its contract.
+
+    References
+    ----------
+    Gelman and Little (1997), Survey Methodology 23(2), 127-135. Ghitza and Gelman (2013), doi:10.1111/ajps.12004.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> train, truth = ss.hold_out_respondents(survey, n_train=400, seed=0)
+    >>> sample = ss.response_distributions(train, by=["gender", "age3"], questions=["Q8_8"])
+    >>> grid = ss.background_grid(survey.codebook, by=["gender", "age3"])
+    >>> estimate = ss.estimate_baseline(sample, grid, method="mrp", ordinal=["Q8_8"])
+    >>> estimate.source.unique().tolist(), len(estimate)
+    (['mrp'], 24)
+    """
+    if method not in BASELINES:
+        raise EstimationError(f"method: there is no baseline {method!r}; {nearest(str(method), BASELINES)}")
+    check_draws(draws)
+    if draws and method not in POSTERIORS:
+        raise EstimationError(f"method {method!r} has no posterior to draw from; use one of {', '.join(POSTERIORS)}")
+    drawn = {"draws": draws} if draws else {}
+    return BASELINES[method](training, backgrounds, ordinal=ordinal, seed=seed, **drawn)
+
+
+def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+    """The sample's own shares; a cell without respondents gets the pooled shares, counted in ``attrs["filled_from_pooled"]``."""
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    empty = sample.cells.n_eff <= 0
+    shares = np.where(empty[..., None], sample.pooled[:, None], sample.cells.shares)
+    table = sample.to_table(shares, source="raw")
+    table.attrs["filled_from_pooled"] = int(empty[:, sample.asked].sum())
+    return table
+
+
+def pooled(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+    """One distribution a question for every background: the mean of the sampled cells, each weighted by `n_eff`."""
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    return sample.to_table(np.broadcast_to(sample.pooled[:, None], sample.cells.shares.shape), source="pooled")
+
+
+def shrunken(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+    """Cells shrunk towards the pooled shares, which count as many answers as maximise the Dirichlet-multinomial likelihood.
+
+    References
+    ----------
+    Minka (2012), Estimating a Dirichlet distribution; Fay and Herriot (1979), doi:10.2307/2286322, for the idea.
+    """
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    counts, centre = sample.cells.counts, sample.pooled_positive
+    worth = _concentration(counts, centre, sample.cells.mask)[:, None, None]
+    total = counts.sum(-1, keepdims=True) + worth
+    shares = (counts + worth * centre[:, None]) / total
+    return sample.to_table(shares, source="shrunken", std_error=np.sqrt(shares * (1 - shares) / (total + 1)))
+
+
+def ridge(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+    """Multinomial logit regression on the traits' main effects, ridge penalty chosen by cross-validation over training cells."""
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    return sample.to_table(_regression(sample, multinomial_ridge, np.ones(len(sample.ordered), bool), seed), source="ridge")
+
+
+def cumulative(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+    """Proportional-odds regression on main effects with a cross-validated ridge penalty; nominal questions as in `ridge`."""
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    shares = np.zeros_like(sample.cells.shares)
+    for fit, rows in ((cumulative_ridge, sample.ordered), (multinomial_ridge, ~sample.ordered)):
+        if rows.any():
+            shares[rows] = _regression(sample, fit, rows, seed)
+    return sample.to_table(shares, source="cumulative")
+
+
+def mrp(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+) -> pd.DataFrame:
+    """Multilevel regression: partially pooled main effects, two-way interactions and cell effects on every contrast of the options.
+
+    Variances by marginal likelihood, each question's leaning on all questions'. Post-stratify the result for the "P".
+
+    References
+    ----------
+    Gelman and Little (1997), Survey Methodology 23(2), 127-135; Ghitza and Gelman (2013), doi:10.1111/ajps.12004.
+    """
+    return _multilevel(training, backgrounds, ordinal, "mrp", draws, seed)
+
+
+def mean_tilt(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+) -> pd.DataFrame:
+    """As `mrp`, but scales of five or more options are the pooled shares tilted exponentially to the estimated mean."""
+    return _multilevel(training, backgrounds, ordinal, "mean_tilt", draws, seed)
+
+
+def low_rank(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+) -> pd.DataFrame:
+    """As `mrp`, and patterns over backgrounds that many questions share are learned from all of them: a soft low-rank regression."""
+    return _multilevel(training, backgrounds, ordinal, "low_rank", draws, seed)
+
+
+def boosting(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+    """Gradient-boosted trees on one-hot traits, one model a question (needs scikit-learn)."""
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    shares = boosted_shares(sample.cells.counts, sample.indicators(), sample.cells.mask, sample.pooled_positive, seed)
+    return sample.to_table(shares, source="boosting")
+
+
+BASELINES: dict[str, Baseline] = {
+    "raw": raw,
+    "pooled": pooled,
+    "shrunken": shrunken,
+    "ridge": ridge,
+    "cumulative": cumulative,
+    "mrp": mrp,
+    "mean_tilt": mean_tilt,
+    "low_rank": low_rank,
+    "boosting": boosting,
+}
+"""Classical estimates of the same sample, by name: `simulate` and `estimate_baseline` take the names as ``method``.
+
+Examples
+--------
+>>> import pandas as pd
+>>> import surveysim as ss
+>>> survey = ss.load_example("nonvoters2020")
+>>> train, rest = ss.hold_out_respondents(survey, n_train=400, seed=1)
+>>> tables = [ss.simulate(train, ["gender", "age3"], questions=["Q8_8"], method=name) for name in ("raw", "pooled", "mrp")]
+>>> truth = ss.response_distributions(rest, by=["gender", "age3"], questions=["Q8_8"])
+>>> scores = ss.evaluate(pd.concat(tables), truth, metrics=["wasserstein"], codebook=survey.codebook, by="source")
+>>> ss.summarise_scores(scores, by="source").sort_values("estimate").source.tolist()[0]
+'mrp'
+"""
+
+
+def _multilevel(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: Collection[str] | None, method: str, draws: int, seed: int
+) -> pd.DataFrame:
+    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    kernels, _ = trait_kernels(sample.levels)
+    tilted = sample.ordered & (sample.cells.mask.sum(-1) >= TILTED_OPTIONS) & (method == "mean_tilt")
+    fit = fit_multilevel(
+        sample.cells,
+        kernels,
+        ordered=sample.ordered,
+        pooled=sample.pooled_positive,
+        tilt_only=tilted,
+        learn=method == "low_rank",
+        draws=draws,
+        seed=seed,
+    )
+    return sample.to_table(fit.shares, source=method, std_error=fit.std_error, draws=fit.draws)
+
+
+def _regression(sample: TrainingCells, fit: Callable[..., Array], rows: np.ndarray, seed: int) -> Array:
+    counts, mask, start = sample.cells.counts[rows], sample.cells.mask[rows], sample.pooled_positive[rows]
+    columns = sample.indicators()
+    return fit(counts, columns, choose_penalty(fit, counts, columns, mask, start, seed), mask, start)
+
+
+def _concentration(counts: Array, centre: Array, mask: np.ndarray) -> Array:
+    """Dirichlet concentration of every question, by marginal likelihood over a grid, shape (questions,)."""
+    from scipy.special import gammaln
+
+    size = counts.sum(-1)
+    likelihood = []
+    for worth in CONCENTRATIONS:
+        prior = np.where(mask, worth * centre, 1.0)[:, None]
+        per_option = np.where(mask[:, None], gammaln(prior + counts) - gammaln(prior), 0.0)
+        likelihood.append((gammaln(worth) - gammaln(worth + size)).sum(1) + per_option.sum((1, 2)))
+    return CONCENTRATIONS[np.argmax(likelihood, axis=0)]

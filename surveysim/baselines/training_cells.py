@@ -1,0 +1,144 @@
+"""`TrainingCells`: the sampled cells and the backgrounds to estimate, laid out for the classical estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.errors import EstimationError, first_few
+from surveysim.tables.cells import Array, Cells, to_cells, to_table
+from surveysim.tables.draws import with_draws
+from surveysim.tables.schema import BACKGROUND, check_backgrounds
+
+PRIOR_ANSWERS = 0.5  # answers added to each question's pooled counts, spread evenly over its options (Jeffreys for two options)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCells:
+    """Sampled cells beside backgrounds to estimate, which may never have been sampled.
+
+    Attributes
+    ----------
+    cells : Cells
+        All backgrounds: the sampled ones, then those asked for and not sampled (``n_eff`` 0).
+    traits : tuple of str
+    levels : array of int, shape (backgrounds, traits)
+        Position of each background's level among those that occur.
+    n_levels : tuple of int
+        Levels of each trait.
+    ordered : array of bool, shape (questions,)
+        True where the options are a scale; a question with two options is one.
+    asked : array of int
+        Positions of the backgrounds to return, in the order asked.
+    """
+
+    cells: Cells
+    traits: tuple[str, ...]
+    levels: npt.NDArray[np.int_]
+    n_levels: tuple[int, ...]
+    ordered: npt.NDArray[np.bool_]
+    asked: npt.NDArray[np.int_]
+
+    @property
+    def pooled(self) -> Array:
+        """Shares over all sampled cells, each counting by its `n_eff`, shape (questions, options)."""
+        counts = self.cells.counts.sum(1)
+        return counts / counts.sum(-1, keepdims=True)
+
+    @property
+    def pooled_positive(self) -> Array:
+        """`pooled` with `PRIOR_ANSWERS` added, so that no option has a share of 0."""
+        mask = self.cells.mask
+        counts = self.cells.counts.sum(1) + PRIOR_ANSWERS * mask / mask.sum(-1, keepdims=True)
+        return counts / counts.sum(-1, keepdims=True)
+
+    def indicators(self, *, interactions: bool = False) -> Array:
+        """Return 0/1 columns, one a level of a trait (and one a pair of levels), shape (backgrounds, columns)."""
+        groups = [self.levels[:, [j]] == np.arange(size) for j, size in enumerate(self.n_levels)]
+        if interactions:
+            pairs = combinations(list(groups), 2)
+            groups += [(left[:, :, None] & right[:, None, :]).reshape(len(self.levels), -1) for left, right in pairs]
+        return np.hstack([np.zeros((len(self.levels), 0)), *groups]).astype(float)
+
+    def to_table(self, shares: Array, *, source: str, std_error: Array | None = None, draws: Array | None = None) -> pd.DataFrame:
+        """Return the backgrounds asked for as a distributions table; `shares` is shaped as ``cells.shares``, `draws` with an axis more."""
+        kept = self.cells
+        asked = Cells(
+            kept.questions,
+            tuple(kept.backgrounds[place] for place in self.asked),
+            kept.codes,
+            kept.orders,
+            kept.shares[:, self.asked],
+            kept.n[:, self.asked],
+            kept.n_eff[:, self.asked],
+            kept.mask,
+        )
+        error = None if std_error is None else std_error[:, self.asked]
+        table = to_table(asked, shares[:, self.asked], source=source, std_error=error)
+        if draws is not None:  # rows stand in the order question, background, option, as in `to_table`
+            exists = np.broadcast_to(asked.mask[:, None], asked.shares.shape)
+            table = with_draws(table, draws[:, :, self.asked][:, exists].T)
+        table.attrs["never_sampled"] = int((asked.n_eff.sum(0) <= 0).sum())
+        return table
+
+
+def training_cells(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None) -> TrainingCells:
+    """Lay out a training table and the backgrounds to estimate.
+
+    Parameters
+    ----------
+    training : DataFrame
+        A distributions table of the sample, with `n_eff` (or `n`).
+    backgrounds : DataFrame
+        A row per background to estimate, with `background_id`; any combination of levels, sampled or not.
+    ordinal : collection of str, optional
+        Ids of the ordered questions; default none (options are then taken as nominal).
+
+    Raises
+    ------
+    EstimationError
+        If the backgrounds have other traits than the training cells, nobody answered a question, or a question has
+        fewer respondents than options.
+    TableError
+        If a table breaks its contract, or a background is asked for twice.
+    """
+    check_backgrounds(backgrounds, [])
+    asked = tuple(backgrounds[BACKGROUND])
+    sampled = to_cells(training, what="training").backgrounds
+    order = tuple(dict.fromkeys([*sampled, *asked]))
+    cells = to_cells(training, backgrounds=order, what="training")
+    _require_respondents(cells)
+    parsed = [parse_background_id(identifier) for identifier in order]
+    traits = tuple(parsed[0])
+    other = [identifier for identifier, levels in zip(order, parsed, strict=True) if set(levels) != set(traits)]
+    if other:
+        raise EstimationError(
+            f"the training backgrounds have traits {first_few(traits) or 'none'}; other traits stand in {first_few(other)}: "
+            "make the training table with by= the traits of the backgrounds to estimate"
+        )
+    coded = [pd.factorize(np.array([levels[trait] for levels in parsed], dtype=object)) for trait in traits]
+    levels = np.stack([codes for codes, _ in coded], axis=1) if coded else np.zeros((len(order), 0), int)
+    named = frozenset(ordinal or ())
+    ordered = np.array([question in named for question in cells.questions]) | (cells.mask.sum(-1) == 2)
+    place = {identifier: position for position, identifier in enumerate(order)}
+    positions = np.array([place[identifier] for identifier in asked], int)
+    return TrainingCells(cells, traits, levels, tuple(len(names) for _, names in coded), ordered, positions)
+
+
+def _require_respondents(cells: Cells) -> None:
+    answers, options = cells.n.sum(1), cells.mask.sum(1)
+    silent = [question for question, n in zip(cells.questions, answers, strict=True) if n <= 0]
+    if silent:
+        raise EstimationError(f"nobody in the training sample answered question {first_few(silent)}; leave it out, or draw a larger sample")
+    few = [f"{q} ({n:g} for {k} options)" for q, n, k in zip(cells.questions, answers, options, strict=True) if n < k]
+    if few:
+        raise EstimationError(
+            f"training: a question needs at least as many respondents as options; too few answered {first_few(few)}: "
+            "leave it out, or draw a larger sample"
+        )

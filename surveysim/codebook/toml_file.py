@@ -1,0 +1,233 @@
+"""Codebook files: a TOML file in, a checked `Codebook` out."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from surveysim.codebook.codebook import Code, Codebook, DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.errors import CodebookError, first_few, nearest
+
+_PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "str | None": str, "bool": bool, "int | str | None": (int, str)}
+
+
+def list_codebooks() -> list[str]:
+    """Return the names of the codebooks that ship with surveysim.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> [name for name in ss.list_codebooks() if name.startswith("ess")]
+    ['ess11', 'ess9']
+    """
+    return sorted(path.stem for path in _codebook_folder().glob("*.toml"))
+
+
+def load_codebook(name_or_path: str | Path | Codebook, *, language: str | None = None) -> Codebook:
+    """Load a codebook: one that ships with surveysim by name, or any TOML file by path.
+
+    Parameters
+    ----------
+    name_or_path : str, Path or Codebook
+        ``"nonvoters2020"``, or ``"my_survey.toml"``. A `Codebook` is returned as it is, unless another language is asked for.
+    language : str, optional
+        Of the wording: ``"zh"`` for the Chinese of the CGSS and CFPS codebooks; default the codebook's own. Codes stay.
+
+    Returns
+    -------
+    Codebook
+
+    Raises
+    ------
+    CodebookError
+        If there is no such codebook, the file is no TOML, a key is unknown, a declaration contradicts itself, or a question has
+        no wording in `language`.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> codebook = ss.load_codebook("nonvoters2020")
+    >>> codebook.question("Q8_8").labels
+    ('A lot', 'Some', 'Not much', 'Not at all')
+    >>> ss.load_codebook("cgss2017", language="zh").question("a35").text
+    '总的来说，您认为当今的社会公不公平？'
+    """
+    book = name_or_path if isinstance(name_or_path, Codebook) else _find(name_or_path)
+    return book if language is None else book.in_language(language)
+
+
+def _find(name_or_path: str | Path) -> Codebook:
+    """Return the codebook that ships under a name, or that a path leads to."""
+    if not isinstance(name_or_path, str | Path):
+        raise CodebookError(
+            f"codebook must be the name of one that ships, the path of a .toml file or a Codebook; got {type(name_or_path).__name__}"
+        )
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        if str(name_or_path) not in list_codebooks():
+            raise CodebookError(
+                f"no codebook is called {str(name_or_path)!r}; {nearest(str(name_or_path), list_codebooks())} "
+                "For your own survey give the path of a .toml file"
+            )
+        path = _codebook_folder() / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise CodebookError(f"codebook file {str(path)!r} does not exist; check the path")
+    return _load_file(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _load_file(path: Path, modified: int) -> Codebook:
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CodebookError(
+            f"codebook {path.name} is not a valid UTF-8 TOML file: {error}; correct it there, or save it as UTF-8"
+        ) from error
+    return parse_codebook(declared, path.stem)
+
+
+def parse_codebook(declared: Mapping[str, Any], name: str) -> Codebook:
+    """Build a `Codebook` from the tables of a TOML file (see docs/extending.md for the format).
+
+    Raises
+    ------
+    CodebookError
+        If a table or key is unknown, or a declaration contradicts itself.
+    """
+    where = f"codebook {name!r}"
+    tables = ("survey", "weights", "design", "wave", "missing", "traits", "questions")
+    _refuse_unknown(where, declared, tables)
+    parts = {table: _table(f"{where}, [{table}]", declared.get(table, {})) for table in tables}
+    survey = {"name": name, "title": name, **parts["survey"]}
+    for key in ("files", "respondent_id"):
+        survey[key] = _strings(f"{where}, [survey] {key}", survey.get(key, ()))
+    survey["year"] = str(survey.get("year", ""))
+    return Codebook(
+        **_known(Codebook, f"{where}, [survey]", survey, but=tables[1:]),
+        weights=tuple(_weight(variable, table) for variable, table in parts["weights"].items()),
+        design=DesignVariables(**_known(DesignVariables, f"{where}, [design]", parts["design"])),
+        wave={variable: _codes(f"{where}, [wave] {variable}", codes) for variable, codes in parts["wave"].items()},
+        missing=_coded(f"{where}, [missing]", parts["missing"]),
+        traits={trait: _trait(trait, table) for trait, table in parts["traits"].items()},
+        questions={question: _question(question, table) for question, table in parts["questions"].items()},
+    )
+
+
+def _weight(variable: str, table: Any) -> Weight:
+    where = f"weight {variable!r}"
+    known = _known(Weight, where, _table(where, table), but=("variable",))
+    return Weight(**{**known, "variable": variable, "product_of": _strings(f"{where}, product_of", known.get("product_of", ()))})
+
+
+def _trait(name: str, table: Any) -> Trait:
+    where = f"trait {name!r}"
+    known = _known(Trait, where, _table(where, table), but=("name",))
+    levels = tuple(_level(where, level) for level in _list(f"{where}, levels", known.get("levels", [])))
+    missing = _coded(where, known.get("missing", {}))
+    return Trait(**{"variable": name, **known, "name": name, "levels": levels, "missing": missing})
+
+
+def _level(where: str, table: Any) -> Level:
+    table = _table(f"{where}, a level", table)
+    if "name" not in table:
+        raise CodebookError(f"{where}: a level has no name: {dict(table)}")
+    where = f"{where}, level {table['name']!r}"
+    named = {"name": str(table["name"]), "text": str(table.get("text", table["name"]))}
+    known = _known(Level, where, {**table, **named})
+    bounds = known.get("range")
+    if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(bound) for bound in bounds)):
+        raise CodebookError(f"{where}: range is two numbers, [low, high]; got {bounds!r}")
+    codes = _codes(f"{where}, codes", _list(f"{where}, codes", known.get("codes", [])))
+    return Level(**{**known, "codes": codes, "range": None if bounds is None else (float(bounds[0]), float(bounds[1]))})
+
+
+def _question(question_id: str, table: Any) -> Question:
+    where = f"question {question_id!r}"
+    known = _known(Question, where, _table(where, table), but=("question_id",))
+    options = tuple(_option(where, option) for option in _list(f"{where}, options", known.get("options", [])))
+    missing = _coded(where, known.get("missing", {}))
+    return Question(**{"text": "", **known, "question_id": question_id, "options": options, "missing": missing})
+
+
+def _option(where: str, declared: Any) -> Option:
+    if isinstance(declared, list) and len(declared) == 2:
+        return Option(_codes(where, declared[:1])[0], str(declared[1]))
+    raise CodebookError(f"{where}: an option is written [code, label]; got {declared!r}")
+
+
+def _codes(where: str, declared: Any) -> tuple[Code, ...]:
+    codes = declared if isinstance(declared, list) else [declared]
+    bad = [code for code in codes if not isinstance(code, str) and not _is_number(code)]
+    if bad:
+        raise CodebookError(f"{where}: a code is a number or a text; got {first_few(map(repr, bad))}")
+    return tuple(codes)
+
+
+def _coded(where: str, table: Any) -> dict[Code, str]:
+    """TOML keys are strings: turn those that are numbers into numbers."""
+    return {_number(code): reason for code, reason in _table(f"{where}, missing", table).items()}
+
+
+def _number(code: str) -> Code:
+    try:
+        value = float(code)
+    except ValueError:
+        return code
+    if not math.isfinite(value):
+        return code
+    return int(value) if value.is_integer() else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _table(where: str, declared: Any) -> Mapping[str, Any]:
+    if not isinstance(declared, Mapping):
+        raise CodebookError(f"{where} must be a table, key = value; got {declared!r}")
+    return declared
+
+
+def _list(where: str, declared: Any) -> list[Any]:
+    if not isinstance(declared, list):
+        raise CodebookError(f"{where} must be a list, [ ... ]; got {declared!r}")
+    return declared
+
+
+def _strings(where: str, declared: Any) -> tuple[str, ...]:
+    items = (declared,) if isinstance(declared, str) else tuple(declared) if isinstance(declared, list | tuple) else (declared,)
+    if not all(isinstance(item, str) for item in items):
+        raise CodebookError(f"{where} must be a name or a list of names; got {declared!r}")
+    return items
+
+
+def _known(cls: type, where: str, table: Mapping[str, Any], but: Sequence[str] = ()) -> dict[str, Any]:
+    """Check a table's keys and plain values against the fields of a dataclass, those in `but` left out."""
+    types = {item.name: str(item.type) for item in fields(cls) if item.name not in but}
+    _refuse_unknown(where, table, list(types))
+    for key, value in table.items():
+        if types[key] in _PLAIN and not isinstance(value, _PLAIN[types[key]]):
+            raise CodebookError(f"{where}: {key} must be {types[key].replace(' | None', '')}; got {value!r}")
+    return dict(table)
+
+
+def _refuse_unknown(where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in table:
+        if key not in known:
+            raise CodebookError(f"{where}: unknown key {key!r}; {nearest(key, sorted(known))}")
+
+
+def _codebook_folder() -> Path:
+    """Inside an installed wheel the codebooks lie in the package; in a checkout, beside it."""
+    package = Path(__file__).parents[1]
+    inside = package / "codebooks"
+    return inside if inside.is_dir() else package.parent / "codebooks"

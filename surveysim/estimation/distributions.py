@@ -1,0 +1,260 @@
+"""Response distributions: a survey in, the weighted share of every option in every background out, with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.backgrounds import background_id, parse_background_id
+from surveysim.codebook.codebook import Code, Question
+from surveysim.design.estimators import Members, weighted_ratios
+from surveysim.errors import TableError, first_few, nearest
+from surveysim.survey.domains import Domains, asked_questions, observed_domains, question_sample
+from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.intervals import share_intervals
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION_COLUMNS,
+    N_EFF,
+    OPTION,
+    ORDER,
+    QUESTION,
+    SHARE,
+    SHIFT_COLUMNS,
+    SOURCE,
+    STD_ERROR,
+    N,
+    check_distributions,
+    require_columns,
+)
+
+MISSING_RULES = ("drop", "as_option")
+PAIRS = ("one_trait", "all")
+
+
+def response_distributions(
+    survey: Survey,
+    *,
+    by: Sequence[str] = (),
+    questions: Sequence[str] | None = None,
+    missing: str = "drop",
+    lonely_psu: str = "fail",
+) -> pd.DataFrame:
+    """Return the weighted share of every option of every question, in every background, with its standard error.
+
+    The share of option k in background b is the weight of b's respondents who chose k over the weight of b's respondents
+    with a valid answer. Standard errors are Taylor-linearised: a background is a domain of the whole sample, so every PSU
+    counts. Intervals (95%) are symmetric on the logit scale, with t quantiles on the background's PSUs less strata as
+    degrees of freedom (R: ``svyciprop(method="logit")`` of a subset). A share of exactly 0 or 1 has no logit: its interval
+    is Clopper and Pearson's on `n_eff` respondents.
+
+    Parameters
+    ----------
+    survey : Survey
+    by : sequence of str
+        Traits whose joint levels are the backgrounds; none: one background ``"all"``. Respondents without one of the traits
+        are in no background.
+    questions : sequence of str, optional
+        Default every question that the survey holds.
+    missing : {"drop", "as_option"}
+        ``"drop"``: the denominator is valid answers. ``"as_option"``: each reason found follows the valid options as an
+        option of its own (`option_code` is the reason), and the denominator is all respondents.
+    lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
+        What a stratum with a single PSU adds to the variance: an error, nothing, its squared total, the mean of the other
+        strata, nothing.
+
+    Returns
+    -------
+    DataFrame
+        A distributions table, ``source="survey"``: `question_id background_id option_code option_order share std_error
+        conf_low conf_high n n_eff source`. `n`: respondents of positive weight in the denominator; `n_eff`: Kish's. A
+        background where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the
+        denominator and the design in words.
+
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+    CodebookError
+        If a question or trait is unknown; the message names the nearest.
+    BackgroundError
+        If the survey was read without a trait of `by`.
+    DesignError
+        If a question's own weight was not read, or a stratum has a single PSU and `lonely_psu` is ``"fail"``.
+    TableError
+        If `missing` is neither ``"drop"`` nor ``"as_option"``.
+
+    References
+    ----------
+    Binder (1983), doi:10.2307/1402588. Korn and Graubard (1998), Survey Methodology 24, 193-201.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> table = ss.response_distributions(survey, by=["gender"], questions=["Q8_8"])
+    >>> table.groupby("background_id").share.sum().round(9).tolist()
+    [1.0, 1.0]
+    """
+    check_survey(survey)
+    if missing not in MISSING_RULES:
+        raise TableError(f"missing must be 'drop' or 'as_option'; got {missing!r}, {nearest(str(missing), MISSING_RULES)}")
+    domains = observed_domains(survey, by)
+    tables = [_question_table(survey, question, domains, missing, lonely_psu) for question in asked_questions(survey, questions)]
+    table = pd.concat(tables, ignore_index=True)
+    denominator = "valid answers" if missing == "drop" else "all respondents"
+    table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
+    table.attrs |= {"denominator": denominator, "design": survey.design.description}
+    return table
+
+
+def cell_shares(survey: Survey, *, by: Sequence[str], questions: Sequence[str]) -> pd.DataFrame:
+    """Return a distributions table for whoever needs shares and sizes alone: its standard errors are not to be used.
+
+    A sample drawn from a clustered survey leaves most strata with a single PSU. That hides the variance, and neither the shares nor
+    Kish's `n_eff`, so it is no ground to refuse to learn from the sample or to score against it.
+    """
+    return response_distributions(survey, by=by, questions=questions, lonely_psu="remove")
+
+
+def _question_table(survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str) -> pd.DataFrame:
+    codes, choice = _choices(survey, question, missing)
+    design, sample = question_sample(survey, question, lonely_psu)
+    rows = np.flatnonzero((choice[sample] >= 0) & (domains.code[sample] >= 0))
+    members = Members(design, rows, domains.code[sample][rows], len(domains.ids))
+    n_domains, n_options = len(domains.ids), len(codes)
+    chosen = (choice[sample][rows][:, None] == np.arange(n_options)).astype(float)
+    shares, variance = weighted_ratios(members, chosen)
+    std_error, (n, n_eff) = np.sqrt(variance), members.counts()
+    low, high = share_intervals(shares, std_error, members.degrees_of_freedom, n_eff)
+    return pd.DataFrame(
+        {
+            QUESTION: question.question_id,
+            BACKGROUND: np.repeat(np.array(domains.ids, dtype=object), n_options),
+            OPTION: list(codes) * n_domains,
+            ORDER: np.tile(np.arange(n_options), n_domains),
+            SHARE: shares.ravel(),
+            STD_ERROR: std_error.ravel(),
+            CONF_LOW: low.ravel(),
+            CONF_HIGH: high.ravel(),
+            N: np.repeat(n, n_options),
+            N_EFF: np.repeat(n_eff, n_options),
+            SOURCE: "survey",
+        },
+        columns=DISTRIBUTION_COLUMNS,
+    )
+
+
+def _choices(survey: Survey, question: Question, missing: str) -> tuple[list[Code], np.ndarray]:
+    """Return the options' codes and every respondent's position among them, -1 where the denominator leaves them out."""
+    reasons = survey.reasons[question.question_id]
+    answers = survey.data[question.question_id].where(reasons.isna())
+    choice = pd.Index(list(question.codes)).get_indexer(pd.Index(answers))
+    assert ((choice >= 0) == reasons.isna().to_numpy()).all(), "a valid answer is one of the options"
+    codes: list[Code] = list(question.codes)
+    if missing == "as_option":
+        for reason in sorted(reasons.dropna().unique()):
+            choice[(reasons == reason).to_numpy()] = len(codes)
+            codes.append(str(reason))
+    return codes, choice
+
+
+def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") -> pd.DataFrame:
+    """Return how far the shares move from one background to another, for every option.
+
+    ``shift = share(background_to) - share(background_from)``, with standard error ``sqrt(se_from^2 + se_to^2)``: the two
+    backgrounds' shares are taken as independent, which clusters that hold both make them only nearly.
+
+    Parameters
+    ----------
+    distributions : DataFrame
+        A distributions table of one source, all backgrounds over the same traits.
+    pairs : {"one_trait", "all"}
+        ``"one_trait"``: backgrounds that differ in exactly one trait. ``"all"``: every pair.
+
+    Returns
+    -------
+    DataFrame
+        A shifts table, each pair once, from the background that stands earlier in `distributions` to the later one:
+        `question_id background_from background_to option_code shift std_error`. Shifts of a background without
+        respondents are missing. Its `attrs` are those of `distributions`.
+
+    Raises
+    ------
+    TableError
+        If `distributions` breaks its contract or holds several sources, `pairs` is unknown, the backgrounds differ in
+        their traits, or no two backgrounds make a pair.
+
+    References
+    ----------
+    Huang, Li, Shao (2026), arXiv:2510.21977.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> shifts = ss.background_shifts(ss.response_distributions(survey, by=["gender"], questions=["Q8_8"]))
+    >>> len(shifts), bool(abs(shifts["shift"].sum()) < 1e-9)
+    (4, True)
+    """
+    check_distributions(distributions)
+    require_columns(distributions, [STD_ERROR], "distributions")
+    sources = distributions[SOURCE].unique()
+    if len(sources) > 1:
+        raise TableError(f"distributions holds sources {first_few(sources)}; keep one at a time")
+    if pairs not in PAIRS:
+        raise TableError(f"pairs must be 'one_trait' or 'all'; got {pairs!r}, {nearest(str(pairs), PAIRS)}")
+    tables = [_question_shifts(rows, pairs) for _, rows in distributions.groupby(QUESTION, sort=False)]
+    shifts = pd.concat(tables, ignore_index=True)
+    if shifts.empty:
+        raise TableError(f"no two of the {distributions[BACKGROUND].nunique()} backgrounds make a pair ({pairs}); name more traits in by=")
+    table = shifts[SHIFT_COLUMNS]
+    table.attrs = dict(distributions.attrs)
+    return table
+
+
+def _question_shifts(rows: pd.DataFrame, pairs: str) -> pd.DataFrame:
+    backgrounds = list(rows[BACKGROUND].unique())
+    start, end = _pairs(backgrounds, pairs)
+    codes = rows.sort_values(ORDER, kind="stable")[OPTION].unique()
+    shape = (len(backgrounds), len(codes))
+    if len(rows) != shape[0] * shape[1]:
+        raise TableError(f"question {rows[QUESTION].iloc[0]!r}: its backgrounds have different options; use one codebook")
+    place = pd.Index(backgrounds).get_indexer(pd.Index(rows[BACKGROUND])) * shape[1] + pd.Index(codes).get_indexer(pd.Index(rows[OPTION]))
+    share, std_error = np.empty(shape), np.empty(shape)
+    share.ravel()[place], std_error.ravel()[place] = rows[SHARE], rows[STD_ERROR]
+    names = np.array(backgrounds, dtype=object)
+    return pd.DataFrame(
+        {
+            QUESTION: rows[QUESTION].iloc[0],
+            "background_from": np.repeat(names[start], shape[1]),
+            "background_to": np.repeat(names[end], shape[1]),
+            OPTION: np.tile(codes, len(start)),
+            "shift": (share[end] - share[start]).ravel(),
+            STD_ERROR: np.hypot(std_error[start], std_error[end]).ravel(),
+        }
+    )
+
+
+def _pairs(backgrounds: list[str], pairs: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions of the earlier and the later background of every pair."""
+    if pairs == "all":
+        return np.triu_indices(len(backgrounds), 1)
+    levels = [parse_background_id(identifier) for identifier in backgrounds]
+    traits = sorted(levels[0])
+    odd = [identifier for identifier, own in zip(backgrounds, levels, strict=True) if sorted(own) != traits]
+    if odd:
+        raise TableError(f"backgrounds {first_few(odd)} have other traits than {backgrounds[0]!r}; shifts need the same traits throughout")
+    found: list[tuple[int, int]] = []
+    for trait in traits:
+        alike: dict[str, list[int]] = {}
+        for place, own in enumerate(levels):
+            alike.setdefault(background_id({**own, trait: "*"}), []).append(place)
+        found += [pair for places in alike.values() for pair in combinations(places, 2)]
+    ordered = np.array(sorted(found), dtype=int).reshape(-1, 2)
+    return ordered[:, 0], ordered[:, 1]

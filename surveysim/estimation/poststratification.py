@@ -1,0 +1,326 @@
+"""Post-stratification of distributions: cells in, a population's distribution out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.backgrounds import background_id, observed_backgrounds, parse_background_id
+from surveysim.errors import TableError, first_few, nearest
+from surveysim.estimation.margins import MARGIN, Margins, amount_column
+from surveysim.estimation.population import described_source, joint_population
+from surveysim.estimation.population_error import BASE, PEOPLE, RAKED_TO, VARIANCE, table_variance
+from surveysim.survey.survey import Survey
+from surveysim.tables.cells import Array
+from surveysim.tables.draws import draw_columns, with_draws
+from surveysim.tables.intervals import share_intervals
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION_COLUMNS,
+    N_EFF,
+    OPTION,
+    ORDER,
+    POOLED,
+    POPULATION_SHARE,
+    QUESTION,
+    SHARE,
+    SHARE_TOLERANCE,
+    SOURCE,
+    STD_ERROR,
+    N,
+    check_distributions,
+    require_columns,
+)
+from surveysim.tables.weighting_record import weighted_across
+
+INTO, PART = "into", "part"  # columns of cells: the background each goes into, and its share of its people
+SELF = "self-post-stratified"
+
+
+def poststratify(
+    distributions: pd.DataFrame,
+    population: pd.DataFrame | Survey | Margins,
+    *,
+    by: Sequence[str] = (),
+    structure: pd.DataFrame | Survey | None = None,
+) -> pd.DataFrame:
+    """Weight the cells of a distributions table by a population's share in each, and add them up.
+
+    ``share = sum_c P_c share_c`` with variance ``sum_c P_c^2 std_error_c^2 + sum_c var(P_c) (share_c - share)^2``: what the
+    cells are unsure of, and what the population table is. It serves simulated, estimated and survey tables alike. Where the
+    table has draws (columns ``draw_1``, ...), the first sum is the variance of ``sum_c P_c draw_c`` over the draws. Where margins
+    were raked, the second term is what they leave open; for a survey without clusters and strata the
+    standard errors are then those of R's ``postStratify`` and, from equal base weights, ``rake`` (which takes plain means of
+    residuals in place of weighted ones).
+
+    Assumptions: (1) the answers of a cell are those of its people, in the sample as in the population. (2) Without draws, the
+    errors of two cells are independent. That is right for a survey's cells that share no PSU. A model's cells err together,
+    since they were learnt from one sample, and the standard error of their sum is then too small: simulate with ``draws=``. (3)
+    The numbers of people in two cells of an estimated population err independently; known totals (margins) have no error, and
+    the structure raked to them that of its `n_eff`.
+
+    With a survey's own cells and its own joint distribution as population, the result is the survey's weighted share,
+    provided that everyone answered; it is labelled ``"self-post-stratified"``. Where some did not, the survey's marginal share
+    weights a cell by those of it who answered, and post-stratification by all of it: the second corrects for nonresponse that
+    differs between cells, and the two agree exactly if `population` is that of the question's respondents.
+
+    Parameters
+    ----------
+    distributions : DataFrame
+        A distributions table whose backgrounds are all over the same traits.
+    population : DataFrame, Survey or mapping
+        A row per cell: `background_id` or a column per trait (level names; further traits are summed over), and `count`
+        (people) or `population_share` (0-1, sums to 1). Where it is an estimate: `std_error` of that number, or `n_eff` or `n`,
+        the respondents behind it. Or a survey, whose weighted cells are taken. Or margins (`population_margins`, or
+        ``{"gender": {"female": 0.51, "male": 0.49}}``), to which `structure` is raked.
+    by : sequence of str
+        Traits of the result's backgrounds; none: one background ``"all"``.
+    structure : DataFrame or Survey, optional
+        Joint table that margins are raked from (`joint_population`).
+
+    Returns
+    -------
+    DataFrame
+        A distributions table with the sources of `distributions`. `n` is the sum over the cells; `n_eff` is
+        ``1 / sum_c(P_c^2 / n_eff_c)``, the size of an unweighted sample of the same precision. Intervals are normal on the
+        logit scale; with draws t, on their number less 1. Standard errors that the table lacks stay missing. The result has
+        draws where `distributions` has. `attrs` says the population and every step of weighting (`weights_applied`).
+
+    Raises
+    ------
+    TableError
+        If a table breaks its contract, the traits do not agree, shares of the population do not sum to 1, the
+        population has cells without a distribution, or the distributions have respondents in cells without population; if
+        margins come without a structure or their totals disagree; if the table was summed over one of the traits before.
+    BackgroundError
+        If a survey given as population lacks a trait.
+
+    References
+    ----------
+    Gelman and Little (1997), Poststratification into many categories using hierarchical logistic regression, Survey
+    Methodology 23, 127-135. Holt and Smith (1979), doi:10.2307/2344652.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> cells = ss.response_distributions(survey, by=["gender", "education"], questions=["Q8_8"])
+    >>> adjusted = ss.poststratify(cells, ss.read_population("us_adults_2014_2018"))
+    >>> adjusted.background_id.unique().tolist(), round(float(adjusted.share.sum()), 9)
+    (['all'], 1.0)
+    """
+    check_distributions(distributions)
+    require_columns(distributions, DISTRIBUTION_COLUMNS, "distributions")
+    traits = cell_traits(distributions)
+    table = joint_table(population, structure, traits)
+    people = cell_numbers(table, traits)
+    weights = _cell_weights(people, by)
+    _refuse_empty_population(distributions, people[PEOPLE])
+    groups = distributions.groupby([QUESTION, SOURCE], sort=False)
+    result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)
+    result = result[[*DISTRIBUTION_COLUMNS, *draw_columns(distributions)]]
+    label = population_label(table, distributions)
+    result.attrs = {**weighted_across(distributions, set(traits) - set(_names(by)), label), "population": label}
+    return result
+
+
+def cell_traits(distributions: pd.DataFrame) -> list[str]:
+    """Return the traits of a table's backgrounds.
+
+    Raises
+    ------
+    TableError
+        If the backgrounds differ in their traits.
+    """
+    cells = list(distributions[BACKGROUND].unique())
+    traits = sorted(parse_background_id(cells[0]))
+    odd = [cell for cell in cells if sorted(parse_background_id(cell)) != traits]
+    if odd:
+        raise TableError(f"distributions: backgrounds {first_few(odd)} have other traits than {cells[0]!r}; take one set at a time")
+    return traits
+
+
+def joint_table(
+    population: pd.DataFrame | Survey | Margins, structure: pd.DataFrame | Survey | None, traits: Sequence[str]
+) -> pd.DataFrame:
+    """Return a table of cells, of whatever the population was given as (`poststratify`).
+
+    Raises
+    ------
+    TableError
+        If margins come without a structure, or their totals disagree.
+    BackgroundError
+        If a survey given as population lacks a trait.
+    """
+    if isinstance(population, Survey):
+        return observed_backgrounds(population, by=traits)
+    if not isinstance(population, Mapping) and not (isinstance(population, pd.DataFrame) and MARGIN in population):
+        require_columns(population, [], "population")
+        return population
+    if structure is None:
+        raise TableError(
+            "population holds margins, which do not say how traits go together; give structure=, a joint table or a survey to rake to them"
+        )
+    seed = observed_backgrounds(structure, by=traits) if isinstance(structure, Survey) else structure
+    joint = joint_population(population, seed)
+    joint.attrs.update(getattr(population, "attrs", {}))
+    return joint
+
+
+def cell_numbers(population: pd.DataFrame, traits: Sequence[str]) -> pd.DataFrame:
+    """Return the number of people in each cell, or its share, and that number's variance.
+
+    Parameters
+    ----------
+    population : DataFrame
+        A joint table, as of `poststratify`.
+    traits : sequence of str
+        Of the cells; other traits are summed over.
+
+    Returns
+    -------
+    DataFrame
+        Columns `people`, `people_variance` and `structure_people` (before raking), indexed by background_id.
+
+    Raises
+    ------
+    TableError
+        If a trait or the amount is absent, shares do not sum to 1, or there are no people.
+    """
+    amount = amount_column(population, "population")
+    absent = [trait for trait in traits if trait not in population]
+    if not absent:
+        rows = population[list(traits)].astype(str).itertuples(index=False)
+        ids = [background_id(dict(zip(traits, row, strict=True))) for row in rows]
+    elif BACKGROUND in population:
+        ids = list(population[BACKGROUND])
+    else:
+        raise TableError(f"population lacks trait {first_few(absent)} of the distributions; {nearest(absent[0], population.columns)}")
+    numbers = population[amount].to_numpy(float)
+    base = population[BASE].to_numpy(float) if BASE in population else numbers
+    table = pd.DataFrame({PEOPLE: numbers, VARIANCE: _variances(population, numbers), BASE: base})
+    cells = table.groupby(np.array(ids, dtype=object), sort=False).sum()
+    cells.attrs[RAKED_TO] = [names for names in population.attrs.get(RAKED_TO, []) if BASE in population and set(names) <= set(traits)]
+    total = float(cells[PEOPLE].sum())
+    if not total or (amount == POPULATION_SHARE and abs(total - 1) > SHARE_TOLERANCE):
+        raise TableError(f"population: {amount} sums to {total:.6g}; shares must sum to 1, counts to more than 0")
+    return cells
+
+
+def _variances(population: pd.DataFrame, numbers: np.ndarray) -> np.ndarray:
+    """Sampling variance of the population's own numbers: as stated, or ``number^2 / n_eff n / (n - 1)``; 0 for a census."""
+    if STD_ERROR in population:
+        return np.square(population[STD_ERROR].fillna(0).to_numpy(float))
+    size = next((population[name].to_numpy(float) for name in (N_EFF, N) if name in population), None)
+    if size is None:
+        return np.zeros(len(numbers))
+    respondents = float(population[N if N in population else N_EFF].sum())
+    unbiased = respondents / (respondents - 1) if respondents > 1 else 1.0
+    return unbiased * np.divide(np.square(numbers), size, out=np.zeros(len(numbers)), where=size > 0)
+
+
+def population_label(population: pd.DataFrame, distributions: pd.DataFrame) -> str:
+    """Name the population, and of raked margins the structure; one weighted by the distributions' own weight is no other population."""
+    about, own = population.attrs, distributions.attrs
+    if "weight" in about and about["weight"] == own.get("weight") and about.get("survey") == own.get("survey", about.get("survey")):
+        return f"{SELF}: {about['weight']}"
+    if RAKED_TO in about:
+        return f"{described_source(population, 'margins')}, raked from {about['structure']}"
+    return described_source(population, "population table")
+
+
+def _names(by: Sequence[str]) -> list[str]:
+    return [by] if isinstance(by, str) else list(by)
+
+
+def _cell_weights(people: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the cells with people, the background that each goes into, and its share of that background's people."""
+    kept = people[people[PEOPLE] > 0]
+    names = _names(by)
+    levels = [parse_background_id(cell) for cell in kept.index]
+    unknown = [name for name in names if name not in levels[0]]
+    if unknown:
+        raise TableError(f"by: the cells have no trait {first_few(unknown)}; {nearest(unknown[0], levels[0])}")
+    into = [background_id({name: own[name] for name in names}) if names else POOLED for own in levels]
+    table = kept.assign(**{INTO: into})
+    return table.assign(**{PART: table[PEOPLE] / table.groupby(INTO)[PEOPLE].transform("sum")})
+
+
+def _refuse_empty_population(distributions: pd.DataFrame, people: pd.Series) -> None:
+    cells = distributions.groupby(BACKGROUND, sort=False)[N].max()
+    nobody = [cell for cell, n in cells.items() if n > 0 and not people.get(cell, 0) > 0]
+    if nobody:
+        raise TableError(
+            f"population has nobody in {first_few(nobody)}, where the distributions have respondents; "
+            "add these cells to population, or leave them out of distributions"
+        )
+    unknown = [cell for cell in cells.index if cell not in people.index]
+    if unknown:
+        raise TableError(f"population lacks {first_few(unknown)}; give each a count, 0 where there is nobody")
+
+
+def _combine(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return one question's and source's distributions in the backgrounds that the cells go into."""
+    question = rows[QUESTION].iloc[0]
+    present = rows[rows[SHARE].notna() & rows[BACKGROUND].isin(cells.index)]
+    lacking = [cell for cell in cells.index if cell not in set(present[BACKGROUND])]
+    if lacking:
+        raise TableError(
+            f"question {question!r}: population has people in {first_few(lacking)}, for which there is no distribution; "
+            "simulate these backgrounds, or join levels"
+        )
+    options = rows.drop_duplicates(OPTION).sort_values(ORDER, kind="stable")
+    place = cells.index.get_indexer(pd.Index(present[BACKGROUND])), pd.Index(options[OPTION]).get_indexer(pd.Index(present[OPTION]))
+    share, error, n, n_eff = (np.zeros((len(cells), len(options))) for _ in range(4))
+    for array, column in ((share, SHARE), (error, STD_ERROR), (n, N), (n_eff, N_EFF)):
+        array[place] = present[column].to_numpy(float)
+    code, names = pd.factorize(cells[INTO])
+    part = cells[PART].to_numpy(float)[:, None]
+    combined, within = _sums(part * share, code), _sums(np.square(part * error), code)
+    drawn = _summed_draws(present, place, part, code, len(options))
+    if drawn is not None:
+        within = drawn.var(-1, ddof=1).reshape(within.shape)
+    respondents, inverse = _sums(n, code), _sums(_inverse(part, n_eff), code)
+    away = (share[:, None] - combined) * (code[:, None] == np.arange(len(names)))[..., None]
+    total = _sums(cells[[PEOPLE]].to_numpy(float), code)
+    std_error = np.sqrt(within + table_variance(cells, away) / np.square(total))
+    df = np.inf if drawn is None else drawn.shape[-1] - 1
+    low, high = _intervals(combined.ravel(), std_error.ravel(), 1 / inverse.ravel(), df)
+    columns = {SHARE: combined, STD_ERROR: std_error, CONF_LOW: low, CONF_HIGH: high, N: respondents, N_EFF: np.nan_to_num(1 / inverse)}
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+    keys = {QUESTION: question, BACKGROUND: np.repeat(np.asarray(names, dtype=object), len(options)), SOURCE: rows[SOURCE].iloc[0]}
+    repeated = options.iloc[np.tile(np.arange(len(options)), len(names))].reset_index(drop=True)
+    table = table.assign(**keys, **{OPTION: repeated[OPTION], ORDER: repeated[ORDER], N: table[N].astype(rows[N].dtype)})
+    return table if drawn is None else with_draws(table, drawn)
+
+
+def _summed_draws(present: pd.DataFrame, place: tuple[Array, Array], part: Array, code: Array, options: int) -> Array | None:
+    """Draws of the sums over cells, shape ``(backgrounds x options, draws)``; None without draws."""
+    names = draw_columns(present)
+    if not names:
+        return None
+    drawn = np.zeros((len(part), options, len(names)))
+    drawn[place] = present[names].to_numpy(float)
+    summed = _sums((part[..., None] * drawn).reshape(len(part), -1), code)
+    return summed.reshape(-1, len(names))
+
+
+def _sums(values: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Return sums over the cells of each background; one missing value makes its own sum missing."""
+    sums = np.zeros((code.max() + 1, values.shape[1]))
+    np.add.at(sums, code, values)
+    return sums
+
+
+def _inverse(part: np.ndarray, n_eff: np.ndarray) -> np.ndarray:
+    return np.divide(np.square(part), n_eff, out=np.full(n_eff.shape, np.nan), where=n_eff > 0)
+
+
+def _intervals(share: np.ndarray, std_error: np.ndarray, n_eff: np.ndarray, df: float) -> tuple[np.ndarray, np.ndarray]:
+    low, high = share_intervals(share[:, None], std_error[:, None], np.full(len(share), df), np.nan_to_num(n_eff))
+    unknown = np.isnan(std_error)
+    return np.where(unknown, np.nan, low[:, 0]), np.where(unknown, np.nan, high[:, 0])

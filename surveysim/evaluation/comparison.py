@@ -1,0 +1,345 @@
+"""`compare_methods`: every method on the same training respondents, against the same respondents left out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from surveysim.baselines.blind import BLIND
+from surveysim.baselines.methods import BASELINES
+from surveysim.errors import EvaluationError, first_few, nearest
+from surveysim.estimation.distributions import cell_shares
+from surveysim.evaluation.floor import noise_floor
+from surveysim.evaluation.metrics import METRICS
+from surveysim.evaluation.scores import KNOWN_METRICS, evaluate
+from surveysim.evaluation.summaries import diagnose, question_means
+from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells
+from surveysim.simulation.in_memory import MODEL_METHODS, simulate
+from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.cells import to_cells, to_table
+from surveysim.tables.schema import BACKGROUND, CELL, ESTIMATE, METRIC, POOLED, POPULATION_SHARE, QUESTION, N
+
+if TYPE_CHECKING:
+    from surveysim.lm.option_model import OptionModel
+
+FLOOR = "floor"  # the population's own shares against the respondents left out
+FRESH_SAMPLE = "fresh sample"  # a human sample as large as the respondents left out
+FLOORS = {FLOOR: float("inf"), FRESH_SAMPLE: None}
+DIAGNOSES = ("variance_ratio", "worst_decile", "rank_agreement")
+UNASKED_METHODS = ("uniform", "length-matched", "zero-shot", "stage1", "dsa", "dsa-kernel")
+SCORES = ["split", N, "seed", "method", QUESTION, BACKGROUND, METRIC, ESTIMATE, "n_backgrounds", "seconds"]
+
+
+def compare_methods(
+    survey: Survey,
+    *,
+    by: Sequence[str],
+    train_n: Sequence[int] | int,
+    methods: Sequence[str] = ("raw", "pooled", "shrunken", "ridge", "mrp", "mean_tilt", "low_rank", "stage1", "dsa"),
+    seeds: Sequence[int] | int = 5,
+    split: str = "respondents",
+    held: float | Mapping[str, Any] | None = None,
+    questions: Sequence[str] | None = None,
+    model: OptionModel | None = None,
+    metrics: Sequence[str] = ("wasserstein", "total_variation"),
+    equal_by: str | None = None,
+    min_truth: int = 1,
+    results: str | Path | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score methods on identical training respondents, sizes and seeds, beside the noise floor.
+
+    Parameters
+    ----------
+    survey : Survey
+        Its respondents are training sample and truth in turn; no respondent is both in one trial.
+    by : sequence of str
+        Traits that make the backgrounds. Cells count by the background's population share.
+    train_n : int or sequence of int
+        Training respondents.
+    methods : sequence of str
+        What `simulate` takes: names of `BASELINES`, ``"zero-shot"``, ``"stage1"``, ``"dsa"``, ``"dsa-kernel"``. For held-out
+        questions: ``"uniform"``, ``"length-matched"`` (blind to background and wording), ``"zero-shot"``, ``"stage1"``, ``"dsa"`` (the
+        aligned model as it is), ``"dsa-kernel"`` (a Gaussian process over questions).
+    seeds : int or sequence of int
+        Draws of the training respondents; a number stands for 0, 1, ...
+    split : {"respondents", "backgrounds", "levels", "questions", "both"}
+        What is kept from training beside the respondents left out, and then alone scored.
+    held : float or mapping, optional
+        Fraction of backgrounds or questions (by topic) held out, default 0.2; for levels ``{"country": 6}`` or ``{"country": ["Norway"]}``.
+    questions : sequence of str, optional
+        Default all.
+    model : OptionModel, optional
+        A base model. Default: the default model, loaded if a method needs it.
+    metrics : sequence of str
+        Names of `METRICS`, ``"debiased_squared_error"``, and of `diagnose`: ``"variance_ratio"``, ``"worst_decile"``, ``"rank_agreement"``.
+    equal_by : str, optional
+        A trait: as many training respondents from each of its levels.
+    min_truth : int
+        Cells with fewer respondents left out are not scored.
+    results : str or Path, optional
+        Folder for one file per size, seed and method; what is there already is read and not computed again.
+    progress : bool
+        A bar with the time left, and a line on standard error for each method fitted; False is quiet.
+
+    Returns
+    -------
+    DataFrame
+        A row per `n`, `seed`, `method`, `question_id` and `metric`: `estimate` (mean over backgrounds, weighted by population
+        share), `n_backgrounds`, `seconds`. Methods ``"floor"`` (the population's own shares) and ``"fresh sample"`` (a human
+        sample as large as the respondents left out) are the noise floor. `summarise_comparison`, `paired_differences` and
+        `savings` read it.
+
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+    EvaluationError
+        If a method, split or metric is unknown, a method cannot do the split, there is no size or seed, or `results` holds another
+        comparison.
+    SplitError
+        If a size cannot be drawn, or `held` does not fit the split.
+    EstimationError
+        If a draw has too few answers to a question for a classical method.
+
+    References
+    ----------
+    Efron (1983), doi:10.2307/2288636, for the repeated division of respondents.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> scores = ss.compare_methods(
+    ...     survey, by=["gender", "age3"], train_n=[200, 400], methods=["raw", "mrp"], seeds=2, questions=["Q8_8", "Q8_9"], progress=False
+    ... )
+    >>> sorted(scores.method.unique())
+    ['floor', 'fresh sample', 'mrp', 'raw']
+    """
+    check_survey(survey)
+    plan = _Plan(survey, tuple(by), split, held, require_questions(survey, questions), tuple(metrics), equal_by, min_truth)
+    sizes, draws, names = _checked(train_n, seeds, methods, split)
+    folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
+    work = list(product(sizes, draws))
+    parts = []
+    with tqdm(total=len(work) * (len(FLOORS) + len(names)), desc="comparing", disable=not progress, leave=False) as bar:
+        for n, seed in work:
+            for part in _trial_scores(plan, n, seed, names, model, folder, progress):
+                parts.append(part)
+                bar.update()
+    scores = pd.concat(parts, ignore_index=True)
+    scores.attrs.update(plan.facts(model, names), seeds=draws, train_n=sizes)
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What all trials of a comparison share."""
+
+    survey: Survey
+    by: tuple[str, ...]
+    split: str
+    held: float | Mapping[str, Any] | None
+    questions: tuple[str, ...]
+    metrics: tuple[str, ...]
+    equal_by: str | None
+    min_truth: int
+
+    def __post_init__(self) -> None:
+        known = (*KNOWN_METRICS, *DIAGNOSES)
+        for name in self.metrics:
+            if name not in known:
+                raise EvaluationError(f"metrics: {name!r} is unknown; {nearest(str(name), known)}")
+        if not self.metrics:
+            raise EvaluationError(f"metrics is empty; give one of {first_few(METRICS)}")
+
+    def facts(self, model: OptionModel | None, methods: Sequence[str]) -> dict[str, Any]:
+        """Return what a folder of results must have been made with."""
+        from surveysim.lm.base.model_files import DEFAULT_MODEL
+
+        named = DEFAULT_MODEL if model is None else model.backbone.name
+        return {
+            "survey": self.survey.codebook.name,
+            "respondents": len(self.survey),
+            "weight": self.survey.weight_name,
+            "by": list(self.by),
+            "split": self.split,
+            "held": dict(self.held) if isinstance(self.held, Mapping) else self.held,
+            "questions": list(self.questions),
+            "metrics": list(self.metrics),
+            "equal_by": self.equal_by,
+            "min_truth": self.min_truth,
+            "model": named,
+        }
+
+    def trial(self, n: int, seed: int) -> Trial:
+        return draw_trial(
+            self.survey,
+            by=self.by,
+            n=n,
+            seed=seed,
+            split=self.split,
+            held=self.held,
+            questions=self.questions,
+            equal_by=self.equal_by,
+            min_truth=self.min_truth,
+        )
+
+
+def _checked(
+    train_n: Sequence[int] | int, seeds: Sequence[int] | int, methods: Sequence[str], split: str
+) -> tuple[list[int], list[int], list[str]]:
+    if split not in SPLITS:
+        raise EvaluationError(f"split {split!r} is unknown; {nearest(str(split), SPLITS)}")
+    sizes = [train_n] if isinstance(train_n, int) else list(train_n)
+    draws = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods))
+    for what, given in (("train_n", sizes), ("seeds", draws), ("methods", names)):
+        if not given:
+            raise EvaluationError(f"{what} is empty; give at least one")
+    for name in names:
+        _check_method(name, unasked=split in ("questions", "both"))
+    return sizes, draws, names
+
+
+def _check_method(name: str, *, unasked: bool) -> None:
+    everywhere = (*BASELINES, *MODEL_METHODS)
+    known = UNASKED_METHODS if unasked else everywhere
+    if name in known:
+        return
+    if name in everywhere:
+        raise EvaluationError(f"methods: {name!r} cannot answer questions it was not trained on; {first_few(known)} can")
+    raise EvaluationError(f"methods: {name!r} is unknown; {nearest(str(name), known)}")
+
+
+def _open_results(folder: Path, facts: dict[str, Any]) -> Path:
+    """Make the folder, or check that it holds results of the same comparison."""
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "comparison.json"
+    wanted = json.loads(json.dumps(facts))
+    if note.is_file():
+        found = json.loads(note.read_text(encoding="utf-8"))
+        other = [name for name in wanted if found.get(name) != wanted[name]]
+        if other:
+            shown = "; ".join(f"{name} {found.get(name)!r}, now {wanted[name]!r}" for name in other)
+            raise EvaluationError(f"results={str(folder)!r} holds another comparison ({shown}); give another folder")
+    else:
+        _write(note, lambda path: path.write_text(json.dumps(wanted, indent=1), encoding="utf-8"))
+    return folder
+
+
+def _trial_scores(
+    plan: _Plan, n: int, seed: int, names: Sequence[str], model: OptionModel | None, folder: Path | None, progress: bool
+) -> Iterator[pd.DataFrame]:
+    """Yield every method's scores in one trial, which is drawn only if one of them is not in the folder."""
+    trial: Trial | None = None
+    for name in (*FLOORS, *names):
+        path = None if folder is None else folder / f"n{n}-seed{seed}-{name.replace(' ', '-')}.parquet"
+        if path is not None and path.is_file():
+            yield pd.read_parquet(path)
+            continue
+        trial = trial or plan.trial(n, seed)
+        start = time.perf_counter()
+        cells = _floor_cells(trial, plan, name, seed) if name in FLOORS else _method_cells(trial, plan, name, model, seed)
+        about = {"split": plan.split, N: n, "seed": seed, "method": name, "seconds": time.perf_counter() - start}
+        scores = cells.assign(**about)[SCORES]
+        if path is not None:
+            _write(path, scores.to_parquet)
+        if progress:
+            _say(plan, scores)
+        yield scores
+
+
+def _say(plan: _Plan, scores: pd.DataFrame) -> None:
+    row = scores.iloc[0]
+    mean = scores.loc[scores[METRIC] == row[METRIC], ESTIMATE].mean()
+    where = f"{plan.survey.codebook.name}, {plan.split}, n = {row[N]:,}, seed {row['seed']}, {row['method']}"
+    tqdm.write(f"surveysim: {where}: {row[METRIC]} {mean:.4f}, {row['seconds']:.0f} s", file=sys.stderr)
+
+
+def _floor_cells(trial: Trial, plan: _Plan, name: str, seed: int) -> pd.DataFrame:
+    metrics = [metric for metric in plan.metrics if metric in METRICS]
+    if not metrics:
+        return pd.DataFrame(columns=[QUESTION, BACKGROUND, METRIC, ESTIMATE, "n_backgrounds"])
+    floor = noise_floor(trial.truth, n=FLOORS[name], metrics=metrics, codebook=plan.survey.codebook, weights=_weights(trial), seed=seed)
+    return question_means(floor).assign(**{BACKGROUND: POOLED})
+
+
+def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | None, seed: int) -> pd.DataFrame:
+    if plan.split in ("questions", "both"):
+        table = _unasked(trial, method, model, plan, seed)
+    else:
+        table = simulate(
+            trial.train,
+            trial.backgrounds[[*plan.by, POPULATION_SHARE]],
+            model=model if method in MODEL_METHODS else None,
+            questions=trial.asked,
+            method=method,
+            seed=seed,
+            progress=False,
+        )
+    table = table[pd.MultiIndex.from_frame(table[CELL]).isin(truth_cells(trial))]
+    book = plan.survey.codebook
+    parts = []
+    metrics = [metric for metric in plan.metrics if metric in KNOWN_METRICS]
+    if metrics:
+        parts.append(question_means(evaluate(table, trial.truth, metrics=metrics, codebook=book, weights=_weights(trial))))
+    wanted = [metric for metric in plan.metrics if metric in DIAGNOSES]
+    if wanted:
+        found = diagnose(table, trial.truth, codebook=book)
+        parts.append(found.melt([QUESTION, "n_backgrounds"], wanted, var_name=METRIC, value_name=ESTIMATE).dropna(subset=ESTIMATE))
+    return pd.concat(parts, ignore_index=True).assign(**{BACKGROUND: POOLED})
+
+
+def _weights(trial: Trial) -> pd.DataFrame:
+    return trial.backgrounds[[BACKGROUND, POPULATION_SHARE]]
+
+
+def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, seed: int) -> pd.DataFrame:
+    """Shares of questions that the method was not trained on."""
+    sample = cell_shares(trial.train, by=plan.by, questions=trial.asked)
+    layout = to_cells(trial.truth)
+    if method in BLIND:
+        return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)
+    from surveysim.lm.fit.stages import DSA
+    from surveysim.lm.loading import load_model
+    from surveysim.lm.prediction import predict
+    from surveysim.lm.training import align
+    from surveysim.lm.unasked import unasked_shares
+
+    chosen = model or load_model()
+    book = plan.survey.codebook
+    asked = trial.backgrounds.set_index(BACKGROUND).loc[list(layout.backgrounds)].reset_index()
+    if method == "dsa-kernel":
+        return to_table(layout, unasked_shares(chosen, sample, asked, layout, book), source=method)
+    if method != "zero-shot":
+        stages = DSA if method == "dsa" else DSA[:1]
+        grid = trial.backgrounds[[*plan.by, POPULATION_SHARE]]
+        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=False)
+    found = predict(chosen, book, layout.questions, asked, progress=False)
+    shares = np.zeros_like(layout.shares)
+    for row, question_id in enumerate(layout.questions):
+        shares[row, :, : found[question_id].shape[1]] = found[question_id]
+    return to_table(layout, shares, source=method)
+
+
+def _write(path: Path, write: Any) -> None:
+    """Write under a temporary name and rename, so that an interruption leaves no half of a file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as handle:
+        partial = Path(handle.name)
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

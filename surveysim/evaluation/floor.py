@@ -1,0 +1,114 @@
+"""The score that a fresh human sample would get: what no estimate can be asked to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.codebook import Codebook
+from surveysim.errors import EvaluationError
+from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
+from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, ordinal_questions, score_arrays, score_table
+from surveysim.tables.cells import Array, Cells, to_cells
+from surveysim.tables.schema import N_EFF, QUESTION, SHARE, N
+
+
+def noise_floor(
+    reference: pd.DataFrame,
+    *,
+    n: pd.DataFrame | float | None = None,
+    metrics: Sequence[str] | str = ("wasserstein", "total_variation"),
+    codebook: Codebook | None = None,
+    ordinal: Collection[str] | None = None,
+    weights: pd.DataFrame | Mapping[str, float] | None = None,
+    draws: int = 50,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the score that a fresh human sample would be expected to get against this reference.
+
+    In every draw both the fresh sample and the reference are multinomial samples from the reference's shares, with
+    their effective sizes: the reference has noise of its own, which no estimate can escape.
+
+    Parameters
+    ----------
+    reference : DataFrame
+        A distributions table with `n_eff` (or `n`).
+    n : DataFrame or float, optional
+        Size of the fresh sample in each cell. Default: as large as the reference. A distributions table (the training
+        sample): its `n_eff` in each cell, where cells that it never sampled are left out and counted in `attrs`. A
+        number: so many effective respondents a cell; infinite: an estimate that equals the population.
+    metrics, codebook, ordinal, weights
+        As in `evaluate`.
+    draws : int
+        Number of random draws to average over, at least 2.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A scores table as of `evaluate`; `std_error` and interval describe the spread of a single draw.
+
+    Raises
+    ------
+    EvaluationError
+        If a metric is unknown, `draws` is below 2, the reference has no sizes, or `n` is not positive.
+    TableError
+        If a table breaks its contract.
+
+    References
+    ----------
+    Efron (1979), doi:10.1214/aos/1176344552 (parametric bootstrap).
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> truth = ss.response_distributions(survey, by=["gender", "age3"], questions=["Q8_8"])
+    >>> fresh = ss.noise_floor(truth, codebook=survey.codebook, metrics="wasserstein")
+    >>> perfect = ss.noise_floor(truth, n=float("inf"), codebook=survey.codebook, metrics="wasserstein")
+    >>> bool(0 < perfect.estimate.mean() < fresh.estimate.mean() < 0.03)
+    True
+    """
+    names = require_metrics(metrics, tuple(METRICS))
+    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
+    if draws < 2:
+        raise EvaluationError(f"draws must be at least 2; got {draws}")
+    truth = to_cells(reference[reference[SHARE].notna()], what="reference")
+    if N not in reference and N_EFF not in reference:
+        raise EvaluationError("reference has neither n nor n_eff, so its noise is unknown; add one of them")
+    sizes = _fresh_sizes(truth, n)
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        copy = _sample(truth, truth.n_eff, rng)
+        drawn.append(score_arrays(_sample(truth, sizes, rng), copy, truth.mask, names))
+    keep = (sizes > 0) & (truth.n_eff > 0)
+    stacked = {name: np.stack([draw[name] for draw in drawn]) for name in drawn[0]}
+    values = {name: (stack.mean(0), stack.std(0, ddof=1)) for name, stack in stacked.items()}
+    scores = score_table(truth, values, names, ordered, keep)
+    scores[CELL_WEIGHT] = cell_weights(scores, reference, weights)
+    scores.attrs.update(never_sampled=int(((truth.n_eff > 0) & (sizes <= 0)).sum()))
+    return scores
+
+
+def _fresh_sizes(truth: Cells, n: pd.DataFrame | float | None) -> Array:
+    if n is None:
+        return truth.n_eff
+    if isinstance(n, pd.DataFrame):
+        sample = to_cells(n[n[QUESTION].isin(truth.questions)], backgrounds=truth.backgrounds, what="n")
+        sizes = dict(zip(sample.questions, sample.n_eff, strict=True))
+        return np.stack([sizes.get(question, np.zeros(len(truth.backgrounds))) for question in truth.questions])
+    if not n > 0:
+        raise EvaluationError(f"n must be positive; got {n}")
+    return np.full(truth.n_eff.shape, float(n))
+
+
+def _sample(truth: Cells, sizes: Array, rng: np.random.Generator) -> Array:
+    """Shares of a multinomial sample of the given size in each cell; the truth itself where the size is infinite."""
+    uniform = truth.mask / truth.mask.sum(-1, keepdims=True)
+    shares = np.where((truth.shares.sum(-1) > 0.5)[..., None], truth.shares, uniform[:, None])
+    whole = np.maximum(np.rint(np.where(np.isfinite(sizes), sizes, 1)), 1).astype(int)
+    drawn = rng.multinomial(whole, shares / shares.sum(-1, keepdims=True)) / whole[..., None]
+    return np.where(np.isfinite(sizes)[..., None], drawn, shares)

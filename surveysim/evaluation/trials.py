@@ -1,0 +1,201 @@
+"""A trial: who trains, who is the truth, and which cells are scored, the same for every method that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.backgrounds import observed_backgrounds
+from surveysim.errors import SplitError, first_few, nearest
+from surveysim.estimation.distributions import cell_shares
+from surveysim.evaluation.splits import background_of, hold_out_backgrounds, hold_out_levels, hold_out_questions
+from surveysim.survey.survey import Survey
+from surveysim.tables.schema import BACKGROUND, QUESTION, RESPONDENT_ID, N
+
+HELD_FRACTION = 0.2  # of backgrounds, or of questions, where `held` does not say
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One draw of training respondents, and what is left to score against.
+
+    Attributes
+    ----------
+    train : Survey
+        The training respondents.
+    truth : DataFrame
+        Distributions table of the respondents left out: the scored questions and backgrounds alone.
+    backgrounds : DataFrame
+        Every background of the survey, with its traits and `population_share`: what each method estimates.
+    asked, scored : tuple of str
+        Questions to train on, and questions to score; the same unless the split holds questions out.
+    """
+
+    train: Survey
+    truth: pd.DataFrame
+    backgrounds: pd.DataFrame
+    asked: tuple[str, ...]
+    scored: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a split keeps from training."""
+
+    backgrounds: frozenset[str] = frozenset()
+    questions: tuple[str, ...] = ()
+
+
+def _hold_nothing(survey: Survey, backgrounds: pd.DataFrame, questions: Sequence[str], held: Any, seed: int) -> Held:
+    if held is not None:
+        raise SplitError(f"held={held!r} does not go with split='respondents', which holds out no background and no question")
+    return Held()
+
+
+def _hold_backgrounds(survey: Survey, backgrounds: pd.DataFrame, questions: Sequence[str], held: Any, seed: int) -> Held:
+    out = hold_out_backgrounds(backgrounds, fraction=_fraction(held), seed=seed)[1]
+    return Held(backgrounds=frozenset(out[BACKGROUND]))
+
+
+def _hold_levels(survey: Survey, backgrounds: pd.DataFrame, questions: Sequence[str], held: Any, seed: int) -> Held:
+    if not isinstance(held, Mapping) or len(held) != 1:
+        raise SplitError(f"split='levels' needs held={{trait: levels or their number}} of one trait, as {{'country': 6}}; got {held!r}")
+    ((trait, levels),) = held.items()
+    if trait not in backgrounds:
+        raise SplitError(
+            f"held: {trait!r} is no trait of by=; {nearest(str(trait), [c for c in backgrounds if c in survey.codebook.traits])}"
+        )
+    if isinstance(levels, int):
+        known = sorted(backgrounds[trait].unique())
+        if not 1 <= levels < len(known):
+            raise SplitError(f"held: {levels} levels of {trait!r} cannot be held out; give 1 to {len(known) - 1}")
+        levels = list(np.random.default_rng(seed).permutation(known)[:levels])
+    out = hold_out_levels(backgrounds, trait=trait, levels=levels)[1]
+    return Held(backgrounds=frozenset(out[BACKGROUND]))
+
+
+def _hold_questions(survey: Survey, backgrounds: pd.DataFrame, questions: Sequence[str], held: Any, seed: int) -> Held:
+    asked = replace(survey.codebook, questions={name: survey.codebook.question(name) for name in questions})
+    out = set(hold_out_questions(asked, fraction=_fraction(held), seed=seed)[1])
+    return Held(questions=tuple(name for name in questions if name in out))
+
+
+def _hold_both(survey: Survey, backgrounds: pd.DataFrame, questions: Sequence[str], held: Any, seed: int) -> Held:
+    cells = _hold_backgrounds(survey, backgrounds, questions, held, seed)
+    return Held(cells.backgrounds, _hold_questions(survey, backgrounds, questions, held, seed).questions)
+
+
+SPLITS: dict[str, Callable[..., Held]] = {
+    "respondents": _hold_nothing,
+    "backgrounds": _hold_backgrounds,
+    "levels": _hold_levels,
+    "questions": _hold_questions,
+    "both": _hold_both,
+}
+
+
+def draw_trial(
+    survey: Survey,
+    *,
+    by: Sequence[str],
+    n: int,
+    seed: int,
+    split: str = "respondents",
+    held: float | Mapping[str, Any] | None = None,
+    questions: Sequence[str] | None = None,
+    equal_by: str | None = None,
+    min_truth: int = 1,
+) -> Trial:
+    """Draw the training respondents of one trial; all others are the truth, of what the split holds out where it holds something out.
+
+    Parameters
+    ----------
+    survey : Survey
+    by : sequence of str
+        Traits that make the backgrounds.
+    n : int
+        Training respondents, drawn among those with a level of every trait in `by` and outside held-out backgrounds.
+    seed : int
+        Sizes drawn with one seed are nested.
+    split : str
+        A name of `SPLITS`.
+    held : float or mapping, optional
+        Fraction of the backgrounds or questions held out (default 0.2), or ``{trait: levels}`` or ``{trait: number of levels}``.
+    questions : sequence of str, optional
+        Default all.
+    equal_by : str, optional
+        A trait: as many respondents are drawn in each of its sampled levels.
+    min_truth : int
+        Truth cells with fewer respondents are not scored.
+
+    Raises
+    ------
+    SplitError
+        If the split is unknown, `held` does not fit it, or `n` respondents cannot be drawn so.
+    """
+    if split not in SPLITS:
+        raise SplitError(f"split {split!r} is unknown; {nearest(str(split), SPLITS)}")
+    asked = require_questions(survey, questions)
+    backgrounds = observed_backgrounds(survey, by=by)
+    out = SPLITS[split](survey, backgrounds, asked, held, seed)
+    own = background_of(survey, backgrounds, by)
+    trained = _draw(survey, own.notna().to_numpy() & ~own.isin(out.backgrounds).to_numpy(), n, seed, equal_by)
+    scored = out.questions or asked
+    rest = survey.take(~survey.data[RESPONDENT_ID].isin(survey.data[RESPONDENT_ID][trained]).to_numpy())
+    truth = cell_shares(rest, by=by, questions=scored)
+    keep = (truth[N] >= max(min_truth, 1)) & (truth[BACKGROUND].isin(out.backgrounds) if out.backgrounds else True)
+    if not keep.any():
+        raise SplitError(f"no cell is left to score: none of the respondents left out make a cell of min_truth={min_truth}; lower it or n")
+    kept = tuple(name for name in asked if name not in out.questions)
+    return Trial(survey.take(trained), truth[keep].reset_index(drop=True), backgrounds, kept, scored)
+
+
+def _draw(survey: Survey, pool: np.ndarray, n: int, seed: int, equal_by: str | None) -> np.ndarray:
+    """Positions' mask of the rows of `n` respondents drawn from the pool."""
+    frame = survey.data.loc[pool, [RESPONDENT_ID] if equal_by is None else [RESPONDENT_ID, equal_by]]
+    groups = [frame] if equal_by is None else [part for _, part in frame.groupby(equal_by, observed=True)]
+    each, rest = divmod(n, len(groups))
+    if rest:
+        raise SplitError(f"train_n={n} is no multiple of the {len(groups)} sampled levels of {equal_by!r}; give one")
+    people = [part[RESPONDENT_ID].unique() for part in groups]
+    if not 1 <= each < min(map(len, people)):
+        smallest = f"the smallest level of {equal_by!r} has" if equal_by else "there are"
+        raise SplitError(
+            f"train_n={n:,} leaves nobody for the truth, or draws nobody: {smallest} {min(map(len, people)):,} respondents to draw from"
+        )
+    draw = np.random.default_rng(seed)
+    chosen = np.concatenate([ids[draw.permutation(len(ids))[:each]] for ids in people])
+    return pool & survey.data[RESPONDENT_ID].isin(chosen).to_numpy()
+
+
+def _fraction(held: Any) -> float:
+    if held is None:
+        return HELD_FRACTION
+    if isinstance(held, bool) or not isinstance(held, int | float):
+        raise SplitError(f"held must be the fraction to hold out, above 0 and below 1; got {held!r}")
+    return float(held)
+
+
+def require_questions(survey: Survey, questions: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the questions, checked to be in the survey.
+
+    Raises
+    ------
+    SplitError
+        If one is not, or none is given.
+    """
+    asked = tuple(survey.questions if questions is None else questions)
+    absent = [name for name in asked if name not in survey.questions]
+    if absent or not asked:
+        remedy = nearest(str(absent[0]), survey.questions) if absent else f"the survey has {first_few(survey.questions)}"
+        raise SplitError(f"questions: {first_few(absent) or 'none given'}; {remedy}")
+    return asked
+
+
+def truth_cells(trial: Trial) -> pd.MultiIndex:
+    """Return the question x background cells that are scored."""
+    return pd.MultiIndex.from_frame(trial.truth[[QUESTION, BACKGROUND]].drop_duplicates())

@@ -1,0 +1,148 @@
+"""`RawFile`: the columns of a survey file with the file's own labels and missing codes; and the names asked of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from pandas.api.extensions import ExtensionArray
+
+from surveysim.codebook.questions import Code
+from surveysim.errors import CodebookError, first_few
+
+Column: TypeAlias = np.ndarray | ExtensionArray  # the values of a variable, shape (respondents,)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a file says of one of its variables.
+
+    Attributes
+    ----------
+    label : str
+    value_labels : mapping of code to str
+        Stata's tagged missing values have the codes ``".a"`` to ``".z"``.
+    missing : tuple of (low, high)
+        Closed ranges declared missing; a single code is a range of one.
+    """
+
+    label: str = ""
+    value_labels: Mapping[Code, str] = field(default_factory=dict)
+    missing: tuple[tuple[Code, Code], ...] = ()
+
+    def declares_missing(self, code: Code) -> bool:
+        """Whether the file declares `code` missing: numbers by range, strings by equality or alphabetical range."""
+        for low, high in self.missing:
+            if isinstance(low, str) or isinstance(high, str) or isinstance(code, str):
+                if isinstance(low, str) and isinstance(high, str) and isinstance(code, str) and low <= code <= high:
+                    return True
+            elif low <= code <= high:
+                return True
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class RawFile:
+    """Columns as they stand in a file.
+
+    Attributes
+    ----------
+    columns : mapping of str to array, shape ``(n_rows,)``
+        Original codes, by names in the file's own case; numbers mixed with tagged missing values are categories.
+    n_rows : int
+        Respondents.
+    variables : mapping of str to Variable
+        By the names of `columns`; empty where the format has no labels.
+    source : str
+        The file's name, for messages.
+    notes : tuple of str
+        What was done while reading.
+    known : tuple of str
+        Names of all the file's variables, as far as they were looked at.
+    """
+
+    columns: Mapping[str, Column]
+    n_rows: int
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    source: str = "the frame"
+    notes: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The columns as a frame, a row per respondent."""
+        return pd.DataFrame(dict(self.columns), index=pd.RangeIndex(self.n_rows))
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, source: str = "the frame", known: Sequence[str] = ()) -> RawFile:
+        """Return the columns of a frame; of two with the same name `known` holds both, so that `Wanted.pick` refuses them."""
+        names = [str(name) for name in frame.columns]
+        columns = dict(zip(names, (column.values for _, column in frame.items()), strict=True))
+        return cls(columns, len(frame), source=source, known=tuple(known or names))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Names of variables to read, in any case; ``*`` stands for any characters.
+
+    Attributes
+    ----------
+    required, optional : tuple of str
+        Names that a message is due for when they are absent, and names that may be.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names."""
+        return (*self.required, *self.optional)
+
+    def spellings(self) -> list[str] | None:
+        """Return the ways in which releases spell these names, or None if one is a pattern."""
+        if any("*" in name for name in self.names):
+            return None
+        return list(dict.fromkeys(form for name in self.names for form in (name, name.lower(), name.upper(), name.capitalize())))
+
+    def lacking(self, available: Iterable[str]) -> list[str]:
+        """Return the required names that are not available in any case."""
+        lowered = {name.lower() for name in available}
+        return [name for name in self.required if "*" not in name and name.lower() not in lowered]
+
+    def pick(self, available: Sequence[str], source: str) -> list[str]:
+        """Return the available names that are wanted, in their own spelling and order.
+
+        Raises
+        ------
+        CodebookError
+            If two of them differ by case only.
+        """
+        lowered = {name.lower() for name in self.names}
+        patterns = [name for name in lowered if "*" in name]
+        chosen = [name for name in available if name.lower() in lowered or any(fnmatchcase(name.lower(), pattern) for pattern in patterns)]
+        refuse_case_twins(chosen, source)
+        return chosen
+
+
+def as_floats(column: Column) -> np.ndarray:
+    """Return a column of numbers as floats, NaN where it is empty."""
+    return column.to_numpy(dtype=float, na_value=np.nan) if isinstance(column, ExtensionArray) else column.astype(float)
+
+
+def refuse_case_twins(names: Sequence[str], source: str) -> None:
+    """Raise `CodebookError` where two names are the same but for their case, or altogether."""
+    seen: dict[str, list[str]] = {}
+    for name in names:
+        seen.setdefault(str(name).lower(), []).append(str(name))
+    twins = [" and ".join(map(repr, group)) for group in seen.values() if len(group) > 1]
+    if twins:
+        raise CodebookError(
+            f"{source}: columns {first_few(twins)} differ by case only or stand twice, and codebooks match names in any case; "
+            "rename or remove one of each"
+        )

@@ -1,0 +1,173 @@
+"""Errors of any estimator by refitting it on replicate weights and with other seeds: the whole pipeline, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from surveysim.design.replication import Replicates
+from surveysim.errors import EstimationError, first_few
+from surveysim.estimation.replicates import as_replicates
+from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.cells import Array
+from surveysim.tables.draws import FEWEST_DRAWS, draw_columns, with_draws
+from surveysim.tables.intervals import mean_intervals
+from surveysim.tables.schema import (
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION_KEYS,
+    PSU,
+    SHARE,
+    SOURCE,
+    STD_ERROR,
+    STRATUM,
+    WEIGHT,
+    check_distributions,
+)
+
+SEED_ERROR = "std_error_seed"
+FEWEST_REPLICATES = FEWEST_DRAWS
+FPC = "fpc"
+
+
+def resampled_errors(
+    survey: Survey,
+    estimator: Callable[..., pd.DataFrame],
+    *,
+    method: str = "bootstrap",
+    n_replicates: int = 100,
+    seeds: Sequence[int] = (),
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Give an estimator's shares the standard errors that refitting it on replicate weights shows.
+
+    ``variance = scale * sum_r rscales_r (share_r - centre)^2 + variance over seeds / seeds``. In replicate r the estimator
+    meets the survey with the replicate's weights, without the respondents whose weight is 0: whole PSUs within strata where
+    the survey has any. A survey that brings replicate weights keeps its own. With several `seeds` the share is the mean over them.
+
+    What it holds: sampling of respondents and PSUs, weights, all that the estimator chooses by the data, and the seed. What it
+    does not: that a model is wrong or shrinks towards other cells in every replicate alike (bias). For cells of a pooled model
+    the intervals are therefore too narrow; use `conformal_intervals` there. For totals and for estimators without bias they cover.
+
+    Parameters
+    ----------
+    survey : Survey
+    estimator : callable
+        Takes a `Survey` and returns a distributions table of the same cells each time, such as
+        ``lambda part: ss.simulate(part, grid, method="dsa-kernel")``; `poststratify` may be in it. With `seeds` it takes ``seed=`` too.
+    method : {"bootstrap", "JK1", "JKn", "BRR", "Fay"}
+        Of `as_replicates`; of no account where the survey has replicates.
+    n_replicates : int
+        Of the bootstrap, at least 20.
+    seeds : sequence of int
+        None: the estimator is called without a seed. Refits on replicates use the first.
+    seed : int
+        Of the bootstrap.
+    progress : bool
+        A bar with the time left.
+
+    Returns
+    -------
+    DataFrame
+        The estimator's table with new `std_error`, `conf_low`, `conf_high` (t on the replicates' degrees of freedom, cut at 0 and
+        1), `std_error_seed` (of the mean over the seeds; missing with fewer than two) and, as columns ``draw_1``, ..., the
+        replicates, scaled so that their spread is the standard error: `poststratify` adds them up. `attrs["resampling"]` says how.
+
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+    EstimationError
+        If there are fewer than 20 replicates, or a refit returns other cells or shares that are missing.
+    DesignError
+        If the method does not suit the design (`as_replicates`).
+    TableError
+        If the estimator's table breaks its contract.
+
+    References
+    ----------
+    Rao and Wu (1988), doi:10.1080/01621459.1988.10478591 (bootstrap). Wolter (2007), Introduction to Variance Estimation,
+    doi:10.1007/978-0-387-35099-8.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey, _ = ss.hold_out_respondents(ss.load_example("nonvoters2020"), n_train=400, seed=0)
+    >>> def ridge(part):
+    ...     return ss.simulate(part, ["gender", "education"], questions=["Q8_8"], method="ridge")
+    >>> table = ss.resampled_errors(survey, ridge, n_replicates=20, progress=False)
+    >>> bool((table.std_error > 0).all()), table.attrs["resampling"]
+    (True, 'bootstrap, 20 replicates')
+    """
+    check_survey(survey)
+    replicates = _replicates(survey, method, n_replicates, seed)
+    given: list[dict[str, int]] = [{"seed": int(one)} for one in seeds] or [{}]
+    tables = [check_distributions(estimator(survey, **each), "the estimator's table") for each in given]
+    base = tables[0].drop(columns=draw_columns(tables[0]))
+    full = np.stack([_shares(table, base, "another seed") for table in tables])
+    spread = full.var(0, ddof=1) / len(full) if len(full) > 1 else np.zeros(len(base))
+    refitted = []
+    for place in tqdm(range(replicates.weights.shape[1]), desc="refitting", disable=not progress, leave=False):
+        table = estimator(_reweighted(survey, replicates.weights[:, place]), **given[0])
+        refitted.append(_shares(check_distributions(table, "the estimator's table"), base, f"replicate {place}"))
+    return _table(base, full.mean(0), np.stack(refitted), replicates, spread if len(full) > 1 else None)
+
+
+def _replicates(survey: Survey, method: str, n_replicates: int, seed: int) -> Replicates:
+    design = survey.design
+    made = design if design.replicates is not None else as_replicates(design, method=method, n_replicates=n_replicates, seed=seed)
+    assert made.replicates is not None, "just made"
+    count = made.replicates.weights.shape[1]
+    if count < FEWEST_REPLICATES:
+        raise EstimationError(f"errors need at least {FEWEST_REPLICATES} replicates; there are {count} ({made.replicates.method})")
+    return made.replicates
+
+
+def _reweighted(survey: Survey, weights: Array) -> Survey:
+    """The survey of one replicate: its weights, without those whose weight is 0.
+
+    Its PSUs stay, for those who deal them to folds; its strata, of which a replicate may leave one PSU, have served.
+    """
+    data = survey.data
+    if PSU in data and STRATUM in data:
+        data = data.assign(**{PSU: data[STRATUM].astype(str) + "/" + data[PSU].astype(str)})
+    data = data.drop(columns=[STRATUM, FPC], errors="ignore").assign(**{WEIGHT: weights})
+    return replace(survey, data=data, replicates=None, calibrations=()).take(weights > 0)
+
+
+def _shares(table: pd.DataFrame, base: pd.DataFrame, what: str) -> Array:
+    """A table's shares in the order of another's rows."""
+    wanted = pd.MultiIndex.from_frame(base[[*DISTRIBUTION_KEYS, SOURCE]])
+    found = table.set_index([*DISTRIBUTION_KEYS, SOURCE])[SHARE]
+    odd = wanted.symmetric_difference(found.index)
+    share: Array = found.reindex(wanted).to_numpy(float)
+    empty = wanted[np.isnan(share)]
+    if len(odd) or len(empty):
+        shown = first_few(" / ".join(map(str, key)) for key in (odd if len(odd) else empty))
+        raise EstimationError(
+            f"{what}: the estimator gives other cells than for the whole survey, or no share: {shown}; name backgrounds and "
+            "questions in it, and use a method that fills every cell"
+        )
+    return share
+
+
+def _table(base: pd.DataFrame, share: Array, refitted: Array, replicates: Replicates, seeds: Array | None) -> pd.DataFrame:
+    """The estimator's table with errors, and draws whose variance is the sum of both variances."""
+    variance, number = replicates.variance(refitted, share), len(refitted)
+    own = np.zeros(len(base)) if seeds is None else seeds
+    error = np.sqrt(variance + own)
+    low, high = mean_intervals(share, error, np.full(len(base), float(replicates.degrees_of_freedom)))
+    columns = {SHARE: share, STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)}
+    table = base.assign(**columns, **{SEED_ERROR: np.nan if seeds is None else np.sqrt(own)})
+    away = refitted - refitted[replicates.rscales > 0].mean(0)
+    scaled = away * np.sqrt(replicates.scale * replicates.rscales * (number - 1))[:, None]
+    spread = scaled.std(0, ddof=1)
+    scaled *= np.divide(error, spread, out=np.ones_like(spread), where=spread > 0)
+    table = with_draws(table, (share + scaled).T)
+    table.attrs = {**base.attrs, "resampling": f"{replicates.method}, {number} replicates"}
+    return table

@@ -1,0 +1,113 @@
+"""A question's own head, fitted on fixed features in a fraction of a second: a convex problem in stage 1, a smooth one in stage 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from surveysim.lm.base.backbone import OptionTrie
+from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.readout import Readout, edge_dot, trie_log_shares
+from surveysim.lm.fit.targets import QuestionTargets
+
+STEPS = 200  # L-BFGS iterations, at most; stage 1 takes some 30, stage 2 some 100
+CURVATURE = 0.2  # of the divergence by a logit, about: share * (1 - share) of a middling share
+SMALLEST_CURVATURE = 1e-6
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """What a head is fitted to: a loss, the weight of the level, and the penalty on the rows."""
+
+    loss: str
+    level_weight: float
+    penalty: float
+
+    def loss_of(self, log_shares: Tensor, rows: Tensor, targets: QuestionTargets) -> Tensor:
+        """Return the loss, the level's divergence and the penalty, summed."""
+        loss = LOSSES[self.loss](log_shares, targets) + 0.5 * self.penalty * rows.pow(2).sum() / targets.n_eff.sum()
+        return loss + self.level_weight * LOSSES["level_kl"](log_shares, targets) if self.level_weight else loss
+
+
+def fit_head(readout: Readout, features: Tensor, trie: OptionTrie, targets: QuestionTargets, fit: HeadFit) -> None:
+    """Fit a question's rows and bias in place, by L-BFGS, with everything else fixed.
+
+    The rows move in the span of the centred features only (as the penalised optimum does), so the problem has as many
+    unknowns a row as there are prompts, however wide the model is. It is solved in float64, each direction scaled by its
+    curvature: to the optimum, which other machines and several processes find too, not to where rounding ends the search. A loss of
+    shares, as stage 2's, is not convex in the rows: its optimum is the one that stage 1's rows lead to.
+    """
+    head = readout.question_head(targets.question_id)
+    own_rows = head.rows.detach().clone()
+    centred = ((features - head.center[:, None]) / head.scale).flatten(0, 1)
+    basis = torch.linalg.svd(centred, full_matrices=False).Vh  # (prompts, hidden)
+    outside = own_rows - own_rows @ basis.T @ basis
+    with torch.no_grad():
+        head.rows.copy_(outside)
+        fixed = _precise(readout.edge_logits(features, trie, targets.question_id) - head.bias)
+    reduced = _precise(centred @ basis.T).view(*features.shape[:2], -1)  # (branches, backgrounds, prompts)
+    exact = targets.precise()
+    scale = (CURVATURE * reduced.flatten(0, 1).pow(2).mean(0) + fit.penalty / exact.n_eff.sum()).clamp_min(SMALLEST_CURVATURE).sqrt()
+    scaled = (_precise(own_rows @ basis.T) * scale).requires_grad_(True)
+    bias = _precise(head.bias).clone().requires_grad_(True)
+
+    def loss() -> Tensor:
+        logits = fixed + edge_dot(reduced, scaled / scale, trie.edge_branch) + bias
+        return fit.loss_of(trie_log_shares(logits, trie), scaled / scale, exact)
+
+    _minimise(loss, [scaled, bias])
+    with torch.no_grad():
+        head.rows.copy_(outside + (scaled / scale).to(basis) @ basis)
+        head.bias.copy_(bias)
+
+
+def _precise(values: Tensor) -> Tensor:
+    return values.detach().cpu().double()
+
+
+def _minimise(loss: Callable[[], Tensor], unknowns: list[Tensor]) -> None:
+    optimiser = torch.optim.LBFGS(
+        unknowns, max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe", tolerance_change=1e-12, tolerance_grad=1e-9
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+
+
+def fit_prior_strength(
+    readout: Readout, features: Mapping[str, Tensor], tokenised: Mapping[str, Any], targets: Mapping[str, QuestionTargets]
+) -> float:
+    """Scale the shared head rows by the one factor (>= 0) that brings the base model's own shifts closest to the sample, in place.
+
+    The levels are left free: a bias an edge is fitted beside the factor. A small model whose answers say nothing about
+    backgrounds gets a factor near 0, and so starts from no shift in place of a wrong one.
+    """
+    with torch.no_grad():
+        plain = {name: _precise(readout.edge_logits(features[name], tokenised[name].trie)) for name in targets}
+    shifts = {name: logits - logits.mean(0) for name, logits in plain.items()}
+    exact = {name: target.precise() for name, target in targets.items()}
+    factor = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    biases = {name: torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True) for name, logits in plain.items()}
+    total = sum(float(target.n_eff.sum()) for target in exact.values())
+
+    def loss() -> Tensor:
+        value = torch.zeros((), dtype=torch.float64)
+        for name, target in exact.items():
+            log_shares = trie_log_shares(factor * shifts[name] + biases[name], tokenised[name].trie)
+            value = value + LOSSES["option_kl"](log_shares, target) * target.n_eff.sum() / total
+        return value
+
+    _minimise(loss, [factor, *biases.values()])
+    strength = max(float(factor.detach()), 0.0)
+    with torch.no_grad():
+        readout.rows.mul_(strength)
+    return strength

@@ -1,0 +1,123 @@
+"""Losses of the two stages, one function each: log shares `(backgrounds, options)` and a question's targets in, a scalar out.
+
+To add one: write a function of the same form and enter it in `LOSSES`; the tests check its gradient, that it is zero at its
+target, and that backgrounds of weight zero change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from surveysim.lm.fit.targets import QuestionTargets
+
+Loss = Callable[[Tensor, QuestionTargets], Tensor]
+SMALLEST_SHARE = 1e-4  # floor inside logarithms and variances, so that empty options stay finite
+SMALLEST_VARIANCE = 0.02  # floor of the binomial variance that scales a shift
+
+
+def option_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    r"""Kullback-Leibler divergence of the model from the sample's shares, cells weighted by effective respondents.
+
+    .. math:: \sum_b n_b \, KL(\hat p_b \,\|\, \pi_b) \,/\, \sum_b n_b
+
+    The loss of stage 1: alignment with the training distributions.
+    """
+    divergence = _kl(targets.share, log_shares)
+    return (targets.n_eff * divergence).sum() / targets.n_eff.sum()
+
+
+def level_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """Kullback-Leibler divergence of the model's answer over the whole population from the pooled sample's: the level, no shift."""
+    whole = (targets.population[:, None] * log_shares.exp()).sum(0)
+    return _kl(targets.level, whole.clamp_min(SMALLEST_SHARE).log())
+
+
+def pooled_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    r"""Squared difference between the model's shifts and the shifts pooled over all respondents (loss B).
+
+    For two backgrounds that differ in one trait, the target is the shift that a model of all respondents with either level
+    shows, whether or not the two backgrounds themselves were sampled. Ordered options: differences of the cumulative
+    distribution F, each scaled by its binomial variance at the pooled answer; nominal ones: differences of the shares, so scaled.
+
+    .. math:: mean_{(a,b)} \, mean_k \, [(F_{bk} - F_{ak}) - (S_{bk} - S_{ak})]^2 / F_k (1 - F_k)
+    """
+    return _shift_error(log_shares.exp(), targets.smooth, targets, torch.ones(len(targets.pairs), device=log_shares.device))
+
+
+def pairwise_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """Squared difference between the model's shifts and those of the sample's own cells, as noisy as the cells (loss C).
+
+    A pair counts by the harmonic mean of its cells' effective respondents. Kept as the ablation of `pooled_shift`.
+    """
+    return _shift_error(log_shares.exp(), targets.share, targets, _pair_precision(targets.n_eff[targets.pairs]))
+
+
+def precision_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """As `pooled_shift`, every pair counted by the precision of its pooled shift (loss E).
+
+    A pair counts by the harmonic mean of the respondents that the two pooled estimates are worth, so that a shift which nobody
+    knows is not fitted.
+    """
+    return _shift_error(log_shares.exp(), targets.smooth, targets, _pair_precision(targets.smooth_n_eff[targets.pairs]))
+
+
+def transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    r"""Divergence from what all backgrounds' answers become when the stage-1 model's own shifts carry them here (loss A).
+
+    Ordered options are carried by quantile mapping, nominal ones by ratios; see `surveysim.lm.fit.transport`.
+
+    .. math:: \sum_b w_b \, KL(t_b \,\|\, \pi_b)
+    """
+    return (targets.population * _kl(targets.carried, log_shares)).sum()
+
+
+def tilted_transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+    """As `transport`, with ratios of shares for ordered options too (loss D)."""
+    return (targets.population * _kl(targets.tilted, log_shares)).sum()
+
+
+LOSSES: dict[str, Loss] = {
+    "option_kl": option_kl,
+    "level_kl": level_kl,
+    "pooled_shift": pooled_shift,
+    "pairwise_shift": pairwise_shift,
+    "precision_shift": precision_shift,
+    "transport": transport,
+    "tilted_transport": tilted_transport,
+}
+"""Losses by name: `StageConfig` takes the names. Each takes log shares ``(backgrounds, options)`` and a question's targets.
+
+Examples
+--------
+>>> import surveysim as ss
+>>> heads_alone = ss.StageConfig("precision_shift", level_weight=1.0, epochs=0)
+>>> heads_alone.loss in ss.LOSSES
+True
+"""
+NEEDS_POOLED = ("pooled_shift", "precision_shift")  # shares pooled over all respondents
+NEEDS_MODEL = ("transport", "tilted_transport")  # the shares of the model as it is before the stage
+
+
+def _pair_precision(sizes: Tensor) -> Tensor:
+    """Harmonic mean of two effective sizes, `(pairs,)` from `(pairs, 2)`; 0 where one is 0."""
+    return torch.where((sizes > 0).all(-1), 2 / (1 / sizes.clamp_min(1e-12)).sum(-1), torch.zeros((), dtype=sizes.dtype))
+
+
+def _shift_error(shares: Tensor, target: Tensor, targets: QuestionTargets, weight: Tensor) -> Tensor:
+    if not len(targets.pairs) or not bool(weight.sum() > 0):
+        return shares.sum() * 0.0
+    difference = shares - target
+    level = targets.level
+    if targets.ordered:
+        difference, level = difference.cumsum(-1)[:, :-1], level.cumsum(-1)[:-1]
+    first, second = targets.pairs.unbind(-1)
+    shift = difference[second] - difference[first]  # (pairs, thresholds)
+    variance = (level * (1 - level)).clamp_min(SMALLEST_VARIANCE)
+    return (weight * (shift**2 / variance).mean(-1)).sum() / weight.sum()
+
+
+def _kl(target: Tensor, log_shares: Tensor) -> Tensor:
+    return (torch.special.xlogy(target, target) - target * log_shares).sum(-1)

@@ -1,0 +1,234 @@
+"""The trainable part: copies of the last layer and the final norm, the head's rows for the answer tokens, and heads of single questions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from surveysim.errors import ModelError, first_few
+from surveysim.lm.base.backbone import Backbone, OptionTrie
+from surveysim.lm.base.devices import execution_device, weight_of, whole_copy
+from surveysim.lm.base.memory import halve
+from surveysim.lm.trunk.tree_attention import TreeCache, additive
+from surveysim.lm.trunk.trees import TokenTree, halved
+from surveysim.lm.trunk.trunk import QuestionStates, attention_windows, reading, tree_mask, within_window
+
+INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
+ATTENTION_NAMES = ("self_attn", "attn")
+POSITION_ARGUMENTS = ("position_embeddings", "position_embeddings_global", "position_embeddings_local")
+
+
+class QuestionHead(nn.Module):
+    """Rows that one question adds to the shared head, on features centred over its backgrounds.
+
+    ``logits = shared rows @ features + rows @ (features - center) / scale + bias``. Centring separates the level of an answer
+    (bias) from its shifts between backgrounds (rows), which makes training quick.
+
+    Parameters
+    ----------
+    features : Tensor
+        `(branches, backgrounds, hidden)` at the start of training.
+    edges : int
+        Edges of the question's option trie.
+    """
+
+    center: Tensor  # (branches, hidden)
+    scale: Tensor  # ()
+
+    def __init__(self, features: Tensor, edges: int) -> None:
+        super().__init__()
+        center = features.mean(1)
+        spread = (features - center[:, None]).pow(2).sum(-1).mean().sqrt().clamp_min(1e-6)
+        self.register_buffer("center", center.detach().clone())
+        self.register_buffer("scale", spread.detach().clone())
+        self.rows = nn.Parameter(torch.zeros(edges, features.shape[-1], device=features.device))
+        self.bias = nn.Parameter(torch.zeros(edges, device=features.device))
+
+    def forward(self, features: Tensor, edge_branch: Sequence[int]) -> Tensor:
+        """Return what the question adds to the logits, `(backgrounds, edges)`."""
+        centred = (features - self.center[:, None]) / self.scale
+        return edge_dot(centred, self.rows, edge_branch) + self.bias
+
+
+class Readout(nn.Module):
+    """Last layer, final norm and head of a backbone, in float32, ready to train; the backbone keeps its own.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    token_ids : sequence of int
+        Tokens that any question's options use; only these rows of the head are held and trained.
+    """
+
+    def __init__(self, backbone: Backbone, token_ids: Sequence[int]) -> None:
+        super().__init__()
+        layer: Any = whole_copy(backbone.layers[-1])
+        place = execution_device(layer)
+        self.layer: Any = layer.float().requires_grad_(True)
+        self.norm: Any = whole_copy(backbone.norm).float().to(place).requires_grad_(True)
+        self.names = tuple(_present(layer, names, backbone.name) for names in (INPUT_NORM_NAMES, ATTENTION_NAMES))
+        self.attention.layer_idx = 0  # its cache holds this layer alone
+        self.layer_type: str = (getattr(backbone.model.config, "layer_types", None) or ["full_attention"])[-1]
+        self.rotary: Any = _rotary(backbone, self.layer_type, place)
+        self.window: int | None = attention_windows(backbone.model.config)[self.layer_type]
+        self.softcap: float | None = getattr(backbone.model.config, "final_logit_softcapping", None)
+        self.token_ids = sorted(set(token_ids))
+        self.position = {token: index for index, token in enumerate(self.token_ids)}
+        self.rows = nn.Parameter(weight_of(backbone.head)[self.token_ids].to(place, torch.float32, copy=True))
+        self.questions = nn.ModuleDict()  # question_id -> QuestionHead
+
+    @property
+    def attention(self) -> Any:
+        """The last layer's attention."""
+        return getattr(self.layer, self.names[1])
+
+    @property
+    def input_norm(self) -> Any:
+        """The norm before it."""
+        return getattr(self.layer, self.names[0])
+
+    def features(self, states: QuestionStates) -> Tensor:
+        """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
+        parts = [self._fitting_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
+        return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+
+    def whole_features(self, states: QuestionStates) -> Tensor:
+        """As of `features`; where memory runs out, that is an error."""
+        parts = [self._tree_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
+        return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+
+    def _fitting_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
+        """As of `_tree_features`; where memory runs out, half of the backgrounds at a time."""
+        try:
+            return self._tree_features(states, nodes, tree)
+        except (RuntimeError, MemoryError) as error:
+            halve(len(tree.answers) // states.n_branches, error, "last layer")
+        halves = halved(tree, states.n_branches)
+        return torch.cat([self._fitting_features(states, nodes[torch.from_numpy(kept)], part) for kept, part in halves], dim=1)
+
+    def _tree_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
+        """Keys and values of all tokens, each once; the rest of the layer at the answer positions alone."""
+        n_opening, device = states.opening.shape[0], nodes.device
+        everything = torch.cat([states.opening, nodes])[None]
+        positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(device)
+        cache = TreeCache()
+        cache.places = torch.zeros(1, 1, dtype=torch.long)  # what the attention itself would give is not used: one key is enough
+        self.attention(
+            hidden_states=self.input_norm(everything),
+            attention_mask=self._mask(torch.ones(len(positions), 1, dtype=torch.bool), nodes),
+            use_cache=True,
+            **reading(self.attention, cache),
+            **self._rotated(self.attention, everything, positions[None]),
+        )
+        cache.places = None
+        answers = torch.from_numpy(tree.answers).to(device)
+        before = torch.from_numpy(tree.ancestors[tree.answers])
+        before[torch.arange(len(answers)), answers.cpu()] = False  # the answer position brings its own key
+        seen = torch.cat([tree_mask(before, n_opening), torch.eye(len(answers), dtype=torch.bool)], 1)
+        asked, places = nodes[answers][None], positions[n_opening + answers]
+        if self.window is not None:
+            seen &= within_window(places, torch.cat([positions, places]), self.window).cpu()
+        out = self.layer(
+            asked,
+            attention_mask=self._mask(seen, nodes),
+            use_cache=True,
+            **reading(self.layer, cache),
+            **self._rotated(self.layer, asked, places[None]),
+        )
+        normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
+        return normed.view(states.n_branches, -1, normed.shape[-1])
+
+    def _mask(self, allowed: Tensor, like: Tensor) -> Tensor:
+        return additive(allowed[None], like.dtype).to(like.device)
+
+    def _rotated(self, module: nn.Module, states: Tensor, positions: Tensor) -> dict[str, Tensor]:
+        """Rotary position embeddings as the arguments that `module` takes them in; none where they are added to the first layer's input.
+
+        Where layers of several kinds have different ones, transformers from 5.0 on has one module for all that is told the kind;
+        before, it had two, and its layers took what both gave and chose.
+        """
+        if self.rotary is None:
+            return {}
+        kind = {"layer_type": self.layer_type} if "layer_type" in _arguments(self.rotary) else {}
+        embeddings = self.rotary(states, positions, **kind)
+        return {name: embeddings for name in POSITION_ARGUMENTS if name in _arguments(module)}
+
+    def question_head(self, question_id: str) -> QuestionHead:
+        """Return the head of a question the model was aligned with."""
+        head = self.questions[question_key(question_id)]
+        assert isinstance(head, QuestionHead)
+        return head
+
+    def shared_rows(self, tokens: Sequence[int], backbone: Backbone, strength: float) -> Tensor:
+        """Return the head row of every token, `(tokens, hidden)`: the base model's times `strength` where none is held."""
+        base = weight_of(backbone.head)[list(tokens)].to(self.rows) * strength
+        held = [place for place, token in enumerate(tokens) if token in self.position]
+        base[held] = self.rows.detach()[[self.position[tokens[place]] for place in held]]
+        return base
+
+    def edge_logits(self, features: Tensor, trie: OptionTrie, question_id: str | None = None, rows: Tensor | None = None) -> Tensor:
+        """Return the logit of every edge of the trie, `(backgrounds, edges)`, with the question's own head if it has one.
+
+        `rows` `(edges, hidden)` stand for the shared head's where the trie has tokens that it does not hold.
+        """
+        shared = self.rows[[self.position[token] for token in trie.edges]] if rows is None else rows  # (edges, hidden)
+        logits = edge_dot(features, shared, trie.edge_branch)
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        if question_id is not None and question_key(question_id) in self.questions:
+            logits = logits + self.question_head(question_id)(features, trie.edge_branch)
+        return logits
+
+    def log_shares(self, features: Tensor, trie: OptionTrie, question_id: str | None = None, rows: Tensor | None = None) -> Tensor:
+        """Return the log share of every option, `(backgrounds, options)`, from features `(branches, backgrounds, hidden)`."""
+        return trie_log_shares(self.edge_logits(features, trie, question_id, rows), trie)
+
+
+def _rotary(backbone: Backbone, layer_type: str, place: torch.device) -> Any:
+    """Return the rotary position embeddings of layers of this kind; None where the model has others."""
+    local = getattr(backbone.body, "rotary_emb_local", None) if layer_type == "sliding_attention" else None
+    rotary = getattr(backbone.body, "rotary_emb", None) if local is None else local
+    return None if rotary is None else whole_copy(rotary).to(place)
+
+
+def _arguments(module: nn.Module) -> Collection[str]:
+    return inspect.signature(module.forward).parameters.keys()
+
+
+def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:
+    for name in names:
+        if hasattr(layer, name):
+            return name
+    found = [name for name, _ in layer.named_children()]
+    raise ModelError(
+        f"the last layer of {model!r} ({type(layer).__name__}) is not recognised: looked for {' or '.join(names)}, "
+        f"found {first_few(found)}; use a Llama, Qwen, Mistral, Gemma or GPT-2 style model"
+    )
+
+
+def question_key(question_id: str) -> str:
+    """Return the name under which a question's head is kept: it may hold no dot, and be no attribute of a module ("type")."""
+    return "question " + question_id.replace("%", "%25").replace(".", "%2E")
+
+
+def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
+    """Log share of each option: the sum of its edges' log-softmax within their branches, `(backgrounds, options)`."""
+    if len(trie.branches) == 1:
+        return edge_logits.log_softmax(-1)
+    branch = torch.tensor(trie.edge_branch, device=edge_logits.device)
+    normalised = torch.empty_like(edge_logits)
+    for index in range(len(trie.branches)):
+        inside = (branch == index).nonzero()[:, 0]
+        normalised = normalised.index_copy(1, inside, edge_logits[:, inside].log_softmax(-1))
+    return torch.stack([normalised[:, list(steps)].sum(-1) for steps in trie.steps], dim=-1)
+
+
+def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tensor:
+    """Dot product of every edge's row with the features at its branch, `(backgrounds, edges)`."""
+    if features.shape[0] == 1:
+        return features[0] @ rows.T
+    return torch.einsum("ebh,eh->be", features[list(edge_branch)], rows)

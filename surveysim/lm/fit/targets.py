@@ -1,0 +1,177 @@
+"""Training targets: the cells of a distributions table, and the smooth shifts that stage 2 aligns, as tensors a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from surveysim.codebook.codebook import Codebook
+from surveysim.lm.fit.transport import carried_answers
+from surveysim.tables.cells import Array, Cells, to_cells
+from surveysim.tables.schema import BACKGROUND, QUESTION, SHARE, STD_ERROR
+
+
+@dataclass(frozen=True, eq=False)
+class QuestionTargets:
+    """What one question's answers should look like.
+
+    Attributes
+    ----------
+    question_id : str
+    ordered : bool
+        Whether distances between options count.
+    share : Tensor
+        `(backgrounds, options)` sample shares; 0 where nobody answered.
+    n_eff : Tensor
+        `(backgrounds,)` effective respondents behind them; 0 where nobody answered.
+    level : Tensor
+        `(options,)` share of all respondents together; where shares are pooled, the pooled estimate's share of the population.
+    smooth : Tensor
+        `(backgrounds, options)` shares of a model pooled over all respondents, for every background; the shifts between its
+        rows are the pooled shifts.
+    smooth_n_eff : Tensor
+        `(backgrounds,)` respondents of a simple random sample that would be as precise as `smooth`.
+    carried, tilted : Tensor
+        `(backgrounds, options)` mean of all backgrounds' sample shares, each carried here along the model's own shift.
+    population : Tensor
+        `(backgrounds,)` weight of each background in the population; sums to 1.
+    pairs : Tensor
+        `(pairs, 2)` positions of backgrounds whose shift is compared.
+    """
+
+    question_id: str
+    ordered: bool
+    share: Tensor
+    n_eff: Tensor
+    level: Tensor
+    smooth: Tensor
+    smooth_n_eff: Tensor
+    carried: Tensor
+    tilted: Tensor
+    population: Tensor
+    pairs: Tensor
+
+    def to(self, device: torch.device) -> QuestionTargets:
+        """Return the targets on a device."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+    def precise(self) -> QuestionTargets:
+        """Return the targets on the CPU, in float64, for convex problems that are solved to the end."""
+        numbers = {name: value.cpu() for name, value in vars(self).items() if isinstance(value, Tensor)}
+        exact: dict[str, Any] = {name: value.double() if value.is_floating_point() else value for name, value in numbers.items()}
+        return replace(self, **exact)
+
+
+@dataclass(frozen=True, eq=False)
+class PooledShares:
+    """Shares of every background pooled over all respondents.
+
+    Attributes
+    ----------
+    shares : array, shape (questions, backgrounds, options)
+    n_eff : array, shape (questions, backgrounds)
+        Respondents of a simple random sample that would be as precise; 1 where the estimate states no error.
+    """
+
+    shares: Array
+    n_eff: Array
+
+
+def pooled_shares(table: pd.DataFrame, backgrounds: tuple[str, ...]) -> PooledShares:
+    """Return a distributions table of all backgrounds as pooled shares, its precision read off its standard errors."""
+    cells = to_cells(table, backgrounds=backgrounds)
+    squares = table.assign(one=table[SHARE] * (1 - table[SHARE]), error=table[STD_ERROR] ** 2)
+    sums = squares.pivot_table(index=QUESTION, columns=BACKGROUND, values=["one", "error"], aggfunc="sum")
+    worth = (sums["one"] / sums["error"].where(sums["error"] > 0)).fillna(1.0)
+    return PooledShares(cells.shares, worth.reindex(index=cells.questions, columns=backgrounds).to_numpy(float))
+
+
+def question_targets(
+    cells: Cells,
+    backgrounds: pd.DataFrame,
+    codebook: Codebook,
+    population: np.ndarray,
+    *,
+    pooled: PooledShares | None = None,
+    frozen: Mapping[str, Array] | None = None,
+    max_pairs: int = 4000,
+    seed: int = 0,
+) -> dict[str, QuestionTargets]:
+    """Return every question's targets.
+
+    Parameters
+    ----------
+    cells : Cells
+        The sample.
+    backgrounds : DataFrame
+        With `background_id` and trait columns, in the order of the cells.
+    codebook : Codebook
+    population : array, shape (backgrounds,)
+    pooled : PooledShares, optional
+        Default: the sample's own shares stand there.
+    frozen : mapping of question_id to array, shape (backgrounds, options), optional
+        The model's shares that carry answers from background to background; default: nothing is carried.
+    max_pairs, seed : int
+        As of `one_trait_pairs`.
+    """
+    traits = [column for column in backgrounds.columns if column in codebook.traits]
+    levels = backgrounds.set_index(BACKGROUND)[traits].to_dict("index")
+    pairs = one_trait_pairs(levels, cells.backgrounds, max_pairs=max_pairs, seed=seed)
+    apart = traits_apart(levels, cells.backgrounds)
+    weight = population / population.sum()
+    out = {}
+    for row, question_id in enumerate(cells.questions):
+        options = int(cells.mask[row].sum())
+        share, n_eff = cells.shares[row, :, :options], cells.n_eff[row]
+        smooth = share if pooled is None else pooled.shares[row, :, :options]
+        level = n_eff @ share / n_eff.sum() if pooled is None else weight @ smooth
+        carried = [share, share]
+        if frozen is not None:
+            carried = [carried_answers(share, n_eff, frozen[question_id], apart, ordered=ordered) for ordered in (True, False)]
+        is_ordered = codebook.question(question_id).type == "ordinal"
+        out[question_id] = QuestionTargets(
+            question_id,
+            is_ordered,
+            share=_tensor(share),
+            n_eff=_tensor(n_eff),
+            level=_tensor(level),
+            smooth=_tensor(smooth),
+            smooth_n_eff=_tensor(n_eff if pooled is None else pooled.n_eff[row]),
+            carried=_tensor(carried[0] if is_ordered else carried[1]),
+            tilted=_tensor(carried[1]),
+            population=_tensor(weight),
+            pairs=pairs,
+        )
+    return out
+
+
+def traits_apart(levels: Mapping[str, Mapping[str, str]], order: Sequence[str]) -> Array:
+    """Return in how many traits every two backgrounds differ, `(backgrounds, backgrounds)`."""
+    rows = np.array([list(levels[identifier].values()) for identifier in order], dtype=object)
+    return (rows[:, None] != rows[None]).sum(-1).astype(float)
+
+
+def one_trait_pairs(levels: Mapping[str, Mapping[str, str]], order: Sequence[str], *, max_pairs: int, seed: int) -> Tensor:
+    """Return positions of all pairs of backgrounds that differ in one trait, `(pairs, 2)`; a random `max_pairs` of them if more."""
+    rows = np.array([list(levels[identifier].values()) for identifier in order], dtype=object)
+    position = {tuple(row): index for index, row in enumerate(rows)}
+    groups: dict[tuple, list[int]] = {}
+    for index, row in enumerate(position):
+        for trait in range(len(row)):
+            groups.setdefault((trait, *row[:trait], *row[trait + 1 :]), []).append(index)
+    pairs = np.array([pair for members in groups.values() for pair in combinations(members, 2)], dtype=np.int64).reshape(-1, 2)
+    if len(pairs) > max_pairs:
+        pairs = pairs[np.random.default_rng(seed).choice(len(pairs), max_pairs, replace=False)]
+    return torch.from_numpy(pairs)
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

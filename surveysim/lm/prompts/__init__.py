@@ -1,0 +1,1 @@
+"""A question and a background in words; nothing here loads torch."""

@@ -1,0 +1,1 @@
+"""What leaves the house: disclosure control, exports, the methods report, citation."""

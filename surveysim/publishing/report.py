@@ -1,0 +1,140 @@
+"""`report`: a result's methods appendix as one HTML file: what it was made of, how well it does, and what is not known."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.toml_file import list_codebooks, load_codebook
+from surveysim.errors import TableError
+from surveysim.figures.distributions import plot_distributions
+from surveysim.html import Section, embedded, facts, page, paragraph, preformatted
+from surveysim.publishing import report_sections as sections
+from surveysim.publishing.citation import cite
+from surveysim.survey.survey import Survey
+from surveysim.tables.facts import status
+from surveysim.tables.schema import QUESTION, check_distributions
+from surveysim.whole_files import write_whole
+
+MOST_BACKGROUNDS = 40  # in the figure
+
+
+def report(
+    result: pd.DataFrame,
+    path: str | Path = "methods.html",
+    *,
+    survey: Survey | Codebook | None = None,
+    scores: pd.DataFrame | None = None,
+    floor: pd.DataFrame | None = None,
+    question: str | None = None,
+    title: str = "",
+) -> Path:
+    """Write a methods appendix of a result as one HTML file that loads nothing from elsewhere.
+
+    It states data, weight, denominator, design, n and effective n, wording, missing answers, method, model with its hash, prompt,
+    stages and losses, seed, scores with noise floor and baselines, intervals, what was withheld, limitations and citations, and
+    lists the elements of disclosure of AAPOR's code with the place of each. A fact that is not known is named as not stated.
+
+    Parameters
+    ----------
+    result : DataFrame
+        A distributions table, simulated or of a survey; its ``attrs`` hold the facts.
+    path : str or Path
+        Of the .html file, which appears when it is complete.
+    survey : Survey or Codebook, optional
+        What the result was made from. Default: the codebook that the result names, if it ships; missing answers need the survey.
+    scores : DataFrame, optional
+        Of `evaluate` or `compare_methods`, baselines included.
+    floor : DataFrame, optional
+        Of `noise_floor`; `compare_methods` brings its own.
+    question : str, optional
+        The question drawn; default the result's first.
+    title : str, optional
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    TableError
+        If `result` is no distributions table or has no rows, `question` is not in it, or the name does not end in .html.
+    ReadError
+        If the folder does not exist.
+
+    References
+    ----------
+    AAPOR Code of Professional Ethics and Practices (revised April 2021), section III.A,
+    https://aapor.org/standards-and-ethics/disclosure-standards/.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> result = ss.simulate(survey, ["gender"], questions=["Q8_8"], method="mrp")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     "SIMULATED (mrp)" in ss.report(result, f"{folder}/methods.html", survey=survey).read_text(encoding="utf-8")
+    True
+    """
+    check_distributions(result, "result")
+    if result.empty:
+        raise TableError("result has no rows; give a table of simulate() or response_distributions()")
+    target = Path(path)
+    if target.suffix.lower() != ".html":
+        raise TableError(f"path={str(target)!r}: the report is an HTML file; end its name in .html")
+    book = _codebook(result, survey)
+    people = survey if isinstance(survey, Survey) else None
+    parts = [
+        sections.data_section(book, people, result),
+        sections.weight_section(book, people, result),
+        sections.question_section(book, people, result),
+        sections.model_section(result),
+        sections.result_section(result, _figure(result, book, question)),
+        sections.uncertainty_section(result),
+        sections.score_section(scores, floor),
+        sections.limits_section(result),
+        sections.disclosure_section(),
+        _citations(result, book),
+        _made(),
+    ]
+    named = title or f"Methods: {book.title if book else result.attrs.get('survey') or 'survey not stated'}"
+    text = page(named, status(result), parts)
+    return write_whole(target, lambda place: place.write_text(text, encoding="utf-8"))
+
+
+def _codebook(result: pd.DataFrame, survey: Survey | Codebook | None) -> Codebook | None:
+    if survey is not None:
+        return survey.codebook if isinstance(survey, Survey) else survey
+    name = str(result.attrs.get("survey") or "")
+    return load_codebook(name) if name in list_codebooks() else None
+
+
+def _figure(result: pd.DataFrame, book: Codebook | None, question: str | None) -> str:
+    """Draw one question by background; without a codebook, or with more backgrounds than a page holds, say why there is none."""
+    chosen = question or str(result[QUESTION].iloc[0])
+    rows = result[result[QUESTION] == chosen]
+    if rows.empty:
+        raise TableError(f"question {chosen!r} is not in the result")
+    backgrounds = list(dict.fromkeys(rows["background_id"]))[:MOST_BACKGROUNDS]
+    if book is None or not rows["share"].notna().any():
+        return paragraph("No figure: there is no codebook to name the options, or no share to draw.", missing=True)
+    drawn = plot_distributions(result, question=chosen, codebook=book, backgrounds=backgrounds)
+    shares = "Simulated shares" if result.attrs.get("simulated") else "Shares"
+    return embedded(drawn, f"{shares} of question {chosen} in {len(backgrounds)} backgrounds, with 95% intervals where there are any")
+
+
+def _citations(result: pd.DataFrame, book: Codebook | None) -> Section:
+    unshipped = {**result.attrs, "survey": None}
+    bare = result.iloc[:0].copy()
+    bare.attrs = unshipped
+    return Section("citing", "Citing", preformatted(cite(bare, *([book] if book else []))))
+
+
+def _made() -> Section:
+    made = {"software": f"surveysim {version('surveysim-dsa')}", "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    return Section("made", "How this report was made", facts(made))

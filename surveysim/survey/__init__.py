@@ -1,0 +1,1 @@
+"""A file or frame becomes a Survey and is written back: missing answers, recoding, drafts; estimates stand in estimation."""

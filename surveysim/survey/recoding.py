@@ -1,0 +1,174 @@
+"""From a file's columns to answers and traits, as the codebook declares; a code that it does not know is an error."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.questions import MISSING_REASONS, Code, Question, Trait
+from surveysim.errors import CodebookError, first_few
+from surveysim.files.rawfile import Column, Variable, as_floats
+from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
+
+Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
+Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, notes
+
+_OTHER = MISSING_REASONS.index("other")
+
+
+def answer_column(question: Question, values: Column, variable: Variable, codebook: Codebook) -> Answers:
+    """Return a question's column, original codes kept, why each cell holds no valid answer (missing where it does), and notes.
+
+    Parameters
+    ----------
+    values : array, shape ``(respondents,)``
+    variable : Variable
+        What the file says of the column.
+
+    Raises
+    ------
+    CodebookError
+        If a code is in neither options nor missing, and the file does not say that it is missing.
+    """
+    found = states(values, question.codes, codebook.missing_codes(question), variable)
+    if unknown := found.unknown():
+        _refuse(f"question {question.question_id!r}", ("options", question.labels), unknown, variable, codebook)
+    return _kept(values, found), found.reasons(codebook.system_missing), _overruled(question, found, variable, codebook)
+
+
+def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
+    """Return a note of the options that the file declares missing."""
+    valid = found.codes[found.state == VALID] if variable.missing else ()
+    overruled = [code for code in valid if variable.declares_missing(code)]
+    counted = f"missing, {codebook.name}.toml holds it as an option: counted as valid"
+    return [f"question {question.question_id!r}: the file declares {first_few(overruled)} {counted}"] if overruled else []
+
+
+def trait_column(trait: Trait, values: Column, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None) -> Levels:
+    """Return a trait's levels (missing where a respondent has none), why there is none, and notes.
+
+    Codes of a level come first, then the trait's missing codes and what the file says, then ranges, then the codebook's
+    common missing codes: so 77 is an age unless something says of this variable that it is not.
+
+    Parameters
+    ----------
+    values : array, shape ``(respondents,)``
+    variable : Variable
+        What the file says of the column.
+    year : array or int, optional
+        From which the values are subtracted before ranges apply.
+
+    Raises
+    ------
+    CodebookError
+        If a code is in no level and not missing, and no level is a range.
+    """
+    found = states(values, [code for level in trait.levels for code in level.codes], trait.missing, variable)
+    if isinstance(year, np.ndarray):
+        found, year = _by_year(found, year)
+    places = {comparable(code): place for place, level in enumerate(trait.levels) for code in level.codes}
+    level = np.array(
+        [places[comparable(code)] if known == VALID else -1 for code, known in zip(found.codes, found.state, strict=True)], int
+    )
+    undecided = found.state == UNKNOWN
+    if undecided.any():
+        level[undecided] = _range_places(trait, found.codes, year)[undecided]
+        found.state[undecided & (level >= 0)] = VALID
+        late = undecided & (level < 0)
+        found.state[late] = _common_states(found.codes[late], codebook)
+    notes = []
+    if unknown := found.unknown():
+        notes = _outside(trait, unknown, variable, codebook)
+    found.state[found.state == UNKNOWN] = _OTHER
+    levels = pd.Categorical.from_codes(found.each(level, -1), dtype=_level_dtype(trait.level_names), validate=False)
+    return levels, found.reasons(codebook.system_missing), notes
+
+
+def recoded_column(trait: Trait, values: Column, variable: Variable, codebook: Codebook) -> Levels:
+    """Return a trait that is recoded already: level names, or codes whose value labels are level names.
+
+    Raises
+    ------
+    CodebookError
+        If a value is neither.
+    """
+    named = {comparable(code): label for code, label in variable.value_labels.items() if label in trait.level_names}
+    found = states(values, [*trait.level_names, *named], trait.missing, variable)
+    if unknown := found.unknown():
+        _refuse(f"trait {trait.name!r}", ("levels", trait.level_names), unknown, variable, codebook)
+    names = [str(named.get(comparable(code), code)) for code in found.codes]
+    level = np.array([trait.level_names.index(name) if state == VALID else -1 for name, state in zip(names, found.state, strict=True)], int)
+    levels = pd.Categorical.from_codes(found.each(level, -1), dtype=_level_dtype(trait.level_names))
+    return levels, found.reasons(codebook.system_missing), []
+
+
+@lru_cache(maxsize=256)
+def _level_dtype(names: tuple[str, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(list(names), ordered=True)
+
+
+def _kept(values: Column, found: States) -> np.ndarray:
+    """Return the column as it is where it is numeric, else with the codes that the codebook writes."""
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        return found.each(found.codes, np.nan)
+    return as_floats(values) if pd.api.types.is_extension_array_dtype(values.dtype) else np.asarray(values)
+
+
+def _by_year(found: States, years: np.ndarray) -> tuple[States, np.ndarray]:
+    """Return the states with an entry for every pair of a code and a year that a respondent has, and these years."""
+    year_place, distinct = pd.factorize(years, use_na_sentinel=False)
+    filled = found.positions >= 0
+    positions = np.full(len(years), -1)
+    positions[filled], pairs = pd.factorize((found.positions * len(distinct) + year_place)[filled])
+    code_place, year_place = np.divmod(pairs, len(distinct))
+    return States(found.codes[code_place], found.state[code_place], positions), distinct[year_place]
+
+
+def _common_states(codes: np.ndarray, codebook: Codebook) -> list[int]:
+    """Return the state that the codebook's common missing codes give to each code."""
+    common = {comparable(code): reason for code, reason in codebook.missing.items()}
+    reasons = [named_reason(comparable(code), common) for code in codes]
+    return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons]
+
+
+def _range_places(trait: Trait, codes: np.ndarray, year: np.ndarray | int | None) -> np.ndarray:
+    """Return the level whose range holds each code's number, shape ``(codes,)``; -1 where none does."""
+    if all(level.range is None for level in trait.levels):
+        return np.full(len(codes), -1)
+    numbers = pd.to_numeric(codes, errors="coerce").astype(float)
+    if year is not None:
+        numbers = year - numbers
+    place = np.full(len(numbers), -1)
+    for at, level in enumerate(trait.levels):
+        if level.range is not None:
+            place[(numbers >= level.range[0]) & (numbers <= level.range[1])] = at
+    return place
+
+
+def _outside(trait: Trait, counts: dict[Code, int], variable: Variable, codebook: Codebook) -> list[str]:
+    if all(level.range is None for level in trait.levels):
+        _refuse(f"trait {trait.name!r} (variable {trait.variable!r})", ("levels", trait.level_names), counts, variable, codebook)
+    return [f"trait {trait.name!r}: {sum(counts.values())} respondents lie outside every range: {_counted(counts, variable)}"]
+
+
+def _refuse(where: str, declared: tuple[str, tuple[str, ...]], counts: dict[Code, int], variable: Variable, codebook: Codebook) -> None:
+    what, labels = declared
+    hint = f"add {'it' if len(counts) == 1 else 'each'} to one of them"
+    if set(counts) & set(labels):
+        hint = "the column holds labels where the codebook has codes: read the file without turning codes into labels"
+    elif any(isinstance(code, str) for code in counts):
+        hint += "; text stands where the codebook may mean numbers"
+    raise CodebookError(f"{where}: code {_counted(counts, variable)} is in neither {what} nor missing of {codebook.name}.toml; {hint}")
+
+
+def _counted(counts: dict[Code, int], variable: Variable) -> str:
+    labels = {comparable(code): label for code, label in variable.value_labels.items()}
+    return first_few(_named_code(code, labels.get(comparable(code))) + f" ({n} respondents)" for code, n in counts.items())
+
+
+def _named_code(code: Code, label: str | None) -> str:
+    written = f"{code:g}" if isinstance(code, float) else repr(code) if isinstance(code, str) else str(code)
+    return f"{written} {label!r}" if label else written

@@ -1,0 +1,287 @@
+"""`Survey`: respondents with weights, design, traits and answers, and how a file or a frame becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.codebook import Codebook, Question, Trait
+from surveysim.codebook.toml_file import load_codebook
+from surveysim.design.adjustment import declared_replicates
+from surveysim.design.calibration import Calibration
+from surveysim.design.design import Design, kish_n_eff
+from surveysim.design.replication import Replicates
+from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
+from surveysim.files.rawfile import RawFile
+from surveysim.files.readers import read_columns, require_file
+from surveysim.rendering import facts_table
+from surveysim.survey.assembly import Parts, assemble, needed_columns
+from surveysim.survey.codebook_match import codebook_for
+from surveysim.tables.schema import PSU, STRATUM, WEIGHT
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Respondents of one survey wave, described by its codebook.
+
+    Attributes
+    ----------
+    data : DataFrame
+        A row per respondent: `respondent_id`, `weight` (>= 0; inverse probability or scaled to n), optional `stratum`,
+        `psu`, every other weight variable under its own name, a column per trait (ordered categorical of level names,
+        missing where the respondent has none) and per question (original codes, missing codes kept).
+    reasons : DataFrame
+        A column per question: why the cell holds no valid answer (``refused dont_know no_answer not_applicable not_asked other``),
+        missing where it holds one.
+    codebook : Codebook
+    weight_name : str
+        Where `weight` came from.
+    notes : tuple of str
+        What was done: encoding used, respondents outside a trait's ranges, weights raked or trimmed, and the like.
+    calibrations : tuple of Calibration
+        How the weight was adjusted to known totals (`rake`, `calibrate`, `poststratify_weights`): standard errors need it.
+    replicates : Replicates, optional
+        Replicate weights; they take the place of linearisation.
+    trait_reasons : DataFrame
+        As `reasons`, a column per trait: why a respondent has no level.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> len(survey), survey.weight_name, survey.traits[:2], survey.questions[:2]
+    (5836, 'weight', ('gender', 'age3'), ('Q2_1', 'Q2_2'))
+    >>> int((survey.reasons["Q8_8"] == "refused").sum())
+    29
+    >>> survey.design.degrees_of_freedom
+    5835
+    """
+
+    data: pd.DataFrame
+    reasons: pd.DataFrame
+    codebook: Codebook
+    weight_name: str
+    notes: tuple[str, ...] = field(default=())
+    calibrations: tuple[Calibration, ...] = field(default=())
+    replicates: Replicates | None = None
+    trait_reasons: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """Ids of the questions that the data hold."""
+        return tuple(self.reasons.columns)
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Names of the traits that the data hold."""
+        return tuple(name for name in self.codebook.traits if name in self.data)
+
+    @cached_property
+    def design(self) -> Design:
+        """The sampling design that the data describe: weight, and strata, PSUs and population sizes where there are any."""
+        strata, psu, fpc = (self.data[name].to_numpy() if name in self.data else None for name in (STRATUM, PSU, "fpc"))
+        weights = self.data[WEIGHT].to_numpy(float)
+        design = Design(weights, strata=strata, psu=psu, fpc=fpc, calibrations=self.calibrations, replicates=self.replicates)
+        declared = self.codebook.design
+        columns = [name for name in self.data if any(fnmatchcase(name.lower(), one) for one in declared.replicate_weights.lower().split())]
+        if design.replicates is not None or not columns:
+            return design
+        return declared_replicates(design, self.data[columns].to_numpy(float), declared.replicate_method)
+
+    def with_design(self, design: Design, note: str) -> Survey:
+        """Return the same respondents with the weights, calibrations and replicates of another design, and a note of it."""
+        change = f"{note}; n_eff {self.design.n_eff:.1f} -> {design.n_eff:.1f}"
+        return replace(
+            self,
+            data=self.data.assign(**{WEIGHT: design.weights}),
+            notes=(*self.notes, change),
+            calibrations=design.calibrations,
+            replicates=design.replicates,
+        )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def take(self, rows: np.ndarray) -> Survey:
+        """Return the survey of some respondents: a boolean mask or positions, shape ``(respondents,)``.
+
+        For a sample drawn from the respondents. A domain estimate is no subset: use ``by=`` of the verbs instead.
+        """
+        kept = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(
+            self,
+            data=self.data.iloc[kept].reset_index(drop=True),
+            reasons=self.reasons.iloc[kept].reset_index(drop=True),
+            trait_reasons=self.trait_reasons.reindex(range(len(self))).iloc[kept].reset_index(drop=True),
+            calibrations=tuple(calibration.take(kept) for calibration in self.calibrations),
+            replicates=None if self.replicates is None else self.replicates.take(kept),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Survey({self.codebook.name!r}: {len(self):,} respondents, {len(self.questions)} questions, "
+            f"weight {self.weight_name!r}, traits {', '.join(self.traits)})"
+        )
+
+    def _repr_html_(self) -> str:
+        weights = self.data[WEIGHT].to_numpy(float)
+        weighted = f"{self.weight_name!r}, from {weights.min():.3g} to {weights.max():.3g}; Kish n_eff {kish_n_eff(weights):,.0f}"
+        design = {name: self.data[name].nunique() for name in (STRATUM, PSU) if name in self.data}
+        valid = self.reasons.isna().to_numpy().mean() if self.questions else 0.0
+        levels = {name: ", ".join(self.codebook.trait(name).level_names) for name in self.traits}
+        facts = {
+            "respondents": f"{len(self):,}",
+            "weight": weighted,
+            "design": "; ".join(f"{n:,} {name} labels" for name, n in design.items()) or "no strata or PSUs: a weighted sample",
+            "questions": f"{len(self.questions)}: {first_few(self.questions)}" if self.questions else "none",
+            "valid answers": f"{valid:.1%}; na_table(survey) counts the others by reason",
+            **{f"trait {name}": found for name, found in levels.items()},
+            "notes": "; ".join(self.notes),
+        }
+        return facts_table(f"{self.codebook.title} ({self.codebook.name})", facts)
+
+
+def check_survey(survey: object) -> None:
+    """Refuse what is no survey, and say how to make one of it.
+
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+    """
+    if not isinstance(survey, Survey):
+        made = "as_survey(frame, codebook)" if isinstance(survey, pd.DataFrame) else "read_survey(path, codebook)"
+        raise SurveySimError(
+            f"survey must be a Survey, which brings weight, design and codebook; got {type(survey).__name__}: make one with {made}"
+        )
+
+
+def read_survey(
+    path: str | Path,
+    codebook: str | Path | Codebook | None = None,
+    *,
+    weight: str | None = None,
+    encoding: str | None = None,
+    questions: Sequence[str] | None = None,
+    traits: Sequence[str] | None = None,
+) -> Survey:
+    """Read a survey file as released; the codebook decides what is an answer, and no code is lost.
+
+    Three sources of missing answers are merged into `Survey.reasons`, the codebook before the file: the codebook's missing
+    codes; codes, ranges and Stata's tagged values that the file declares missing; value labels that name a missing answer.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .sav, .zsav, .dta, .por, .csv, .csv.gz or .parquet file. Only the columns needed are read.
+    codebook : str, Path or Codebook, optional
+        Name of a codebook that ships, or a TOML file; default the one that lists a file of this name.
+    weight : str, optional
+        Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
+    encoding : str, optional
+        Of the file's text; default the declared one, else UTF-8, GB18030 or Latin-1, and the notes say which.
+    questions, traits : sequence of str, optional
+        Only these; default all of the codebook's.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    ReadError
+        If the file does not exist, is empty, truncated, of another format, in another encoding, or has no respondents.
+    CodebookError
+        If no codebook is known for the file, the file is of another wave, lacks a variable (the message names the
+        nearest), labels an option otherwise (an inverted scale), or holds a code in neither options nor missing.
+    DesignError
+        If there is no weight, one is missing, negative, infinite or text, or all are zero.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> from importlib.resources import files
+    >>> path = files("surveysim") / "data" / "nonvoters2020.sav"
+    >>> survey = ss.read_survey(path, questions=["Q8_8"], traits=["gender"])
+    >>> len(survey), survey.weight_name, survey.questions, survey.traits
+    (5836, 'weight', ('Q8_8',), ('gender',))
+    """
+    if not isinstance(path, str | Path):
+        raise ReadError(f"path must be the path of a file; got {type(path).__name__}: of a frame as_survey(frame, codebook) makes a survey")
+    if weight == "":
+        raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
+    require_file(Path(path))
+    book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
+    asked, levels = _chosen(book, questions, traits)
+    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
+    return _survey(assemble(raw, book, weight, asked, levels), said)
+
+
+def as_survey(
+    frame: pd.DataFrame,
+    codebook: str | Path | Codebook,
+    *,
+    weight: str | None = None,
+    questions: Sequence[str] | None = None,
+    traits: Sequence[str] | None = None,
+) -> Survey:
+    """Make a `Survey` of a frame of respondents with the codebook's variables as columns (names in any case).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row per respondent, original codes. A trait may stand under its own name, recoded to level names already, and
+        the weight under the name ``weight``: so ``as_survey(survey.data, codebook)`` gives the survey back.
+    codebook : str, Path or Codebook
+    weight : str, optional
+        Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
+    questions, traits : sequence of str, optional
+        Only these; default all of the codebook's.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    ReadError
+        If the frame is no DataFrame or has no rows.
+    CodebookError
+        If a variable is absent (the message names the nearest), or a code is in neither options nor missing.
+    DesignError
+        If there is no weight, one is missing, negative, infinite or text, or all are zero.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> frame = ss.load_example("nonvoters2020").data
+    >>> women = ss.as_survey(frame[frame.gender == "female"], "nonvoters2020", questions=["Q8_8"])
+    >>> len(women), women.weight_name, women.questions
+    (2896, 'weight', ('Q8_8',))
+    """
+    book = load_codebook(codebook)
+    if not isinstance(frame, pd.DataFrame):
+        raise ReadError(f"frame must be a pandas DataFrame with a row per respondent; got {type(frame).__name__}")
+    if frame.empty:
+        raise ReadError("frame holds no respondents; a survey needs at least one row and a column")
+    asked, levels = _chosen(book, questions, traits)
+    return _survey(assemble(RawFile.of(frame), book, weight, asked, levels))
+
+
+def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[str] | None) -> tuple[list[Question], list[Trait]]:
+    for argument, value in (("questions", questions), ("traits", traits)):
+        if isinstance(value, str):
+            raise CodebookError(f"{argument}={value!r} is one name; give a list: {argument}=[{value!r}]")
+    names = book.traits if traits is None else dict.fromkeys(traits)
+    asked = book.questions if questions is None else dict.fromkeys(questions)
+    return [book.question(name) for name in asked], [book.trait(name) for name in names]
+
+
+def _survey(parts: Parts, notes: tuple[str, ...] = ()) -> Survey:
+    return Survey(parts.data, parts.reasons, parts.codebook, parts.weight_name, (*notes, *parts.notes), trait_reasons=parts.trait_reasons)

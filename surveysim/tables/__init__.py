@@ -1,0 +1,1 @@
+"""What every table is: columns, cells as arrays, draws, intervals, what it records of itself; no survey file and no method."""

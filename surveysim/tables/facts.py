@@ -1,0 +1,127 @@
+"""What a table of results says about itself in words: whether simulated, by which weight, of whom, with which model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from surveysim.errors import TableError, first_few
+from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
+
+STATUS = "status"
+SIMULATED = "SIMULATED"
+OBSERVED = {"survey": "Survey estimates", "official": "Official estimates"}
+NEEDED = {"survey": "survey", "weight": "weight", "denominator": "denominator", "design": "design"}  # fact -> name in attrs
+OF_A_MODEL = {"method": "method", "model": "model", "model SHA-256": "model_sha256", "seed": "seed"}
+
+
+def is_estimate(table: pd.DataFrame) -> bool:
+    """Say whether a table holds estimates of the population (shares, means, shifts), and no scores or counts."""
+    return METRIC not in table and bool({SHARE, ESTIMATE, "shift"} & set(table.columns))
+
+
+def is_simulated(table: pd.DataFrame) -> bool:
+    """Say whether the table records that no respondent gave these answers."""
+    return bool(table.attrs.get("simulated", False))
+
+
+def table_facts(table: pd.DataFrame) -> dict[str, str]:
+    """Return what a table records about itself, in words.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A table of any verb; the facts stand in its ``attrs`` and in the columns `n`, `n_eff` and `source`.
+
+    Returns
+    -------
+    dict
+        Of a table of estimates always `status`, `survey`, `weight`, `weighting`, `denominator`, `design`, `n` and `n_eff`, where need
+        be ``"not recorded"``; of a simulated one `method`, `model`, `model SHA-256` and `seed` as well, and `never sampled` where
+        it records that. Of any other what it records.
+
+    Raises
+    ------
+    TableError
+        If it is no DataFrame.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> from surveysim.tables.facts import table_facts
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> facts = table_facts(ss.response_distributions(survey, by=["gender"], questions=["Q8_8"]))
+    >>> facts["status"], facts["weight"], facts["n"]
+    ('Survey estimates', 'weight', '2,880 to 2,927 respondents a cell')
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise TableError(f"table must be a pandas DataFrame that a verb returned; got {type(table).__name__}")
+    about = table.attrs
+    if not is_estimate(table):
+        return _recorded(about, {**NEEDED, **OF_A_MODEL})
+    facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}
+    facts |= {"weighting": _weighting(table), N: cell_sizes(table, N), N_EFF: cell_sizes(table, N_EFF)}
+    if not is_simulated(table):
+        return {**facts, **_recorded(about, OF_A_MODEL)}
+    said = {name: about.get(key) for name, key in OF_A_MODEL.items()}
+    if "model" in about and about["model"] is None:
+        said |= {"model": "none: a classical estimate", "model SHA-256": ""}
+    if about.get("beyond_training"):
+        said["never sampled"] = reach_in_words(about["beyond_training"])
+    return {**facts, **{name: NOT_RECORDED if value is None else str(value) for name, value in said.items()}}
+
+
+def status(table: pd.DataFrame) -> str:
+    """Return whether the numbers of a table of estimates are simulated, observed, or not known to be either."""
+    sources = [str(source) for source in table[SOURCE].unique()] if SOURCE in table else []
+    if is_simulated(table):
+        made_by = first_few(sources) or table.attrs.get("method", "a model")
+        return f"{SIMULATED} ({made_by}): estimates of a method, not counts of respondents' answers"
+    if len(sources) == 1 and sources[0] in OBSERVED:
+        return OBSERVED[sources[0]]
+    if not sources and table.attrs.get("design"):
+        return OBSERVED["survey"]
+    return f"not recorded whether simulated (source: {first_few(sources) or NOT_RECORDED})"
+
+
+def cell_sizes(table: pd.DataFrame, column: str) -> str:
+    """Return the range of `n` or `n_eff` over the cells of a table, in words."""
+    if column not in table or not table[column].notna().any():
+        return NOT_RECORDED
+    keys = [name for name in (QUESTION, BACKGROUND, SOURCE) if name in table]
+    sizes = table.drop_duplicates(keys)[column].astype(float)
+    low, high = f"{sizes.min():,.0f}", f"{sizes.max():,.0f}"
+    whose = "respondents a cell" if column == N else "a cell"
+    empty = int((sizes <= 0).sum())
+    unsampled = f"; {empty:,} of {len(sizes):,} cells have none" if empty and column == N else ""
+    return f"{low if low == high else f'{low} to {high}'} {whose}{unsampled}"
+
+
+def reach_in_words(found: Mapping[str, Any]) -> str:
+    """Put what `surveysim.simulation.reach.beyond_training` found into words; empty where every background was learnt from.
+
+    Examples
+    --------
+    >>> from surveysim.simulation.reach import beyond_training
+    >>> from surveysim.tables.facts import reach_in_words
+    >>> reach_in_words(beyond_training(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"]))
+    '1 of 2 backgrounds, at most 1 of 2 traits from the nearest one sampled; levels of nobody in the sample: a=2'
+    """
+    if not found["backgrounds"]:
+        return ""
+    away = f"at most {found['traits_apart']} of {found['traits']} traits from the nearest one sampled"
+    levels = [f"{trait}={level}" for trait, names in found["levels"].items() for level in names]
+    unseen = f"; levels of nobody in the sample: {first_few(levels)}" if levels else ""
+    return f"{found['backgrounds']:,} of {found['of']:,} backgrounds, {away}{unseen}"
+
+
+def _weighting(table: pd.DataFrame) -> str:
+    steps = weights_applied(table)
+    return "; then ".join(f"{step.step}{f' ({step.traits})' if step.traits else ''} by {step.weight}" for step in steps.itertuples())
+
+
+def _recorded(about: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(about[key]) for name, key in names.items() if about.get(key) not in (None, "")}

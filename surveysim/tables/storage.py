@@ -1,0 +1,160 @@
+"""Tables too large for memory: written to Parquet part by part with what they say about themselves, and read back whole or in part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from surveysim.errors import ReadError, TableError, first_few
+from surveysim.tables.schema import BACKGROUND, QUESTION
+from surveysim.whole_files import write_whole
+
+ENDING = ".parquet"
+ABOUT = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs, so that pandas.read_parquet gives them back too
+AS_JSON = b"surveysim_json_columns"  # columns whose values are of several types, which Parquet cannot hold
+
+
+def write_parts(parts: Iterable[pd.DataFrame], path: str | Path, *, about: Mapping[str, Any], mixed: Sequence[str] = ()) -> Path:
+    """Write frames of the same columns to one Parquet file, a row group each; only one of them is in memory at a time.
+
+    The file appears when it is complete: an interruption leaves none, or the one that was there.
+
+    Parameters
+    ----------
+    parts : iterable of DataFrame
+        At least one.
+    path : str or Path
+        Ends in .parquet.
+    about : mapping
+        The table's ``attrs``: plain values.
+    mixed : sequence of str
+        Columns that hold both numbers and text in some part.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ReadError
+        If the ending is another, the folder does not exist, or the disk has no room.
+    TableError
+        If there are no parts.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from surveysim.tables.storage import read_table, write_parts
+    >>> parts = (pd.DataFrame({"question_id": [name], "share": [1.0]}) for name in "abc")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = read_table(write_parts(parts, f"{folder}/shares.parquet", about={"simulated": True}))
+    >>> len(table), table.attrs
+    (3, {'simulated': True})
+    """
+    target = writable_parquet(path)
+    frames = iter(parts)
+    first = next(frames, None)
+    if first is None:
+        raise TableError(f"nothing to write to {target.name}: no parts")
+    encoded = (_encoded(frame, mixed) for frame in chain([first], frames))
+    try:
+        return write_whole(target, lambda place: _write_groups(encoded, place, about, mixed))
+    except OSError as error:
+        raise ReadError(f"{str(target)!r} cannot be written ({error}); nothing of it is kept") from error
+
+
+def writable_parquet(path: str | Path) -> Path:
+    """Return a path to write to, before any work is done for it.
+
+    Raises
+    ------
+    ReadError
+        If it does not end in .parquet, or its folder does not exist.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ENDING:
+        raise ReadError(f"{target.name}: extension {target.suffix or '(none)'!r} cannot be written in parts; use {ENDING}")
+    if not target.parent.is_dir():
+        raise ReadError(f"folder {str(target.parent)!r} does not exist; make it first")
+    return target
+
+
+def _write_groups(frames: Iterator[pd.DataFrame], place: Path, about: Mapping[str, Any], mixed: Sequence[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = next(frames)
+    first.attrs = {}
+    own = {ABOUT: json.dumps(dict(about)).encode(), AS_JSON: json.dumps(list(mixed)).encode()}
+    plain = pa.Schema.from_pandas(first, preserve_index=False)
+    schema = plain.with_metadata({**plain.metadata, **own})
+    with pq.ParquetWriter(place, schema) as file:
+        for frame in chain([first], frames):
+            file.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+
+
+def _encoded(frame: pd.DataFrame, mixed: Sequence[str]) -> pd.DataFrame:
+    values = {name: [json.dumps(value.item() if hasattr(value, "item") else value) for value in frame[name]] for name in mixed}
+    return frame.assign(**values)
+
+
+def read_table(path: str | Path, *, questions: Sequence[str] | None = None, backgrounds: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table that was written to Parquet, or the part of it that concerns some questions and backgrounds.
+
+    Parameters
+    ----------
+    path : str or Path
+        As `simulate_to_parquet` returns it; any Parquet file of a table.
+    questions, backgrounds : sequence of str, optional
+        Ids to read; the rest of the file stays on the disk. Default: all.
+
+    Returns
+    -------
+    DataFrame
+        The table as the verbs return it, with its ``attrs``.
+
+    Raises
+    ------
+    ReadError
+        If the file is not there or is no Parquet file.
+    TableError
+        If it holds none of the ids asked for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> model = ss.load_model(device="cpu")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     chosen = {"model": model, "method": "zero-shot", "questions": ["Q8_8", "Q8_9"], "progress": False}
+    ...     path = ss.simulate_to_parquet(survey, ["gender"], f"{folder}/cells.parquet", **chosen)
+    ...     table = ss.read_table(path, questions=["Q8_9"])
+    >>> table.question_id.unique().tolist(), table.attrs["weight"]
+    (['Q8_9'], 'weight')
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = {name: list(ids) for name, ids in ((QUESTION, questions), (BACKGROUND, backgrounds)) if ids is not None}
+    try:
+        found = pq.read_table(path, filters=[(name, "in", ids) for name, ids in wanted.items()] or None)
+    except (OSError, pa.ArrowException) as error:
+        raise ReadError(
+            f"{str(path)!r} cannot be read as a table in Parquet ({error}); give the file that simulate_to_parquet wrote"
+        ) from error
+    if wanted and not len(found):
+        asked = "; ".join(f"{name} {first_few(ids)}" for name, ids in wanted.items())
+        raise TableError(f"{Path(path).name} holds no row with {asked}; read it whole, or name ids that it holds")
+    about = found.schema.metadata or {}
+    table = found.to_pandas()
+    for name in json.loads(about.get(AS_JSON, b"[]")):
+        table[name] = pd.Series([json.loads(value) for value in table[name]], dtype=object)
+    table.attrs = json.loads(about.get(ABOUT, b"{}"))
+    return table

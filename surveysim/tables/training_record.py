@@ -1,0 +1,60 @@
+"""What an alignment records of its stages, as a table to read: losses, shift fit, what was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from surveysim.rendering import frame_table
+
+BY_EPOCH = ("epochs", "validation")  # losses that are lists
+NOT_SETTINGS = ("losses", "shift_fit", "kept_epoch")
+
+
+def stage_table(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a row per stage of an alignment.
+
+    Parameters
+    ----------
+    stages : sequence of mapping
+        As ``recipe["stages"]`` of an aligned model, or ``attrs["stages"]`` of a simulated table.
+
+    Returns
+    -------
+    DataFrame
+        `stage`, the settings of `StageConfig`, `loss_before`, `loss_heads` (after the questions' heads), `loss_by_epoch`,
+        `loss_after`; with validation `validation_by_epoch` (epoch 0: the heads alone) and `kept_epoch`; for pooled shifts
+        `shift_correlation` and `shift_r2` of the model's shifts with the pooled ones, `_before` and `_after` the stage. What no
+        stage records has no column.
+
+    Examples
+    --------
+    >>> from surveysim.tables.training_record import stage_table
+    >>> stage = {"loss": "option_kl", "epochs": 1, "losses": {"before": 0.2, "heads": 0.1, "epochs": [0.09], "after": 0.08}}
+    >>> stage_table([stage]).columns.tolist()
+    ['stage', 'loss', 'epochs', 'loss_before', 'loss_heads', 'loss_by_epoch', 'loss_after']
+    """
+    return pd.DataFrame([_row(place, stage) for place, stage in enumerate(stages, start=1)]).dropna(axis=1, how="all")
+
+
+def stage_html(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Return `stage_table` as HTML, a column per stage so that no page is too narrow for it; numbers with four digits."""
+    table = stage_table(stages).map(lambda value: f"{value:.4g}" if isinstance(value, float) and value == value else value).astype(object)
+    turned = table.set_index("stage").T.rename(index=lambda name: str(name).replace("_", " "), columns=lambda place: f"stage {place}")
+    return frame_table(turned.rename_axis(index="").reset_index())
+
+
+def _row(place: int, stage: Mapping[str, Any]) -> dict[str, object]:
+    losses, fit = stage.get("losses", {}), stage.get("shift_fit", {})
+    settings = {name: value for name, value in stage.items() if name not in NOT_SETTINGS}
+    found: dict[str, object] = {"stage": place, **settings}
+    for name in ("before", "heads", "epochs", "after", "validation"):
+        column = f"{'loss' if name == 'epochs' else name}_by_epoch" if name in BY_EPOCH else f"loss_{name}"
+        found[column] = ", ".join(f"{value:.4g}" for value in losses[name]) if name in BY_EPOCH and name in losses else losses.get(name)
+    found["kept_epoch"] = stage.get("kept_epoch")
+    for name in ("correlation", "r2"):
+        for when in ("before", "after"):
+            found[f"shift_{name}_{when}"] = fit.get(when, {}).get(name)
+    return found
