@@ -20,7 +20,9 @@ _PUBLIC = {
     "survey.writers": ["write_survey", "write_table"],
     "survey.drafting": ["draft_codebook"],
     "survey.examples": ["load_example", "list_examples"],
-    "codebook.backgrounds": ["background_grid", "observed_backgrounds", "describe_background"],
+    "codebook.backgrounds": ["background_grid"],
+    "lm.prompts.words": ["describe_background"],
+    "survey.domains": ["observed_backgrounds"],
     "design.design": ["Design"],
     "estimation.distributions": ["background_shifts", "response_distributions"],
     "estimation.means": ["survey_mean", "survey_quantile", "survey_ratio", "survey_total"],
@@ -30,7 +32,7 @@ _PUBLIC = {
     "estimation.population": ["joint_population", "list_populations", "read_population"],
     "estimation.poststratification": ["poststratify"],
     "tables.weighting_record": ["weights_applied"],
-    "tables.table_view": ["show"],
+    "tables.facts": ["show"],
     "publishing.citation": ["cite"],
     "evaluation.official": ["list_official", "read_official"],
     "evaluation.official_comparison": ["compare_with_official"],
@@ -69,7 +71,8 @@ _PUBLIC = {
     "figures.distributions": ["plot_distributions", "plot_shifts"],
     "figures.scores": ["plot_scores"],
     "figures.savings": ["plot_data_saved"],
-    "figures.weights": ["plot_official", "plot_weights"],
+    "figures.weights": ["plot_weights"],
+    "figures.official": ["plot_official"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

@@ -14,8 +14,7 @@ import surveysim as ss
 from surveysim import demo
 from surveysim.errors import ReadError
 from surveysim.files.outfile import WRITABLE
-from surveysim.publishing.disclosure import MIN_N
-from surveysim.tables.schema import CELL
+from surveysim.tables.schema import CELL, MIN_N
 from surveysim.whole_files import PLAIN, write_plain
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes: as argparse's, and as a shell's after Ctrl-C

@@ -20,8 +20,9 @@ import torch
 
 import surveysim as ss
 from surveysim.errors import ModelError
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
-from surveysim.lm.prediction import predict
+from surveysim.lm.answers import predict
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.trunk import activations
 from surveysim.lm.trunk.activations import make_room, states_folder, states_key, stored_states
 from surveysim.lm.trunk.trunk import Beginnings, QuestionStates, pack_states, question_states

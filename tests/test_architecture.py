@@ -20,47 +20,14 @@ IMPORT_SECONDS = 0.5
 MODELS_AND_FIGURES = ("torch", "transformers", "peft", "accelerate", "matplotlib", "seaborn")
 HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "pyarrow.parquet")
 
-# A module may import modules of its own layer and of the layers above it in this list (a new module goes where it fits).
-LAYERS: dict[str, str] = {
-    "errors": "errors",
-    "contracts": """
-        tables.schema codebook.questions rendering tables.intervals tables.weighting_record tables.facts tables.table_view
-        tables.training_record whole_files tables.storage tables.shipped""",
-    "codebook, metrics, design": """
-        codebook.codebook codebook.toml_file lm.prompts.words evaluation.metrics tables.cells tables.draws design.calibration
-        design.replication design.stages design.design design.adjustment design.estimators design.quantiles""",
-    "files": """
-        files.encodings files.csv_parquet files.spss_portable files.rawfile files.spss_stata survey.reasons files.readers
-        survey.recoding survey.codebook_match survey.assembly files.outfile survey.drafting""",
-    "survey": "survey.survey survey.missing estimation.replicates publishing.citation",
-    "backgrounds, prompts, distributions, weighting": """
-        codebook.backgrounds lm.prompts.template simulation.reach survey.domains estimation.distributions estimation.means
-        inference.cross_fitting estimation.margins estimation.weighting estimation.population_error estimation.population
-        estimation.poststratification survey.writers publishing.suppression publishing.small_cells publishing.disclosure
-        publishing.exports publishing.poststratification_frame""",
-    "splits, baselines, evaluation, inference, datasets": """
-        evaluation.splits evaluation.trials baselines.training_cells baselines.regressions baselines.boosted_trees
-        baselines.variance_components baselines.cell_effects baselines.multilevel baselines.methods evaluation.scores
-        evaluation.floor publishing.popfidelity evaluation.summaries evaluation.comparison_summary baselines.blind survey.examples
-        inference.area_cells inference.fay_herriot inference.small_area inference.conformal inference.abstention
-        inference.refitting inference.spread evaluation.official evaluation.official_comparison inference.prediction_cells
-        inference.prediction_power""",
-    "plotting, lm": """
-        figures.scale_colors figures.style figures.layout figures.rows figures.scores figures.savings figures.bars figures.dots
-        figures.shifts figures.weights figures.distributions html publishing.report_sections publishing.report lm.base.parallel
-        lm.base.devices lm.base.costs file_storage lm.base.memory lm.base.download_bars lm.base.model_files lm.base.backbone
-        lm.trunk.trees lm.trunk.tree_attention lm.trunk.trunk lm.fit.readout lm.fit.gradients lm.trunk.activations
-        lm.base.base_model lm.adapters tables.history lm.option_model lm.fit.transport lm.fit.targets lm.fit.losses lm.fit.heads
-        lm.kernel lm.prediction lm.answers lm.fit.stages lm.fit.shift_fit lm.alignment lm.training lm.unasked lm.loading""",
-    "simulation": "simulation.in_memory simulation.sensitivity simulation.to_parquet",
-    "comparison": "evaluation.comparison",
-    "package": """
-        __init__ tables.__init__ codebook.__init__ files.__init__ design.__init__ survey.__init__ estimation.__init__
-        baselines.__init__ inference.__init__ lm.__init__ lm.prompts.__init__ lm.base.__init__ lm.trunk.__init__ lm.fit.__init__
-        simulation.__init__ evaluation.__init__ figures.__init__ publishing.__init__""",
-    "scripts": "demo cli __main__",
-}
-LAYER = {module: place for place, modules in enumerate(LAYERS.values()) for module in modules.split()}
+# A module may import modules of its own room and of the rooms before it in this list; inside `lm` the groups stand in order too.
+FOUNDATION = ("errors", "html", "whole_files")
+ROOMS = (
+    "tables", "codebook", "files", "design", "survey", "estimation", "baselines", "inference", "lm", "simulation", "evaluation", "figures",
+    "publishing",
+)  # fmt: skip
+LM_GROUPS = ("prompts", "base", "trunk", "fit")
+TOP = ("__init__", "demo", "cli", "__main__")
 
 
 def _name(path: Path) -> str:
@@ -119,7 +86,7 @@ def test_the_import_is_light_and_silent() -> None:
 
 def test_nothing_below_models_and_figures_loads_them_or_statistics() -> None:
     """Who reads, weights and tabulates waits for none of them; scipy and its like come when a function needs them."""
-    low = [_dotted(name) for name in SOURCES if LAYER[name] < list(LAYERS).index("plotting, lm")]
+    low = [_dotted(name) for name in SOURCES if _storey(name) < _storey("lm.loading") and not name.startswith("lm")]
     code = f"import sys, importlib\nfor name in {low!r}: importlib.import_module(name)\nprint([n for n in {HEAVY!r} if n in sys.modules])"
     assert _in_fresh_interpreter(code) == "[]"
 
@@ -129,17 +96,28 @@ def test_simulating_classically_loads_no_model() -> None:
     assert _in_fresh_interpreter(code) == "[]"
 
 
-def test_every_module_has_its_layer() -> None:
-    unlisted, gone = sorted(set(SOURCES) - set(LAYER)), sorted(set(LAYER) - set(SOURCES))
-    assert not unlisted, f"add {unlisted} to LAYERS in tests/test_architecture.py, in the lowest layer that holds all it imports"
-    assert not gone, f"remove {gone} from LAYERS in tests/test_architecture.py"
-    assert sum(len(modules.split()) for modules in LAYERS.values()) == len(LAYER), "a module stands in two layers"
+def _storey(name: str) -> tuple[int, int]:
+    """Return how high a module stands: the place of its room, and inside `lm` that of its group; its own modules stand on all groups."""
+    room, *rest = name.split(".")
+    place = (*FOUNDATION, *ROOMS, *TOP).index(room)
+    group = LM_GROUPS.index(rest[0]) if room == "lm" and rest[0] in LM_GROUPS else len(LM_GROUPS)
+    return (max(place, len(FOUNDATION) - 1), group)
+
+
+def test_every_module_stands_in_a_room() -> None:
+    strange = sorted(name for name in SOURCES if name.split(".")[0] not in {*FOUNDATION, *ROOMS, *TOP})
+    assert not strange, (
+        f"{strange} stand in no room; move them into one of {', '.join(ROOMS)} (docs/architecture.md says what belongs where)"
+    )
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_imports_point_one_way(name: str) -> None:
-    upwards = {module for module in _imports(name) if LAYER.get(module, 0) > LAYER.get(name, len(LAYERS))}
-    assert not upwards, f"{name} imports {sorted(upwards)}, of a layer that stands on it"
+    upwards = sorted(module for module in _imports(name) if _storey(module) > _storey(name))
+    assert not upwards, (
+        f"{name} imports {upwards}, which stand above it; rooms import those before them ({' < '.join(ROOMS)}): "
+        "move the definition down to the room that both may import"
+    )
 
 
 def test_no_module_imports_another_in_a_circle() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from surveysim.baselines import multilevel
-from surveysim.baselines.cell_effects import LARGEST_SPREAD, POINTS, unexplained_variance
+from surveysim.baselines.variance_components import LARGEST_SPREAD, POINTS, unexplained_variance
 from surveysim.tables.cells import Cells
 
 

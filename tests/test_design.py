@@ -36,8 +36,15 @@ from r_random import RRandom, bootstrap_factors
 import surveysim as ss
 from surveysim.design.adjustment import calibrate_design, given_replicates, rake_design, replicate_design
 from surveysim.design.design import Design, kish_n_eff
-from surveysim.design.estimators import Members, everyone, simple_random_variances, weighted_ratios, weighted_totals
-from surveysim.design.quantiles import quantile_intervals, weighted_quantile
+from surveysim.design.estimators import (
+    Members,
+    everyone,
+    quantile_intervals,
+    simple_random_variances,
+    weighted_quantile,
+    weighted_ratios,
+    weighted_totals,
+)
 from surveysim.errors import DesignError
 from surveysim.tables.intervals import mean_intervals, share_intervals
 

@@ -15,7 +15,7 @@ from small_surveys import small_codebook, small_survey
 import surveysim as ss
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import SurveySimError, TableError
-from surveysim.publishing.suppression import complementary, margin_equations
+from surveysim.publishing.small_cells import complementary, margin_equations
 from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_distributions
 
 NUMBERS = ["share", "std_error", "conf_low", "conf_high", "n", "n_eff"]

@@ -17,7 +17,7 @@ from small_surveys import small_codebook, small_frame, small_survey
 
 import surveysim as ss
 from surveysim.codebook.codebook import DesignVariables, Level, Option, Question, Trait, Weight
-from surveysim.design.quantiles import weighted_quantile
+from surveysim.design.estimators import weighted_quantile
 from surveysim.errors import CodebookError, DesignError, SurveySimError
 from surveysim.tables.schema import ESTIMATE_COLUMNS
 

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
+from surveysim.codebook.backgrounds import ordered_backgrounds
 from surveysim.codebook.codebook import Option
 from surveysim.errors import CodebookError, TableError
-from surveysim.figures.rows import Scale, joint_shares, options_label, ordered_backgrounds, question_rows, scale_of, shown_options
+from surveysim.estimation.joint_shares import joint_shares
+from surveysim.figures.rows import Scale, options_label, question_rows, scale_of, shown_options
 from surveysim.tables.intervals import share_intervals
 from tests.small_surveys import small_codebook, small_frame
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import surveysim as ss
 from surveysim.errors import ModelError
 from surveysim.lm import adapters
-from surveysim.lm.prediction import predict
+from surveysim.lm.answers import predict
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_sample
 from tests.tiny import save_tiny_model
 

@@ -13,7 +13,7 @@ import torch
 import surveysim as ss
 from surveysim.codebook.codebook import Level, Option, Question, Trait
 from surveysim.lm import option_model
-from surveysim.lm.base.backbone import TokenisedQuestion, option_trie
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.trunk.trees import distinct_tokens, question_trees, tree_sizes
 from tests.opinion_survey import load_tiny, opinion_codebook, opinion_frame
 from tests.tiny import save_tiny_model

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from surveysim.errors import ModelError
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.fit.readout import Readout
 from surveysim.lm.trunk.trees import distinct_tokens, packs, shared_lengths
 from surveysim.lm.trunk.trunk import QuestionStates, pack_states, question_states, read_beginnings

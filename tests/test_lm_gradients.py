@@ -12,10 +12,10 @@ import torch
 
 import surveysim as ss
 from surveysim.errors import ModelError
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
-from surveysim.lm.fit.gradients import backward
-from surveysim.lm.fit.readout import Readout
-from surveysim.lm.prediction import predict
+from surveysim.lm.answers import predict
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
+from surveysim.lm.fit.readout import Readout, backward
 from surveysim.lm.trunk.trunk import QuestionStates, question_states
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import CONFIGS, tiny_model

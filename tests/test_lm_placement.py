@@ -13,10 +13,10 @@ import transformers
 
 import surveysim as ss
 from surveysim.errors import ModelError
+from surveysim.lm.answers import predict
 from surveysim.lm.base import devices as placement
 from surveysim.lm.base.base_model import load_backbone
 from surveysim.lm.base.devices import quantisation
-from surveysim.lm.prediction import predict
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
 from tests.tiny import save_tiny_model
 

@@ -9,8 +9,9 @@ import pytest
 from transformers import GPT2Config
 
 from surveysim.errors import ModelError
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time, model_size
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.trunk.activations import states_folder, stored_states
 from surveysim.lm.trunk.trees import distinct_tokens
 from tests.tiny import CONFIGS, tiny_model

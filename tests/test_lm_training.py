@@ -14,8 +14,8 @@ import torch
 
 import surveysim as ss
 from surveysim.errors import BackgroundError, CodebookError, PromptError, SurveySimError, TableError, TrainingError
+from surveysim.lm.answers import predict
 from surveysim.lm.fit.stages import DSA
-from surveysim.lm.prediction import predict
 from surveysim.lm.training import training_backgrounds
 from tests.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_frame, opinion_sample, opinion_survey
 from tests.tiny import tiny_model, tiny_tokenizer

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surveysim.lm.fit.transport import LARGEST_RATIO, SHIFT_ERROR, carried_answers, quantile_mapped, tilted
+from surveysim.lm.fit.targets import LARGEST_RATIO, SHIFT_ERROR, carried_answers, quantile_mapped, tilted
 
 CARRY = pytest.mark.parametrize("carry", [quantile_mapped, tilted])
 Carry = Callable[..., np.ndarray]

@@ -14,7 +14,7 @@ import pytest
 import surveysim as ss
 from surveysim.baselines.methods import BASELINES
 from surveysim.errors import CodebookError, TableError
-from surveysim.figures.scale_colors import option_colors, text_on
+from surveysim.figures.bars import option_colors, text_on
 from surveysim.figures.style import text_width, wrap
 from tests.figures import bars, intervals, markers, ordered, refuse_overlaps, texts
 from tests.small_surveys import small_codebook

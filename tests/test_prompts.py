@@ -12,7 +12,8 @@ from tokenizers import processors
 import surveysim as ss
 from surveysim.codebook.codebook import Option, Question
 from surveysim.errors import CodebookError, PromptError
-from surveysim.lm.base.backbone import Backbone, option_trie, require_room, tokenise
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import option_trie, require_room, tokenise
 from surveysim.lm.prompts.template import QuestionPrompts, question_prompts
 from tests.opinion_survey import opinion_codebook
 from tests.test_wording import book

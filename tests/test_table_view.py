@@ -12,7 +12,7 @@ from small_surveys import small_codebook, small_survey
 
 import surveysim as ss
 from surveysim.errors import TableError
-from surveysim.rendering import facts_line, facts_table, frame_table
+from surveysim.html import facts_line, facts_table, frame_table
 from surveysim.tables.facts import table_facts
 
 BY = ["gender", "age"]

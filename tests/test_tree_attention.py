@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion, option_trie
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.fit.readout import Readout
 from surveysim.lm.trunk.tree_attention import BY_BLOCK, TILE_KEYS, TILE_ROWS, TreeCache, attending_by_block, in_blocks
 from surveysim.lm.trunk.trunk import QuestionStates, question_states

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 import surveysim as ss
+from surveysim.codebook.codebook import country_trait, in_one_country
 from surveysim.codebook.toml_file import parse_codebook
 from surveysim.errors import CodebookError
-from surveysim.lm.prompts.words import country_trait, fill_country, fill_question, in_one_country, names_country, told_apart_before_country
+from surveysim.lm.prompts.words import fill_country, fill_question, names_country, told_apart_before_country
 
 LEVELS = [
     {"name": "Netherlands", "text": "in the Netherlands", "codes": ["NL"], "place": "the Netherlands", "adjective": "Dutch"},

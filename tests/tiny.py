@@ -13,6 +13,7 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     MistralConfig,
+    PhiConfig,
     PreTrainedTokenizerFast,
     Qwen3Config,
 )
@@ -42,6 +43,7 @@ WINDOWED = {
         **SIZE, head_dim=16, sliding_window=7, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
     ),
     "gpt2": GPT2Config(vocab_size=320, n_embd=64, n_layer=3, n_head=4, n_positions=512),
+    "phi": PhiConfig(**SIZE),
 }
 
 

@@ -16,7 +16,7 @@ from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
 from surveysim.baselines.regressions import choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.errors import EstimationError, nearest
-from surveysim.tables.cells import Array
+from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
 
 Baseline = Callable[..., pd.DataFrame]
@@ -236,3 +236,24 @@ def _concentration(counts: Array, centre: Array, mask: np.ndarray) -> Array:
         per_option = np.where(mask[:, None], gammaln(prior + counts) - gammaln(prior), 0.0)
         likelihood.append((gammaln(worth) - gammaln(worth + size)).sum(1) + per_option.sum((1, 2)))
     return CONCENTRATIONS[np.argmax(likelihood, axis=0)]
+
+
+def uniform(sampled: Cells, unasked: Cells) -> Array:
+    """Every option alike, shape (questions, backgrounds, options) of `unasked`."""
+    shares = unasked.mask / unasked.mask.sum(-1, keepdims=True)
+    return np.broadcast_to(shares[:, None], unasked.shares.shape)
+
+
+def length_matched(sampled: Cells, unasked: Cells) -> Array:
+    """Mean pooled shares, by position, of the sampled questions with as many options; uniform where there is none."""
+    counts = sampled.counts.sum(1)
+    pooled = counts / counts.sum(-1, keepdims=True)
+    shares = np.array(uniform(sampled, unasked))
+    for row, size in enumerate(unasked.mask.sum(-1)):
+        alike = sampled.mask.sum(-1) == size
+        if alike.any():
+            shares[row, :, :size] = pooled[alike, :size].mean(0)
+    return shares
+
+
+BLIND = {"uniform": uniform, "length-matched": length_matched}

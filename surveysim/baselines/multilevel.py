@@ -14,9 +14,8 @@ from itertools import combinations
 
 import numpy as np
 
-from surveysim.baselines.cell_effects import unexplained_variance
 from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, kernel_sum, variance_components
+from surveysim.baselines.variance_components import Kernel, kernel_sum, unexplained_variance, variance_components
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import normal_draws
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from surveysim.tables.cells import Array
 
+LARGEST_SPREAD = 0.4  # of cells, as a standard deviation where one respondent's answer has 1: far more than surveys show
+POINTS = 24
+
 Kernel = Array  # (backgrounds, backgrounds), or (questions, backgrounds, backgrounds) where it differs by question
 
 START = -4.0  # log variance, on the scale where one respondent's answer has variance 1
@@ -108,3 +111,35 @@ def _marginal_loss(
         fitted = (weights * (own @ weights[:, :, None])[..., 0]).sum(1)
         slopes[:, place] = 0.5 * components[:, place] * (trace - fitted)
     return value, slopes
+
+
+def unexplained_variance(covariance: Array, scores: Array, sizes: Array) -> float:
+    """Return the posterior mean of the variance that cells have beyond a covariance, the same in all rows.
+
+    Rows are independent Gaussian vectors with covariance ``covariance + variance I + diag(1 / size)``; the prior of the standard
+    deviation is uniform up to `LARGEST_SPREAD`.
+
+    Parameters
+    ----------
+    covariance : array, shape (rows, backgrounds, backgrounds)
+    scores, sizes : array, shape (rows, backgrounds)
+        Observed contrasts, and effective sizes (0: not observed).
+
+    References
+    ----------
+    Gelman (2006), Prior distributions for variance parameters in hierarchical models, doi:10.1214/06-BA117A (uniform prior).
+    """
+    spreads = LARGEST_SPREAD * np.linspace(0.0, 1.0, POINTS) ** 2  # denser where it matters
+    logs = np.array([_log_likelihood(covariance, scores, sizes, spread**2) for spread in spreads])
+    weight = np.exp(logs - logs.max()) * np.gradient(spreads)
+    return float((weight * spreads**2).sum() / weight.sum())
+
+
+def _log_likelihood(covariance: Array, scores: Array, sizes: Array, variance: float) -> float:
+    root = np.sqrt(sizes)
+    matrix = root[:, :, None] * covariance * root[:, None]
+    places = np.arange(matrix.shape[1])
+    matrix[:, places, places] += 1.0 + variance * sizes
+    lower = np.linalg.cholesky(matrix)
+    whitened = np.linalg.solve(lower, (root * scores)[..., None])
+    return -float(np.log(np.einsum("raa->ra", lower)).sum() + 0.5 * np.square(whitened).sum())

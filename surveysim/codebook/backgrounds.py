@@ -9,13 +9,7 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, first_few, nearest
-from surveysim.survey.survey import Survey, check_survey
-from surveysim.tables.schema import BACKGROUND, N_EFF, POOLED, POPULATION_SHARE, WEIGHT, N
-
-CHINESE_COMMA = "\uff0c"
-ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has the fewest respondents asked for
-_ARTICLES = ("a ", "an ")
-_JOINED = frozenset({"with", "who"})  # words that two neighbouring texts may both begin with
+from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N
 
 
 def background_id(levels: Mapping[str, object]) -> str:
@@ -114,126 +108,36 @@ def background_grid(codebook: Codebook, *, by: Sequence[str]) -> pd.DataFrame:
     return with_background_id(pd.DataFrame(list(product(*levels)), columns=names), codebook)
 
 
-def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, min_n_eff: float = 0.0) -> pd.DataFrame:
-    """Return the backgrounds that respondents have, with `n`, Kish `n_eff` and weighted `population_share`.
+def trait_order(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
+    """Return the traits of some backgrounds in the codebook's order, or as the ids name them."""
+    found = list(dict.fromkeys(trait for identifier in ids for trait in parse_background_id(identifier)))
+    return found if codebook is None else [name for name in codebook.traits if name in found]
 
-    Respondents without one of the traits count in none (``na_table(survey, of="traits")`` says how many, and why).
-    Backgrounds with too few respondents stay in the table, flagged in `enough`; `population_share` (0-1) is over all
-    backgrounds listed.
 
-    Parameters
-    ----------
-    survey : Survey
-    by : sequence of str
-        Traits, at least one.
-    min_n : int
-        Fewest respondents.
-    min_n_eff : float
-        Fewest effective respondents.
+def level_order(ids: Sequence[str], trait: str, codebook: Codebook | None) -> list[str]:
+    """Return the levels of a trait that some backgrounds have, in the codebook's order or as they appear."""
+    found = list(dict.fromkeys(levels[trait] for levels in map(parse_background_id, ids) if trait in levels))
+    return found if codebook is None else [name for name in codebook.trait(trait).level_names if name in found]
 
-    Returns
-    -------
-    DataFrame
-        Columns `background_id`, the traits, `n`, `n_eff`, `population_share`, `enough`.
+
+def ordered_backgrounds(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
+    """Return background ids sorted by the codebook's levels, trait by trait; without a codebook by first appearance of levels.
 
     Raises
     ------
-    SurveySimError
-        If `survey` is no `Survey`.
     CodebookError
-        If a trait is unknown.
-    BackgroundError
-        If `by` is no list of traits, the survey was read without one of them, or no respondent has them all; if a minimum is
-        negative.
-
-    References
-    ----------
-    Kish (1965), Survey Sampling, section 11.7.
-
-    Examples
-    --------
-    >>> import surveysim as ss
-    >>> survey = ss.load_example("nonvoters2020")
-    >>> cells = ss.observed_backgrounds(survey, by=["gender", "age3"], min_n=30, min_n_eff=20)
-    >>> len(cells), bool(cells.enough.all())
-    (6, True)
+        If a trait or level is unknown to the codebook.
     """
-    check_survey(survey)
-    names = _trait_names(survey, by)
-    if min_n < 0 or min_n_eff < 0:
-        raise BackgroundError(f"min_n={min_n} and min_n_eff={min_n_eff}: a minimum is at least 0")
-    weight = survey.data[WEIGHT]
-    groups = survey.data.assign(_square=weight**2).groupby(names, observed=True)
-    table = groups.agg(n=(WEIGHT, "size"), _sum=(WEIGHT, "sum"), _squares=("_square", "sum")).reset_index()
-    if table.empty:
-        raise BackgroundError(f"no respondent has a level of every one of {first_few(names)}; na_table(survey, of='traits') says why")
-    table[N_EFF] = (table["_sum"] ** 2 / table["_squares"]).where(table["_squares"] > 0, 0.0)
-    table[POPULATION_SHARE] = table["_sum"] / table["_sum"].sum()
-    out = with_background_id(table[[*names, N, N_EFF, POPULATION_SHARE]].astype(dict.fromkeys(names, str)), survey.codebook)
-    out = out.assign(**{ENOUGH: (out[N] >= min_n) & (out[N_EFF] >= min_n_eff)})
-    out.attrs.update(survey=survey.codebook.name, weight=survey.weight_name)
-    return out
+    unique = list(dict.fromkeys(ids))
+    for identifier in unique:
+        for trait, level in parse_background_id(identifier).items():
+            if codebook is not None:
+                codebook.trait(trait).level(level)
+    traits = trait_order(unique, codebook)
+    orders = {trait: level_order(unique, trait, codebook) for trait in traits}
 
+    def place(identifier: str) -> tuple[int, ...]:
+        levels = parse_background_id(identifier)
+        return tuple(orders[trait].index(levels[trait]) if trait in levels else -1 for trait in traits)
 
-def _trait_names(survey: Survey, by: Sequence[str]) -> list[str]:
-    if isinstance(by, str) or not len(by):
-        raise BackgroundError(f"by={by!r}: give a list of traits, at least one; {nearest(str(by), survey.traits)}")
-    for name in by:
-        survey.codebook.trait(name)
-        if name not in survey.data:
-            raise BackgroundError(f"by: the survey was read without trait {name!r}; {nearest(name, survey.traits)}")
-    return list(dict.fromkeys(by))
-
-
-def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order: Sequence[str] | None = None) -> str:
-    """Put a background into words for a prompt: ``a woman aged 35 to 54 with a college degree``.
-
-    Level texts are joined in the codebook's order of traits. A text that begins with an article is the noun that the others
-    describe; without one it is "a person", and a second one follows as "who is a ...". Neighbours that begin alike ("with",
-    "who") are joined by "and". In Chinese the texts are a list.
-
-    Parameters
-    ----------
-    levels : mapping of trait to level
-        Empty for anybody.
-    codebook : Codebook
-    order : sequence of str, optional
-        Traits to name first.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    BackgroundError
-        If there is no such trait.
-    CodebookError
-        If a trait has no such level.
-
-    References
-    ----------
-    Argyle et al. (2023), doi:10.1017/pan.2023.2 (respondents described in words).
-
-    Examples
-    --------
-    >>> import surveysim as ss
-    >>> ss.describe_background({"gender": "female", "age3": "35-54", "education": "college"}, ss.load_codebook("nonvoters2020"))
-    'a woman aged 35 to 54 with a college degree'
-    """
-    for name in (*levels, *(order or ())):
-        if name not in codebook.traits:
-            raise BackgroundError(f"background: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
-    names = [name for name in dict.fromkeys((*(order or ()), *codebook.traits)) if name in levels]
-    words = list(dict.fromkeys(codebook.trait(name).level(levels[name]).text for name in names))
-    if codebook.language.startswith("zh"):
-        return CHINESE_COMMA.join(words)
-    nouns = [text for text in words if text.startswith(_ARTICLES)]
-    sentence = nouns[0] if nouns else "a person"
-    last = ""
-    for text in [text for text in words if text not in nouns[:1]]:
-        clause = f"who is {text}" if text.startswith(_ARTICLES) else text
-        lead = clause.split(" ", 1)[0]
-        sentence += f" and {clause}" if lead == last and lead in _JOINED else f" {clause}"
-        last = lead
-    return sentence
+    return sorted(unique, key=place)

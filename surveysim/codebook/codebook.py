@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from surveysim.codebook.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
-from surveysim.errors import CodebookError, first_few, nearest
-from surveysim.rendering import facts_table, folded, frame_table
+from surveysim.errors import CodebookError, EvaluationError, first_few, nearest
+from surveysim.html import facts_table, folded, frame_table
 from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
 
 RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, "fpc", QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
@@ -256,3 +256,44 @@ class Codebook:
         }
         asked = frame_table(self.to_frame()[["question_id", "text", "options", "topic"]])
         return facts_table(f"{self.title} ({self.name})", facts) + folded(f"{len(self.questions)} questions", asked)
+
+
+def country_trait(codebook: Codebook) -> str | None:
+    """Return the name of the trait whose levels name a place, or None.
+
+    Raises
+    ------
+    CodebookError
+        If several traits do.
+    """
+    named = [name for name, trait in codebook.traits.items() if any(level.place for level in trait.levels)]
+    if len(named) > 1:
+        raise CodebookError(f"codebook {codebook.name!r}: traits {', '.join(named)} all name places; keep place = in one of them")
+    return named[0] if named else None
+
+
+def in_one_country(codebook: Codebook, level: Level) -> Codebook:
+    """Return the codebook of a file whose respondents all live in one country: `country` is that level's place.
+
+    Questions that name the country then name it for backgrounds that do not say it, too.
+    """
+    return replace(codebook, country=level.place) if level.place else codebook
+
+
+def ordinal_questions(codebook: Codebook | None, ordinal: Collection[str] | None, *, needed: bool = True) -> frozenset[str]:
+    """Return the ids of the ordered questions, from a codebook or as given.
+
+    Raises
+    ------
+    EvaluationError
+        If they are needed and neither argument is given, or `ordinal` is a bare string.
+    """
+    if isinstance(ordinal, str):
+        raise EvaluationError(f"ordinal must be a collection of question ids; got the string {ordinal!r}")
+    if ordinal is not None:
+        return frozenset(ordinal)
+    if codebook is not None:
+        return frozenset(name for name, question in codebook.questions.items() if question.type == "ordinal")
+    if needed:
+        raise EvaluationError("the metric depends on the question's type; give codebook=, or ordinal= with the ordered questions' ids")
+    return frozenset()

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Question
-from surveysim.design.estimators import Members, simple_random_variances, weighted_ratios, weighted_totals
-from surveysim.design.quantiles import quantile_intervals
+from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
 from surveysim.errors import DesignError
 from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey

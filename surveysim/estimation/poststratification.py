@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import background_id, observed_backgrounds, parse_background_id
+from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import MARGIN, Margins, amount_column
-from surveysim.estimation.population import described_source, joint_population
-from surveysim.estimation.population_error import BASE, PEOPLE, RAKED_TO, VARIANCE, table_variance
+from surveysim.estimation.population import BASE, PEOPLE, RAKED_TO, VARIANCE, described_source, joint_population, table_variance
+from surveysim.survey.domains import observed_backgrounds
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import draw_columns, with_draws

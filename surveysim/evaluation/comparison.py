@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from surveysim.baselines.blind import BLIND
-from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.methods import BASELINES, BLIND
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.floor import noise_floor
@@ -29,6 +27,7 @@ from surveysim.simulation.in_memory import MODEL_METHODS, simulate
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import to_cells, to_table
 from surveysim.tables.schema import BACKGROUND, CELL, ESTIMATE, METRIC, POOLED, POPULATION_SHARE, QUESTION, N
+from surveysim.whole_files import write_whole
 
 if TYPE_CHECKING:
     from surveysim.lm.option_model import OptionModel
@@ -235,7 +234,7 @@ def _open_results(folder: Path, facts: dict[str, Any]) -> Path:
             shown = "; ".join(f"{name} {found.get(name)!r}, now {wanted[name]!r}" for name in other)
             raise EvaluationError(f"results={str(folder)!r} holds another comparison ({shown}); give another folder")
     else:
-        _write(note, lambda path: path.write_text(json.dumps(wanted, indent=1), encoding="utf-8"))
+        write_whole(note, lambda path: path.write_text(json.dumps(wanted, indent=1), encoding="utf-8"))
     return folder
 
 
@@ -255,7 +254,7 @@ def _trial_scores(
         about = {"split": plan.split, N: n, "seed": seed, "method": name, "seconds": time.perf_counter() - start}
         scores = cells.assign(**about)[SCORES]
         if path is not None:
-            _write(path, scores.to_parquet)
+            write_whole(path, scores.to_parquet)
         if progress:
             _say(plan, scores)
         yield scores
@@ -312,9 +311,9 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
     layout = to_cells(trial.truth)
     if method in BLIND:
         return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)
+    from surveysim.lm.answers import predict
     from surveysim.lm.fit.stages import DSA
     from surveysim.lm.loading import load_model
-    from surveysim.lm.prediction import predict
     from surveysim.lm.training import align
     from surveysim.lm.unasked import unasked_shares
 
@@ -332,14 +331,3 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
     for row, question_id in enumerate(layout.questions):
         shares[row, :, : found[question_id].shape[1]] = found[question_id]
     return to_table(layout, shares, source=method)
-
-
-def _write(path: Path, write: Any) -> None:
-    """Write under a temporary name and rename, so that an interruption leaves no half of a file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as handle:
-        partial = Path(handle.name)
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

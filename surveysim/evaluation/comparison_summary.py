@@ -10,6 +10,7 @@ import pandas as pd
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.evaluation.summaries import data_saved
 from surveysim.tables.cells import Array
+from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, STD_ERROR, N, require_columns
 
 BEST_CLASSICAL = "best classical"
@@ -206,15 +207,13 @@ def crossed_interval(table: pd.DataFrame) -> tuple[float, float, float]:
     ----------
     Satterthwaite (1946), doi:10.2307/3002019; Searle, Casella, McCulloch (1992), Variance Components, chapter 4.
     """
-    from scipy.stats import t
-
     values = table.to_numpy(float)
     variance, freedom = _seed_variance(values) if np.isnan(values).any() else _crossed_variance(values)
     if not freedom > 0:
         return np.nan, np.nan, np.nan
     centre, error = float(np.nanmean(values)), float(np.sqrt(variance))
-    half = float(t.ppf(0.975, freedom)) * error
-    return centre - half, centre + half, error
+    low, high = mean_intervals(np.array(centre), np.array(error), np.array(freedom))
+    return float(low), float(high), error
 
 
 def _seed_variance(values: Array) -> tuple[float, float]:

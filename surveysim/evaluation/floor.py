@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EvaluationError
 from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
-from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, ordinal_questions, score_arrays, score_table
+from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, score_arrays, score_table
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import N_EFF, QUESTION, SHARE, N
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, SOURCE, STD_ERROR, require_columns
-from surveysim.tables.shipped import shipped_names, table_text
+from surveysim.tables.storage import shipped_names, table_text
 
 CODES, COUNTRY, YEAR, WEIGHT, DENOMINATOR, ROUNDING, LABEL = (
     "option_codes",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import EvaluationError, first_few, nearest
+from surveysim.estimation.joint_shares import joint_shares
 from surveysim.evaluation.official import ANY_WEIGHT, CODES, COUNTRY, DENOMINATOR, LABEL, ROUNDING, WEIGHT, YEAR, check_official, year_range
 from surveysim.tables.intervals import share_intervals
 from surveysim.tables.schema import (
@@ -196,7 +197,7 @@ def _refuse_unlike(matched: pd.DataFrame, about: dict[str, str]) -> None:
 def _compared(estimates: pd.DataFrame, fact: dict[str, object], place: int) -> list[dict[str, object]]:
     """Return the official row of a fact and one for each source of the estimates."""
     official, error = float(str(fact[SHARE])), float(str(fact.get(STD_ERROR, "nan")))
-    low, high = _interval(official, error, np.nan)
+    low, high = _official_interval(official, error)
     background = fact.get(BACKGROUND, POOLED)
     common = {
         LABEL: fact.get(LABEL) or f"{fact[QUESTION]} {background} {fact[CODES]}",
@@ -208,20 +209,21 @@ def _compared(estimates: pd.DataFrame, fact: dict[str, object], place: int) -> l
     }
     rows: list[dict[str, object]] = [{**common, SOURCE: OFFICIAL, SHARE: official, STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high}]
     cell = estimates[(estimates[QUESTION] == fact[QUESTION]) & (estimates[BACKGROUND] == background)]
-    for source, options in cell.groupby(SOURCE, sort=False):
-        share, own, n_eff = _sum_of_options(options, set(str(fact[CODES]).split()))
+    require_columns(cell, [STD_ERROR, N_EFF], "estimates")
+    codes = [code for code in cell[OPTION].unique() if str(code) in set(str(fact[CODES]).split())]
+    for joint in joint_shares(cell, codes).to_dict("records"):
+        share, own = joint[SHARE], joint[STD_ERROR]
         spread = float(np.hypot(own, np.nan_to_num(error)))
-        low, high = _interval(share, own, n_eff)
         unit = float(str(fact.get(ROUNDING, "nan")))
         rows.append(
             {
                 **common,
-                SOURCE: source,
+                SOURCE: joint[SOURCE],
                 SHARE: share,
                 STD_ERROR: own,
-                CONF_LOW: low,
-                CONF_HIGH: high,
-                N: round(options[N].iloc[0]) if N in options and options[N].notna().all() else None,
+                CONF_LOW: joint[CONF_LOW],
+                CONF_HIGH: joint[CONF_HIGH],
+                N: None if np.isnan(joint[N]) else round(joint[N]),
                 "difference": share - official,
                 "difference_std_error": spread,
                 "z": (share - official) / spread if spread > 0 else np.nan,
@@ -231,20 +233,8 @@ def _compared(estimates: pd.DataFrame, fact: dict[str, object], place: int) -> l
     return rows
 
 
-def _sum_of_options(options: pd.DataFrame, codes: set[str]) -> tuple[float, float, float]:
-    """Return the share of several options, its standard error, and `n_eff`."""
-    require_columns(options, [STD_ERROR, N_EFF], "estimates")
-    chosen = options[options[OPTION].astype(str).isin(codes)]
-    share, n_eff = float(chosen[SHARE].sum()), float(options[N_EFF].iloc[0])
-    if len(chosen) == 1:
-        return share, float(chosen[STD_ERROR].iloc[0]), n_eff
-    each = options[SHARE].to_numpy(float)
-    stated, simple = np.square(options[STD_ERROR].to_numpy(float)).sum(), (each * (1 - each)).sum()
-    return share, float(np.sqrt(share * (1 - share) * stated / simple)) if simple > 0 else 0.0, n_eff
-
-
-def _interval(share: float, error: float, n_eff: float) -> tuple[float, float]:
+def _official_interval(share: float, error: float) -> tuple[float, float]:
     if np.isnan(error):
         return np.nan, np.nan
-    low, high = share_intervals(np.array([[share]]), np.array([[error]]), np.array([np.inf]), np.array([np.nan_to_num(n_eff)]))
+    low, high = share_intervals(np.array([[share]]), np.array([[error]]), np.array([np.inf]), np.zeros(1))
     return float(low[0, 0]), float(high[0, 0])

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ONLY, require_metrics
 from surveysim.tables.cells import Array, Cells, to_cells
+from surveysim.tables.intervals import ANYWHERE, normal_intervals
 from surveysim.tables.schema import (
     BACKGROUND,
     CELL,
@@ -35,7 +36,6 @@ from surveysim.tables.weighting_record import RECORD, weighted_across
 DEBIASED = "debiased_squared_error"  # squared_error less the reference's own sampling variance; can fall below 0
 KNOWN_METRICS = (*METRICS, DEBIASED)
 CELL_WEIGHT = "weight"
-Z_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
 STEP = 1e-6  # share moved to one option when a score's derivative is taken
 
 
@@ -121,25 +121,6 @@ def evaluate(
     scores.attrs.update(counts)
     scores.attrs[RECORD] = _weighting(estimated, weights)
     return scores
-
-
-def ordinal_questions(codebook: Codebook | None, ordinal: Collection[str] | None, *, needed: bool = True) -> frozenset[str]:
-    """Return the ids of the ordered questions, from a codebook or as given.
-
-    Raises
-    ------
-    EvaluationError
-        If they are needed and neither argument is given, or `ordinal` is a bare string.
-    """
-    if isinstance(ordinal, str):
-        raise EvaluationError(f"ordinal must be a collection of question ids; got the string {ordinal!r}")
-    if ordinal is not None:
-        return frozenset(ordinal)
-    if codebook is not None:
-        return frozenset(name for name, question in codebook.questions.items() if question.type == "ordinal")
-    if needed:
-        raise EvaluationError("the metric depends on the question's type; give codebook=, or ordinal= with the ordered questions' ids")
-    return frozenset()
 
 
 def score_arrays(estimated: Array, reference: Array, mask: np.ndarray, names: Sequence[str]) -> dict[str, Array]:
@@ -251,6 +232,7 @@ def score_table(
     for name, rows in chosen.items():
         row, column = np.nonzero(keep & rows[:, None])
         score, error = (array[row, column] for array in values[name])
+        low, high = normal_intervals(score, error, bounds=ANYWHERE if name == DEBIASED else (0.0, np.inf))
         parts.append(
             pd.DataFrame(
                 {
@@ -259,8 +241,8 @@ def score_table(
                     METRIC: name,
                     ESTIMATE: score,
                     STD_ERROR: error,
-                    CONF_LOW: score - Z_95 * error if name == DEBIASED else np.clip(score - Z_95 * error, 0, None),
-                    CONF_HIGH: score + Z_95 * error,
+                    CONF_LOW: low,
+                    CONF_HIGH: high,
                 }
             )
         )

@@ -8,9 +8,10 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import observed_backgrounds, parse_background_id
+from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import SplitError, first_few, nearest
+from surveysim.survey.domains import observed_backgrounds
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.schema import BACKGROUND, RESPONDENT_ID, require_columns
 

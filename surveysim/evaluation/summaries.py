@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import total_variation, wasserstein
-from surveysim.evaluation.scores import CELL_WEIGHT, align, ordinal_questions
-from surveysim.tables.cells import Array, Cells
+from surveysim.evaluation.scores import CELL_WEIGHT, align
+from surveysim.tables.cells import Array, Cells, between_variance
+from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SHARE, STD_ERROR, N, require_columns
 
 
@@ -249,11 +250,6 @@ def _diagnose_question(ours: Cells, truth: Cells, q: int, ordered: bool) -> dict
     }
 
 
-def between_variance(shares: Array, weight: Array) -> float:
-    """Return the variance between backgrounds, summed over options, of shares `(backgrounds, options)`; weights sum to 1."""
-    return float(weight @ ((shares - weight @ shares) ** 2).sum(-1))
-
-
 def _mean_rank_agreement(columns: list[tuple[Array, Array]]) -> float:
     """Mean Spearman correlation; a column that does not vary on one side agrees with nothing (0)."""
     agreements = []
@@ -265,13 +261,11 @@ def _mean_rank_agreement(columns: list[tuple[Array, Array]]) -> float:
 
 
 def _interval(means: Array, error: float, interval: str, draws: int, rng: np.random.Generator) -> tuple[float, float]:
-    from scipy.stats import t
-
     if len(means) < 2:
         return np.nan, np.nan
     if interval == "t":
-        half = float(t.ppf(0.975, len(means) - 1)) * error
-        return means.mean() - half, means.mean() + half
+        low, high = mean_intervals(means.mean(), np.array(error), np.array(len(means) - 1))
+        return float(low), float(high)
     drawn = means[rng.integers(len(means), size=(draws, len(means)))].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import observed_backgrounds
 from surveysim.errors import SplitError, first_few, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.splits import background_of, hold_out_backgrounds, hold_out_levels, hold_out_questions
+from surveysim.survey.domains import observed_backgrounds
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, QUESTION, RESPONDENT_ID, N
 

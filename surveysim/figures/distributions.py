@@ -11,12 +11,14 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
+from surveysim.codebook.backgrounds import ordered_backgrounds
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import TableError, first_few
+from surveysim.estimation.trait_shifts import largest_source
 from surveysim.figures.bars import bar_table, draw_bars
 from surveysim.figures.dots import dot_table, draw_dots
-from surveysim.figures.rows import ordered_backgrounds, question_rows, scale_of, shown_options, source_order
-from surveysim.figures.shifts import draw_shifts, largest_source, shift_table
+from surveysim.figures.rows import question_rows, scale_of, shown_options, source_order
+from surveysim.figures.shifts import draw_shifts, shift_table
 from surveysim.figures.style import paper_style
 
 KINDS = ("auto", "bars", "dots")
@@ -177,7 +179,7 @@ def plot_shifts(
     rows = question_rows(distributions, question, sources=sources)
     names, scale = source_order(rows, sources), scale_of(rows, question, codebook)
     codes = shown_options(scale, rows, options)
-    frame = shift_table(rows, codes, trait, names, codebook, population)
+    frame = shift_table(rows, codes, trait, names, codebook=codebook, population=population)
     if not draw:
         return frame
     by = "population share" if population is not None else f"n of {largest_source(rows)!r}"

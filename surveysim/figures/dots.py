@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.codebook.backgrounds import level_order, parse_background_id, trait_order
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import first_few
+from surveysim.estimation.joint_shares import joint_shares
 from surveysim.figures.layout import (
     LABEL_WIDTH,
     check_height,
@@ -21,16 +22,7 @@ from surveysim.figures.layout import (
     name_rows,
     row_names,
 )
-from surveysim.figures.rows import (
-    Scale,
-    background_label,
-    counted,
-    joint_shares,
-    level_order,
-    options_label,
-    sources_without,
-    trait_order,
-)
+from surveysim.figures.rows import Scale, background_label, counted, options_label, sources_without
 from surveysim.figures.style import (
     GRID,
     LINE,

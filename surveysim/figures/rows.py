@@ -5,31 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.tables.cells import Z_95
-from surveysim.tables.intervals import share_intervals
 from surveysim.tables.schema import (
     BACKGROUND,
-    CONF_HIGH,
-    CONF_LOW,
-    N_EFF,
     OPTION,
     ORDER,
     POOLED,
     QUESTION,
     SHARE,
     SOURCE,
-    STD_ERROR,
     N,
     check_distributions,
 )
-
-_NUMBERS = [SHARE, STD_ERROR, CONF_LOW, CONF_HIGH]
 
 
 @dataclass(frozen=True)
@@ -164,60 +155,6 @@ def options_label(scale: Scale, codes: Sequence[Code]) -> str:
     return " or ".join(labels)
 
 
-def joint_shares(rows: pd.DataFrame, codes: Sequence[Code]) -> pd.DataFrame:
-    """Return the share of some options together, per background and source, with standard error and 95% interval.
-
-    A single option keeps its own standard error and interval. For several, the table holds no covariances: their variance
-    is ``S (1 - S) / m`` with the cell's implied sample size ``m = sum p (1 - p) / sum se^2`` over all its options, exact
-    for simple random samples and right on average over options for complex ones (the mean design effect of Rao and Scott).
-    The interval is symmetric on the logit scale and as many standard errors wide as those of the cell's options.
-
-    References
-    ----------
-    Rao and Scott (1981), doi:10.1080/01621459.1981.10477633.
-
-    Returns
-    -------
-    DataFrame
-        Columns `background_id source share std_error conf_low conf_high n n_eff`; standard error and interval are missing
-        where the table has none.
-    """
-    cells = rows.drop_duplicates([BACKGROUND, SOURCE]).set_index([BACKGROUND, SOURCE]).reindex(columns=[N, N_EFF])
-    found = pd.Index(rows[OPTION].unique())
-    numbers = np.full((len(_NUMBERS), len(cells), len(found)), np.nan)
-    place = pd.MultiIndex.from_frame(rows[[BACKGROUND, SOURCE]])
-    numbers[:, cells.index.get_indexer(place), found.get_indexer(pd.Index(rows[OPTION]))] = rows.reindex(columns=_NUMBERS).to_numpy(float).T
-    answered = ~np.isnan(numbers[0]).all(1)
-    numbers[0, answered] = np.nan_to_num(numbers[0, answered])  # an option that a source does not list has no share of it
-    chosen = found.isin(list(codes))
-    values = numbers[:, :, chosen][:, :, 0] if chosen.sum() == 1 else _joint_interval(numbers, chosen, cells[N_EFF].to_numpy(float))
-    return cells.assign(**dict(zip(_NUMBERS, values, strict=True))).reset_index()[[BACKGROUND, SOURCE, *_NUMBERS, N, N_EFF]]
-
-
-def _joint_interval(numbers: np.ndarray, chosen: np.ndarray, n_eff: np.ndarray) -> list[np.ndarray]:
-    """Return joint share, standard error and limits of the `chosen` options, from an array (number, cell, option)."""
-    share, error = numbers[:2]
-    joint = np.clip(share[:, chosen].sum(1), 0.0, 1.0)
-    known = np.isfinite(error).any(1)
-    binomial, sampled = np.nansum(share * (1 - share), 1), np.nansum(error**2, 1)
-    variance = np.divide(joint * (1 - joint) * sampled, binomial, out=np.zeros(len(joint)), where=binomial > 0)
-    std_error = np.where(known, np.sqrt(variance), np.nan)
-    wide = std_error * _interval_multiple(numbers) / Z_95
-    low, high = share_intervals(joint[:, None], wide[:, None], np.full(len(joint), np.inf), n_eff)
-    return [joint, std_error, np.where(known, low[:, 0], np.nan), np.where(known, high[:, 0], np.nan)]
-
-
-def _interval_multiple(numbers: np.ndarray) -> np.ndarray:
-    """How many standard errors a cell's intervals reach on the logit scale: median over its options, 1.96 where none tells."""
-    share, error, low, high = numbers
-    inner = (low > 0) & (low < share) & (share < high) & (high < 1) & (error > 0)
-    lower, middle, upper = (np.where(inner, value, 0.5) for value in (low, share, high))
-    half = (np.log(upper / (1 - upper)) - np.log(lower / (1 - lower))) / 2
-    ratio = np.where(inner, half * middle * (1 - middle) / np.where(inner, error, 1.0), np.nan)
-    known = np.any(inner, axis=1)
-    return np.where(known, np.nanmedian(np.where(known[:, None], ratio, Z_95), axis=1), Z_95)
-
-
 def sources_without(table: pd.DataFrame, estimate: str, limit: str) -> list[str]:
     """Return the sources that have estimates but no interval at all."""
     groups = table.groupby(SOURCE, sort=False)
@@ -227,41 +164,6 @@ def sources_without(table: pd.DataFrame, estimate: str, limit: str) -> list[str]
 def counted(table: pd.DataFrame) -> list[str]:
     """Return the sources whose respondents are counted: one that lacks a background has 0 there, one without any n has none."""
     return [str(name) for name, own in table.groupby(SOURCE, sort=False) if N in own and own[N].notna().any()]
-
-
-def trait_order(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
-    """Return the traits of some backgrounds in the codebook's order, or as the ids name them."""
-    found = list(dict.fromkeys(trait for identifier in ids for trait in parse_background_id(identifier)))
-    return found if codebook is None else [name for name in codebook.traits if name in found]
-
-
-def level_order(ids: Sequence[str], trait: str, codebook: Codebook | None) -> list[str]:
-    """Return the levels of a trait that some backgrounds have, in the codebook's order or as they appear."""
-    found = list(dict.fromkeys(levels[trait] for levels in map(parse_background_id, ids) if trait in levels))
-    return found if codebook is None else [name for name in codebook.trait(trait).level_names if name in found]
-
-
-def ordered_backgrounds(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
-    """Return background ids sorted by the codebook's levels, trait by trait; without a codebook by first appearance of levels.
-
-    Raises
-    ------
-    CodebookError
-        If a trait or level is unknown to the codebook.
-    """
-    unique = list(dict.fromkeys(ids))
-    for identifier in unique:
-        for trait, level in parse_background_id(identifier).items():
-            if codebook is not None:
-                codebook.trait(trait).level(level)
-    traits = trait_order(unique, codebook)
-    orders = {trait: level_order(unique, trait, codebook) for trait in traits}
-
-    def place(identifier: str) -> tuple[int, ...]:
-        levels = parse_background_id(identifier)
-        return tuple(orders[trait].index(levels[trait]) if trait in levels else -1 for trait in traits)
-
-    return sorted(unique, key=place)
 
 
 def background_label(identifier: str, traits: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How the levels of one trait differ from the pooled answer: the shifts that a figure shows, and the figure."""
+"""The figure of how the levels of one trait differ from the pooled answer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Code, Codebook
-from surveysim.errors import TableError, first_few, nearest
+from surveysim.estimation.trait_shifts import LEVEL, POOLED_SHARE, SHIFT, trait_shifts
 from surveysim.figures.dots import interval_note, same_n, spread
 from surveysim.figures.layout import check_height, check_sources, cut_note, lines_height, margin_of, row_names
-from surveysim.figures.rows import Scale, joint_shares, level_order, options_label, trait_order
+from surveysim.figures.rows import Scale, options_label
 from surveysim.figures.style import (
     GRID,
     INK,
@@ -41,10 +40,8 @@ from surveysim.figures.style import (
     titles_height,
     wrap,
 )
-from surveysim.tables.cells import Z_95
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, POPULATION_SHARE, SHARE, SOURCE, STD_ERROR, N, require_columns
+from surveysim.tables.schema import CONF_HIGH, CONF_LOW, SOURCE, N
 
-SHIFT, POOLED_SHARE, LEVEL = "shift", "pooled_share", "level"
 COLUMN, SOURCE_HEIGHT = 27.0, 9.0  # points
 MOST_COLUMNS = 8  # of shifts and n in the margin; where there would be more, those of n alone
 UNNUMBERED = " Shifts in numbers: draw=False."
@@ -55,84 +52,25 @@ def shift_table(
     codes: Sequence[Code],
     trait: str,
     sources: Sequence[str],
+    *,
     codebook: Codebook | None,
     population: pd.DataFrame | None,
 ) -> pd.DataFrame:
-    """Return what `draw_shifts` draws: a row per level of `trait` and source.
-
-    With the cells' weights w and shares S, the shift of a level is ``sum c S``, ``c = w / w(level) - w / w(all)`` in the
-    level and ``- w / w(all)`` outside; its variance ``sum c^2 se^2`` takes the cells as independent. A cell whose standard
-    error is 0, because its few respondents agree, has the variance of the source's pooled share on `n_eff` respondents.
+    """Return what `draw_shifts` draws: the `trait_shifts` with the place of each, `row` and `y`.
 
     Columns `level source row y share shift std_error conf_low conf_high pooled_share n` (shares 0-1).
 
     Raises
     ------
     TableError
-        If the backgrounds lack the trait, or cannot be weighted.
+        As of `trait_shifts`.
     """
-    ids = list(rows[BACKGROUND].unique())
-    lacking = [name for name in ids if trait not in parse_background_id(name)]
-    if lacking:
-        known = trait_order(ids, None)
-        raise TableError(f"trait: the backgrounds {first_few(lacking)} have no trait {trait!r}; {nearest(trait, known)}")
-    levels = level_order(ids, trait, codebook)
-    if len(levels) < 2:
-        raise TableError(f"trait: every background has level {levels[0]!r} of {trait!r}; a shift needs two levels")
-    cells = joint_shares(rows, codes)
-    cells = cells.assign(_weight=_cell_weights(cells, population), level=[parse_background_id(name)[trait] for name in cells[BACKGROUND]])
-    found = [_source_shifts(own, levels).assign(**{SOURCE: name}) for name in sources for own in [cells[cells[SOURCE] == name]]]
-    table = pd.concat(found, ignore_index=True)
-    table["row"] = table[LEVEL].map({level: float(place) for place, level in enumerate(levels)})
+    table = trait_shifts(rows, codes, trait, sources, codebook=codebook, population=population)
+    rows_of = {level: float(place) for place, level in enumerate(dict.fromkeys(table[LEVEL]))}
+    table["row"] = table[LEVEL].map(rows_of)
     table["y"] = table["row"] + spread(table[SOURCE], sources)
     first = [LEVEL, SOURCE, "row", "y"]
     return table[[*first, *(column for column in table if column not in first)]]
-
-
-def _cell_weights(cells: pd.DataFrame, population: pd.DataFrame | None) -> np.ndarray:
-    """Return the weight of every cell: its population share, or the respondents of the source that has most."""
-    if population is not None:
-        require_columns(population, [BACKGROUND, POPULATION_SHARE], "population")
-        weights = population.set_index(BACKGROUND)[POPULATION_SHARE]
-        absent = [name for name in cells[BACKGROUND].unique() if name not in weights.index]
-        if absent:
-            raise TableError(f"population has no share of background {first_few(absent)}; give each one, 0 where there is nobody")
-        return cells[BACKGROUND].map(weights).to_numpy(float)
-    largest = largest_source(cells)
-    if largest is None:
-        raise TableError("distributions has no n to weight the backgrounds by; give population=, with background_id and population_share")
-    sizes = cells[cells[SOURCE] == largest].set_index(BACKGROUND)[N]
-    return cells[BACKGROUND].map(sizes).fillna(0).to_numpy(float)
-
-
-def largest_source(cells: pd.DataFrame) -> str | None:
-    """Return the source with most respondents, or None where no source has any."""
-    totals = cells.drop_duplicates([BACKGROUND, SOURCE]).groupby(SOURCE, sort=False)[N].sum() if N in cells else pd.Series(dtype=float)
-    return str(totals.idxmax()) if len(totals) and totals.max() > 0 else None
-
-
-def _source_shifts(cells: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:
-    """Return the shifts of one source; a level of which it has no cell has none."""
-    cells = cells[cells[SHARE].notna()]
-    share, weight = cells[SHARE].to_numpy(float), cells["_weight"].to_numpy(float)
-    member = cells[LEVEL].to_numpy() == np.array(levels, dtype=object)[:, None]  # (levels, cells)
-    with np.errstate(invalid="ignore"):
-        within = np.where(member, weight, 0.0) / np.where(member, weight, 0.0).sum(1, keepdims=True)
-        overall = weight / weight.sum()
-    pooled = float(overall @ share)
-    contrast = within - overall
-    std_error = np.sqrt(contrast**2 @ _variances(cells, pooled))
-    shift = contrast @ share
-    numbers = {SHARE: within @ share, SHIFT: shift, STD_ERROR: std_error}
-    interval = {CONF_LOW: shift - Z_95 * std_error, CONF_HIGH: shift + Z_95 * std_error}
-    n = np.where(member, cells[N].fillna(0).to_numpy(float), 0.0).sum(1) if cells[N].notna().any() else np.nan
-    return pd.DataFrame({LEVEL: levels, **numbers, **interval, POOLED_SHARE: pooled, N: n})
-
-
-def _variances(cells: pd.DataFrame, pooled: float) -> np.ndarray:
-    error, n_eff = cells[STD_ERROR].to_numpy(float), cells[N_EFF].to_numpy(float)
-    binomial = np.divide(pooled * (1 - pooled), n_eff, out=np.full(len(n_eff), np.nan), where=n_eff > 0)
-    return np.where(error == 0, binomial, error**2)
 
 
 def draw_shifts(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], trait: str, counted: str, ax: Axes | None) -> Axes:

@@ -6,8 +6,11 @@ Nothing here changes matplotlib's settings for anybody else: `paper_style` holds
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -324,3 +327,16 @@ def nice_limits(values: np.ndarray, step: float, *, low: float = -np.inf, high: 
     finite = values[np.isfinite(values)]
     start, end = np.floor(finite.min() / step) * step, np.ceil(finite.max() / step) * step
     return float(max(start, low)), float(min(max(end, start + step), high))
+
+
+def embedded(drawn: Any, description: str) -> str:
+    """Return a figure drawn with matplotlib as an image inside the page, and close it."""
+    import matplotlib.pyplot as plt
+
+    figure = getattr(drawn, "figure", drawn)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=150, bbox_inches="tight")
+    plt.close(figure)
+    data = b64encode(stream.getvalue()).decode("ascii")
+    said = escape(description)
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{said}"><figcaption>{said}</figcaption></figure>'

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +14,8 @@ import pandas as pd
 
 from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError, first_few
-from surveysim.files.rawfile import refuse_case_twins
-from surveysim.files.readers import file_suffix
-from surveysim.survey.reasons import is_tag
+from surveysim.files.rawfile import is_tag, refuse_case_twins
+from surveysim.whole_files import checked_target, write_whole
 
 WRITABLE = (".sav", ".zsav", ".dta")
 REASON_WORDS = {
@@ -82,12 +79,8 @@ def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str 
     """
     import pyreadstat
 
-    path = Path(path)
-    suffix = file_suffix(path)
-    if suffix not in WRITABLE:
-        raise ReadError(f"{path.name}: extension {suffix or '(none)'!r} cannot be written; use {', '.join(WRITABLE)}")
-    if not path.parent.is_dir():
-        raise ReadError(f"folder {str(path.parent)!r} does not exist; make it first")
+    path = checked_target(path, WRITABLE)
+    suffix = path.suffix.lower()
     if not columns or not len(columns[0].values):
         raise ReadError(f"nothing to write to {path.name}: no rows or no columns")
     kind = ".dta" if suffix == ".dta" else ".sav"
@@ -95,21 +88,20 @@ def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str 
     _check_names([column.name for column in columns], kind, path.name)
     options = _stata(columns) if kind == ".dta" else _spss(columns)
     labels: dict[str, str | None] = {column.name: shorten(column.label, _LABEL_BYTES[kind][0]) for column in columns if column.label}
-    partial = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{suffix}")
-    try:
+
+    def write(place: Path) -> None:
         if kind == ".dta":
-            pyreadstat.write_dta(dst_path=str(partial), column_labels=labels, file_label=shorten(title, 80), **options)
+            pyreadstat.write_dta(dst_path=str(place), column_labels=labels, file_label=shorten(title, 80), **options)
         else:
             pyreadstat.write_sav(
-                dst_path=str(partial), column_labels=labels, file_label=shorten(title, 64), compress=suffix == ".zsav",
+                dst_path=str(place), column_labels=labels, file_label=shorten(title, 64), compress=suffix == ".zsav",
                 row_compress=suffix == ".sav", **options,
             )  # fmt: skip
-        os.replace(partial, path)
+
+    try:
+        return write_whole(path, write)
     except (pyreadstat.PyreadstatError, pyreadstat.ReadstatError) as error:
         raise ReadError(f"{path.name} cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def shorten(text: str, limit: int) -> str:

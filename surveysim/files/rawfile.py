@@ -146,3 +146,8 @@ def refuse_case_twins(names: Sequence[str], source: str) -> None:
             f"{source}: columns {first_few(twins)} differ by case only or stand twice, and codebooks match names in any case; "
             "rename or remove one of each"
         )
+
+
+def is_tag(code: object) -> bool:
+    """Whether a code is one of Stata's tagged missing values, ``".a"`` to ``".z"``."""
+    return isinstance(code, str) and len(code) == 2 and code[0] == "." and "a" <= code[1] <= "z"

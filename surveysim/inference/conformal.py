@@ -11,7 +11,7 @@ from surveysim.inference.cross_fitting import FOLD, CrossFit, average_folds
 from surveysim.inference.small_area import mean_model_variances
 from surveysim.tables.cells import Array, to_cells
 from surveysim.tables.draws import draw_columns
-from surveysim.tables.intervals import CONFIDENCE
+from surveysim.tables.intervals import CONFIDENCE, OF_A_SHARE, symmetric_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR, N, require_columns
 
 NOISE = ("removed", "kept")
@@ -97,7 +97,7 @@ def conformal_intervals(
     error = _errors(cells, variances, wanted, noise)
     factor = np.where(alone, factors[NEVER], factors[SAMPLED])
     share = wanted[SHARE].to_numpy(float)
-    low, high = (share - factor * error).clip(0, 1), (share + factor * error).clip(0, 1)
+    low, high = symmetric_intervals(share, error, factor, bounds=OF_A_SHARE)
     table = wanted.assign(**{STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high, FACTOR: factor, SUPPORT: np.where(alone, NEVER, SAMPLED)})
     names = dict(zip(cells.layout.questions, variances.tolist(), strict=True))
     counts = {SAMPLED: int((~never).sum()), NEVER: int(never.sum())}

@@ -12,7 +12,7 @@ from surveysim.codebook.codebook import Question
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.estimation.margins import COUNT, Margins
-from surveysim.estimation.population_error import PEOPLE, VARIANCE, table_variance
+from surveysim.estimation.population import PEOPLE, VARIANCE, table_variance
 from surveysim.estimation.poststratification import cell_numbers, joint_table, population_label
 from surveysim.inference.cross_fitting import CrossFit
 from surveysim.inference.prediction_cells import CellDomains, PredictionCells, cell_domains, prediction_cells

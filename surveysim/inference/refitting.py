@@ -15,7 +15,7 @@ from surveysim.estimation.replicates import as_replicates
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import FEWEST_DRAWS, draw_columns, with_draws
-from surveysim.tables.intervals import mean_intervals
+from surveysim.tables.intervals import OF_A_SHARE, mean_intervals
 from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
@@ -161,8 +161,8 @@ def _table(base: pd.DataFrame, share: Array, refitted: Array, replicates: Replic
     variance, number = replicates.variance(refitted, share), len(refitted)
     own = np.zeros(len(base)) if seeds is None else seeds
     error = np.sqrt(variance + own)
-    low, high = mean_intervals(share, error, np.full(len(base), float(replicates.degrees_of_freedom)))
-    columns = {SHARE: share, STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)}
+    low, high = mean_intervals(share, error, np.full(len(base), float(replicates.degrees_of_freedom)), bounds=OF_A_SHARE)
+    columns = {SHARE: share, STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high}
     table = base.assign(**columns, **{SEED_ERROR: np.nan if seeds is None else np.sqrt(own)})
     away = refitted - refitted[replicates.rscales > 0].mean(0)
     scaled = away * np.sqrt(replicates.scale * replicates.rscales * (number - 1))[:, None]

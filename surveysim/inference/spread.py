@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.errors import EstimationError, TableError, first_few
-from surveysim.evaluation.summaries import between_variance
-from surveysim.tables.cells import Z_95, Array
+from surveysim.tables.cells import Array, between_variance
 from surveysim.tables.draws import draw_columns
+from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -139,12 +139,13 @@ def _spread_question(rows: pd.DataFrame, draws: list[str], population: pd.Series
     spread = shares if np.isnan(factor) else _spread(shares, weights, factor)
     total = np.sqrt(error**2 + (spread - shares) ** 2)[row, column]
     share = spread[row, column]
+    low, high = normal_intervals(share, total, bounds=OF_A_SHARE)
     return rows.assign(
         **{
             SHARE: share,
             STD_ERROR: total,
-            CONF_LOW: np.clip(share - Z_95 * total, 0, 1),
-            CONF_HIGH: np.clip(share + Z_95 * total, 0, 1),
+            CONF_LOW: low,
+            CONF_HIGH: high,
             FACTOR: factor,
         }
     )

@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from surveysim.errors import ModelError, first_few
-from surveysim.file_storage import open_to_others, partial_beside, sweep
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.base_model import load_backbone
 from surveysim.lm.base.model_files import file_sha256
 from surveysim.lm.base.parallel import is_main, wait
 from surveysim.lm.fit.readout import QuestionHead, Readout
 from surveysim.lm.prompts.template import PromptTemplate
+from surveysim.whole_files import open_to_others, partial_beside, sweep
 
 ADAPTER_FILE, HEADS_FILE = "adapter_model.safetensors", "question_heads.safetensors"
 RECIPE_FILE, CONFIG_FILE = "surveysim.json", "adapter_config.json"

@@ -14,16 +14,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from surveysim.baselines.methods import BASELINES
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import TrainingError
-from surveysim.evaluation.scores import ordinal_questions
-from surveysim.lm.base.memory import halve
+from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
-from surveysim.lm.fit.gradients import backward
 from surveysim.lm.fit.heads import fit_head, fit_prior_strength
-from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED
-from surveysim.lm.fit.readout import QuestionHead, Readout, question_key
-from surveysim.lm.fit.shift_fit import shift_fit
+from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
+from surveysim.lm.fit.readout import QuestionHead, Readout, backward, question_key
 from surveysim.lm.fit.stages import KERNEL, StageConfig
 from surveysim.lm.fit.targets import PooledShares, QuestionTargets, pooled_shares
 from surveysim.lm.kernel import answer_states, kernel_shares

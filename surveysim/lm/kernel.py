@@ -18,10 +18,9 @@ from torch import Tensor
 
 from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
 from surveysim.baselines.training_cells import TrainingCells, training_cells
-from surveysim.codebook.codebook import Codebook
-from surveysim.evaluation.scores import ordinal_questions
-from surveysim.lm.base.backbone import TokenisedQuestion
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.lm.base.parallel import exchange, own
+from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.trunk.trunk import QuestionStates
 from surveysim.tables.cells import Array

@@ -10,19 +10,20 @@ from typing import Any
 import pandas as pd
 import torch
 
-from surveysim.codebook.backgrounds import describe_background, parse_background_id
+from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import ModelError
+from surveysim.html import facts_table
 from surveysim.lm.adapters import save_adapter
-from surveysim.lm.base.backbone import Backbone, TokenIds, TokenisedQuestion, require_room, tokenise
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import TokenIds, TokenisedQuestion, require_room, tokenise
 from surveysim.lm.fit.readout import Readout, question_key
 from surveysim.lm.prompts.template import PromptTemplate, question_prompts
+from surveysim.lm.prompts.words import describe_background
 from surveysim.lm.trunk.activations import stored_states
 from surveysim.lm.trunk.trunk import QuestionStates
-from surveysim.publishing.disclosure import MIN_N
-from surveysim.rendering import facts_table
-from surveysim.tables.history import training_history
-from surveysim.tables.training_record import stage_html, stage_table
+from surveysim.tables.schema import MIN_N
+from surveysim.tables.training_record import stage_html, stage_table, training_history
 
 
 @dataclass(frozen=True, eq=False)

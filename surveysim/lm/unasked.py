@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from surveysim.baselines.blind import length_matched
+from surveysim.baselines.methods import length_matched
 from surveysim.baselines.multilevel import option_contrasts
 from surveysim.baselines.regressions import softmax
 from surveysim.codebook.codebook import Codebook

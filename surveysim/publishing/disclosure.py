@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.publishing.small_cells import rounded_table
-from surveysim.publishing.suppression import complementary, margin_equations
+from surveysim.publishing.small_cells import complementary, margin_equations, rounded_table
 from surveysim.tables.schema import (
     BACKGROUND,
     ESTIMATE,
+    MIN_N,
     N_EFF,
     OPTION,
     ORDER,
@@ -26,7 +26,6 @@ from surveysim.tables.schema import (
 
 WAYS = ("suppress", "round")
 DISCLOSURE, SUPPRESSED = "disclosure", "suppressed"  # in attrs; column
-MIN_N = 10  # the default of every export
 DERIVABLE, FEW_BEHIND_AN_OPTION = "follows from other cells", "few respondents behind an option"
 KEPT = frozenset({QUESTION, BACKGROUND, SOURCE, OPTION, ORDER, "fold", "option_label"})
 KEY = [QUESTION, SOURCE, BACKGROUND]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,10 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import ReadError, TableError
 from surveysim.files.outfile import WRITABLE
-from surveysim.publishing.disclosure import DISCLOSURE, MIN_N, protect
+from surveysim.publishing.disclosure import DISCLOSURE, protect
 from surveysim.survey.writers import spelled_out, with_codes_of_one_kind, write_table
-from surveysim.tables.schema import N, require_columns
+from surveysim.tables.schema import MIN_N, N, require_columns
+from surveysim.whole_files import checked_target, write_whole
 
 TABLES = (".csv", ".parquet", *WRITABLE)
 FACTS_KEY = b"surveysim"
@@ -112,33 +111,6 @@ def protected(table: pd.DataFrame, *, min_n: int, **rule: Any) -> pd.DataFrame:
             "table has no column n, so that nobody can tell which of its cells are small; give n, or min_n=0 to export it as it is"
         )
     return protect(table, min_n=min_n, **rule)
-
-
-def checked_target(path: str | Path, suffixes: Sequence[str]) -> Path:
-    """Return a path to write to.
-
-    Raises
-    ------
-    ReadError
-        If its extension is none of `suffixes` or its folder does not exist.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in suffixes:
-        raise ReadError(f"{target.name}: extension {target.suffix or '(none)'!r} cannot be written; use {', '.join(suffixes)}")
-    if not target.parent.is_dir():
-        raise ReadError(f"folder {str(target.parent)!r} does not exist; make it first")
-    return target
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` make a file under a temporary name beside its place, and rename it when it is complete."""
-    partial = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> Path:

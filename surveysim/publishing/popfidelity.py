@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EvaluationError, TableError, first_few
-from surveysim.evaluation.scores import ordinal_questions
-from surveysim.publishing.disclosure import MIN_N
-from surveysim.publishing.exports import checked_target, protected, write_csv, write_facts, write_whole
+from surveysim.publishing.exports import protected, write_csv, write_facts
 from surveysim.tables.cells import Cells, to_cells
-from surveysim.tables.schema import BACKGROUND, CELL, OPTION, ORDER, QUESTION, SHARE, SOURCE, N, check_distributions
+from surveysim.tables.schema import BACKGROUND, CELL, MIN_N, OPTION, ORDER, QUESTION, SHARE, SOURCE, N, check_distributions
+from surveysim.whole_files import checked_target, write_whole
 
 LONG_COLUMNS = ["cell_id", "question", "option", "share", "n", "source"]
 SCORES = {"score_accuracy": "accuracy", "score_adaptability": "adaptability", "score_structure": "structure", "pfs": "pfs"}

@@ -14,14 +14,14 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import Margins
-from surveysim.estimation.population import population_traits
-from surveysim.estimation.population_error import PEOPLE
+from surveysim.estimation.population import PEOPLE, population_traits
 from surveysim.estimation.poststratification import cell_numbers, joint_table
-from surveysim.publishing.disclosure import DISCLOSURE, MIN_N, SUPPRESSED
-from surveysim.publishing.exports import checked_target, protected, write_csv, write_facts
+from surveysim.publishing.disclosure import DISCLOSURE, SUPPRESSED
+from surveysim.publishing.exports import protected, write_csv, write_facts
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
-from surveysim.tables.schema import BACKGROUND, N_EFF, QUESTION, SOURCE, N, check_distributions, require_columns
+from surveysim.tables.schema import BACKGROUND, MIN_N, N_EFF, QUESTION, SOURCE, N, check_distributions, require_columns
+from surveysim.whole_files import checked_target
 
 CELL, TRIALS = "cell", "trials"
 NOT_IN_A_NAME = re.compile(r"\W")  # of a column in R

@@ -12,7 +12,8 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import list_codebooks, load_codebook
 from surveysim.errors import TableError
 from surveysim.figures.distributions import plot_distributions
-from surveysim.html import Section, embedded, facts, page, paragraph, preformatted
+from surveysim.figures.style import embedded
+from surveysim.html import Section, facts, page, paragraph, preformatted
 from surveysim.publishing import report_sections as sections
 from surveysim.publishing.citation import cite
 from surveysim.survey.survey import Survey

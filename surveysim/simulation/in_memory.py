@@ -12,14 +12,14 @@ import pandas as pd
 
 from surveysim.baselines.methods import BASELINES, estimate_baseline
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, with_background_id
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
 from surveysim.estimation.distributions import cell_shares
-from surveysim.evaluation.scores import ordinal_questions
 from surveysim.simulation.reach import beyond_training
 from surveysim.survey.survey import Survey, as_survey
-from surveysim.tables.cells import Z_95, Cells, to_cells, to_table
+from surveysim.tables.cells import Cells, to_cells, to_table
 from surveysim.tables.draws import check_draws, draw_columns, with_draws
+from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR
 
 if TYPE_CHECKING:
@@ -157,11 +157,11 @@ def _simulate_with_model(
     draws: int,
     progress: bool,
 ) -> tuple[pd.DataFrame, dict[str, object]]:
+    from surveysim.lm.answers import predict
     from surveysim.lm.base.parallel import is_main
     from surveysim.lm.fit.stages import DSA
     from surveysim.lm.kernel import kernel_shares, sample_states
     from surveysim.lm.loading import load_model
-    from surveysim.lm.prediction import predict
     from surveysim.lm.training import align
 
     book = survey.codebook
@@ -195,8 +195,8 @@ def _simulate_with_model(
 def with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
     """Give the shares the posterior standard errors of the kernel form, whose pooled shifts they were aligned with."""
     error = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, STD_ERROR]], on=DISTRIBUTION_KEYS, how="left")[STD_ERROR].to_numpy()
-    low, high = table[SHARE] - Z_95 * error, table[SHARE] + Z_95 * error
-    stated = table.assign(**{STD_ERROR: error, CONF_LOW: low.clip(0, 1), CONF_HIGH: high.clip(0, 1)})
+    low, high = normal_intervals(table[SHARE].to_numpy(float), error, bounds=OF_A_SHARE)
+    stated = table.assign(**{STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high})
     names = draw_columns(kernel)
     if not names:
         return stated

@@ -10,13 +10,12 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, Weight
+from surveysim.codebook.codebook import Codebook, Weight, country_trait, in_one_country
 from surveysim.codebook.questions import Question, Trait
 from surveysim.errors import CodebookError, DesignError, first_few, nearest
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, as_floats
-from surveysim.lm.prompts.words import country_trait, in_one_country
+from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, as_floats, is_tag
 from surveysim.survey.codebook_match import absent_variables, check_question_labels, check_trait_labels, check_wave
-from surveysim.survey.reasons import comparable, distinct_codes, is_tag
+from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.recoding import Levels, answer_column, recoded_column, trait_column
 from surveysim.tables.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import background_id
+from surveysim.codebook.backgrounds import background_id, with_background_id
 from surveysim.codebook.codebook import Question
 from surveysim.design.design import Design
 from surveysim.errors import BackgroundError, CodebookError, DesignError, first_few, nearest
-from surveysim.survey.survey import Survey
-from surveysim.tables.schema import POOLED, WEIGHT
+from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.schema import ENOUGH, N_EFF, POOLED, POPULATION_SHARE, WEIGHT, N
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,3 +139,74 @@ def numeric_answers(survey: Survey, question: Question) -> np.ndarray:
         )
     answers = survey.data[question.question_id].where(survey.reasons[question.question_id].isna())
     return pd.to_numeric(answers).to_numpy(float)
+
+
+def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, min_n_eff: float = 0.0) -> pd.DataFrame:
+    """Return the backgrounds that respondents have, with `n`, Kish `n_eff` and weighted `population_share`.
+
+    Respondents without one of the traits count in none (``na_table(survey, of="traits")`` says how many, and why).
+    Backgrounds with too few respondents stay in the table, flagged in `enough`; `population_share` (0-1) is over all
+    backgrounds listed.
+
+    Parameters
+    ----------
+    survey : Survey
+    by : sequence of str
+        Traits, at least one.
+    min_n : int
+        Fewest respondents.
+    min_n_eff : float
+        Fewest effective respondents.
+
+    Returns
+    -------
+    DataFrame
+        Columns `background_id`, the traits, `n`, `n_eff`, `population_share`, `enough`.
+
+    Raises
+    ------
+    SurveySimError
+        If `survey` is no `Survey`.
+    CodebookError
+        If a trait is unknown.
+    BackgroundError
+        If `by` is no list of traits, the survey was read without one of them, or no respondent has them all; if a minimum is
+        negative.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 11.7.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> cells = ss.observed_backgrounds(survey, by=["gender", "age3"], min_n=30, min_n_eff=20)
+    >>> len(cells), bool(cells.enough.all())
+    (6, True)
+    """
+    check_survey(survey)
+    names = _trait_names(survey, by)
+    if min_n < 0 or min_n_eff < 0:
+        raise BackgroundError(f"min_n={min_n} and min_n_eff={min_n_eff}: a minimum is at least 0")
+    weight = survey.data[WEIGHT]
+    groups = survey.data.assign(_square=weight**2).groupby(names, observed=True)
+    table = groups.agg(n=(WEIGHT, "size"), _sum=(WEIGHT, "sum"), _squares=("_square", "sum")).reset_index()
+    if table.empty:
+        raise BackgroundError(f"no respondent has a level of every one of {first_few(names)}; na_table(survey, of='traits') says why")
+    table[N_EFF] = (table["_sum"] ** 2 / table["_squares"]).where(table["_squares"] > 0, 0.0)
+    table[POPULATION_SHARE] = table["_sum"] / table["_sum"].sum()
+    out = with_background_id(table[[*names, N, N_EFF, POPULATION_SHARE]].astype(dict.fromkeys(names, str)), survey.codebook)
+    out = out.assign(**{ENOUGH: (out[N] >= min_n) & (out[N_EFF] >= min_n_eff)})
+    out.attrs.update(survey=survey.codebook.name, weight=survey.weight_name)
+    return out
+
+
+def _trait_names(survey: Survey, by: Sequence[str]) -> list[str]:
+    if isinstance(by, str) or not len(by):
+        raise BackgroundError(f"by={by!r}: give a list of traits, at least one; {nearest(str(by), survey.traits)}")
+    for name in by:
+        survey.codebook.trait(name)
+        if name not in survey.data:
+            raise BackgroundError(f"by: the survey was read without trait {name!r}; {nearest(name, survey.traits)}")
+    return list(dict.fromkeys(by))

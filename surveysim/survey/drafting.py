@@ -14,9 +14,9 @@ import pandas as pd
 from surveysim.codebook.codebook import RESERVED
 from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.errors import CodebookError, ReadError, nearest
-from surveysim.files.rawfile import Variable
+from surveysim.files.rawfile import Variable, is_tag
 from surveysim.files.readers import LABELLED, file_suffix, read_columns
-from surveysim.survey.reasons import UNKNOWN, comparable, is_tag, reason_from_label, states
+from surveysim.survey.reasons import UNKNOWN, comparable, reason_from_label, states
 from surveysim.whole_files import write_whole
 
 MOST_OPTIONS = 12  # a variable with more labelled codes is rather a list (occupations, regions) than a question

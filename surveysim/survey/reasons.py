@@ -16,7 +16,7 @@ import pandas as pd
 
 from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.files.csv_parquet import EMPTY_WORDS
-from surveysim.files.rawfile import Column, Variable
+from surveysim.files.rawfile import Column, Variable, is_tag
 
 _REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
@@ -165,11 +165,6 @@ def _number_or_text(written: str) -> Code:
 def named_reason(key: Code, named: Mapping[Code, str]) -> str | None:
     """Look a code up among comparable ones; a codebook writes Stata's ``.a`` as ``".a"`` or ``"a"``."""
     return named.get(str(key)[1]) if is_tag(key) and key not in named else named.get(key)
-
-
-def is_tag(code: object) -> bool:
-    """Whether a code is one of Stata's tagged missing values, ``".a"`` to ``".z"``."""
-    return isinstance(code, str) and len(code) == 2 and code[0] == "." and "a" <= code[1] <= "z"
 
 
 def _file_reason(code: Code, label: str | None, variable: Variable) -> str | None:

@@ -20,7 +20,7 @@ from surveysim.design.replication import Replicates
 from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
 from surveysim.files.rawfile import RawFile
 from surveysim.files.readers import read_columns, require_file
-from surveysim.rendering import facts_table
+from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
 from surveysim.survey.codebook_match import codebook_for
 from surveysim.tables.schema import PSU, STRATUM, WEIGHT

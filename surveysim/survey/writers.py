@@ -15,7 +15,8 @@ from surveysim.codebook.questions import Code
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import TableError
 from surveysim.files.outfile import OutColumn, write_columns
-from surveysim.survey.reasons import distinct_codes, is_tag
+from surveysim.files.rawfile import is_tag
+from surveysim.survey.reasons import distinct_codes
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import (
     BACKGROUND,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.errors import TableError, first_few
+from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -27,7 +28,6 @@ from surveysim.tables.schema import (
 )
 
 Array = npt.NDArray[np.float64]
-Z_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,7 @@ def to_table(
     row, column, option = np.nonzero(np.broadcast_to(cells.mask[:, None], clean.shape))
     error = np.full(len(row), np.nan) if std_error is None else std_error[row, column, option]
     share = clean[row, column, option]
+    low, high = normal_intervals(share, error, bounds=OF_A_SHARE)
     frame = pd.DataFrame(
         {
             QUESTION: np.array(cells.questions, dtype=object)[row],
@@ -131,8 +132,8 @@ def to_table(
             ORDER: [cells.orders[q][k] for q, k in zip(row, option, strict=True)],
             SHARE: share,
             STD_ERROR: error,
-            CONF_LOW: np.clip(share - Z_95 * error, 0, 1),
-            CONF_HIGH: np.clip(share + Z_95 * error, 0, 1),
+            CONF_LOW: low,
+            CONF_HIGH: high,
             N: cells.n[row, column].astype(int),
             N_EFF: cells.n_eff[row, column],
             SOURCE: source,
@@ -176,3 +177,8 @@ def _sizes(table: pd.DataFrame, columns: tuple[str, str]) -> Array:
         if column in table and table[column].notna().any():
             return np.where(answered, table[column].fillna(0.0).to_numpy(float), 0.0)
     return answered.astype(float)
+
+
+def between_variance(shares: Array, weight: Array) -> float:
+    """Return the variance between backgrounds, summed over options, of shares `(backgrounds, options)`; weights sum to 1."""
+    return float(weight @ ((shares - weight @ shares) ** 2).sum(-1))

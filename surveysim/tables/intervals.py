@@ -1,10 +1,12 @@
-"""Confidence intervals of estimates: t on the natural scale, and logit for shares."""
+"""Confidence intervals of estimates, the one place where they are made: t or normal on the natural scale, logit for shares."""
 
 from __future__ import annotations
 
 import numpy as np
 
 CONFIDENCE = 0.95
+Z_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
+ANYWHERE, OF_A_SHARE = (-np.inf, np.inf), (0.0, 1.0)  # bounds at which an interval is cut
 
 
 def t_quantile(df: np.ndarray, level: float = CONFIDENCE) -> np.ndarray:
@@ -20,13 +22,38 @@ def t_quantile(df: np.ndarray, level: float = CONFIDENCE) -> np.ndarray:
     from scipy.special import stdtrit
 
     degrees = np.asarray(df, dtype=float)
-    return np.where(degrees > 0, stdtrit(np.maximum(degrees, 1), 0.5 + level / 2), np.nan)
+    return np.where(degrees > 0, stdtrit(np.where(degrees > 0, degrees, 1.0), 0.5 + level / 2), np.nan)
 
 
-def mean_intervals(estimate: np.ndarray, std_error: np.ndarray, df: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the limits ``estimate -+ t std_error``, arrays of one shape."""
-    half = t_quantile(df) * std_error
-    return estimate - half, estimate + half
+def mean_intervals(
+    estimate: np.ndarray, std_error: np.ndarray, df: np.ndarray, *, bounds: tuple[float, float] = ANYWHERE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits ``estimate -+ t std_error``, arrays of one shape, cut at `bounds`."""
+    return symmetric_intervals(estimate, std_error, t_quantile(df), bounds=bounds)
+
+
+def normal_intervals(
+    estimate: np.ndarray, std_error: np.ndarray, *, bounds: tuple[float, float] = ANYWHERE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits ``estimate -+ 1.96 std_error``, for errors whose degrees of freedom are not counted, cut at `bounds`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
+    >>> low, high = normal_intervals(np.array([0.05]), np.array([0.05]), bounds=OF_A_SHARE)
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([0.0], [0.148])
+    """
+    return symmetric_intervals(estimate, std_error, Z_95, bounds=bounds)
+
+
+def symmetric_intervals(
+    estimate: np.ndarray, std_error: np.ndarray, multiple: np.ndarray | float, *, bounds: tuple[float, float] = ANYWHERE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits ``estimate -+ multiple std_error``, cut at `bounds`."""
+    half = multiple * std_error
+    return np.clip(estimate - half, *bounds), np.clip(estimate + half, *bounds)
 
 
 def share_intervals(share: np.ndarray, std_error: np.ndarray, df: np.ndarray, n_eff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,10 @@ import pandas as pd
 
 from surveysim.errors import TableError, first_few
 
+ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has the fewest respondents asked for
+
+MIN_N = 10  # the default of every export
+
 RESPONDENT_ID, WEIGHT, STRATUM, PSU = "respondent_id", "weight", "stratum", "psu"
 BACKGROUND, QUESTION, OPTION, ORDER, SHARE, SOURCE = (
     "background_id",

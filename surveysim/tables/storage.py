@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from surveysim.errors import ReadError, TableError, first_few
+from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.tables.schema import BACKGROUND, QUESTION
-from surveysim.whole_files import write_whole
+from surveysim.whole_files import checked_target, write_whole
 
 ENDING = ".parquet"
 ABOUT = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs, so that pandas.read_parquet gives them back too
@@ -77,12 +78,7 @@ def writable_parquet(path: str | Path) -> Path:
     ReadError
         If it does not end in .parquet, or its folder does not exist.
     """
-    target = Path(path)
-    if target.suffix.lower() != ENDING:
-        raise ReadError(f"{target.name}: extension {target.suffix or '(none)'!r} cannot be written in parts; use {ENDING}")
-    if not target.parent.is_dir():
-        raise ReadError(f"folder {str(target.parent)!r} does not exist; make it first")
-    return target
+    return checked_target(path, (ENDING,), how=" in parts")
 
 
 def _write_groups(frames: Iterator[pd.DataFrame], place: Path, about: Mapping[str, Any], mixed: Sequence[str]) -> None:
@@ -158,3 +154,40 @@ def read_table(path: str | Path, *, questions: Sequence[str] | None = None, back
         table[name] = pd.Series([json.loads(value) for value in table[name]], dtype=object)
     table.attrs = json.loads(about.get(ABOUT, b"{}"))
     return table
+
+
+def shipped_names(folder: str) -> list[str]:
+    """Return the names of the tables in a folder of the package's data, without their ending."""
+    return sorted(
+        item.name.removesuffix(".csv") for item in files("surveysim").joinpath("data", folder).iterdir() if item.name.endswith(".csv")
+    )
+
+
+def table_text(path: str | Path, folder: str, what: str) -> str:
+    """Return the text of a table that ships in a folder of the package's data, or of the user's file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A name of `shipped_names`, or a path.
+    folder : str
+    what : str
+        What such a table is called, for messages.
+
+    Raises
+    ------
+    ReadError
+        If no table of that name ships, the file does not exist, or it is not UTF-8.
+    """
+    place = Path(path)
+    if not place.suffix and not place.exists():
+        names = shipped_names(folder)
+        if str(path) not in names:
+            raise ReadError(f"no {what} {str(path)!r} ships with surveysim, and there is no such file; {nearest(str(path), names)}")
+        return files("surveysim").joinpath("data", folder, f"{path}.csv").read_text(encoding="utf-8")
+    if not place.is_file():
+        raise ReadError(f"{what} {place.name!r} does not exist in folder {str(place.parent)!r}")
+    try:
+        return place.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ReadError(f"{place.name} is not a CSV in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error

@@ -23,7 +23,7 @@ from bench_accuracy import TRUST, anes2020, ess11
 from coverage_report import write_report
 
 import surveysim as ss
-from surveysim.evaluation.scores import ordinal_questions
+from surveysim.codebook.codebook import ordinal_questions
 from surveysim.lm.kernel import kernel_shares, sample_states
 
 PROJECT = Path(__file__).parents[2]

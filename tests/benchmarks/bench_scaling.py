@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 import surveysim as ss
-from surveysim.lm.base.backbone import TokenisedQuestion
 from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time
+from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk.trees import distinct_tokens, packs
 from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnings
 

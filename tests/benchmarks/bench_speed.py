@@ -25,9 +25,10 @@ import torch
 from marked_sections import write_section
 
 import surveysim as ss
-from surveysim.codebook.backgrounds import describe_background, parse_background_id
-from surveysim.lm.base.backbone import TokenisedQuestion
+from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.fit.readout import Readout
+from surveysim.lm.prompts.words import describe_background
 from surveysim.lm.trunk.trees import TOKENS_AT_ONCE, distinct_tokens, packs
 from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnings
 

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from surveysim.errors import ModelError, first_few, nearest
-from surveysim.lm.base.backbone import BODY_NAMES, LAYER_NAMES, NORM_NAMES, Backbone
+from surveysim.lm.base.architectures import kept_whole
+from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import quantisation
 from surveysim.lm.base.model_files import fetch_model, quiet_transformers, weights_digest
 from surveysim.lm.base.parallel import main_first, n_processes, own_gpu
@@ -52,9 +53,7 @@ def _kept_whole(folder: Path) -> list[str]:
     """Names that the last layer, the final norm and the head may have."""
     from transformers import AutoConfig
 
-    last = int(AutoConfig.from_pretrained(folder).num_hidden_layers) - 1
-    bodies = [f"{body}.{part}" for body in BODY_NAMES for part in (*(f"{layers}.{last}" for layers in LAYER_NAMES), *NORM_NAMES)]
-    return [*bodies, "lm_head", "embed_out"]
+    return kept_whole(int(AutoConfig.from_pretrained(folder).num_hidden_layers) - 1)
 
 
 def _read_model(folder: Path, number: torch.dtype, **given: Any) -> tuple[Any, Any]:

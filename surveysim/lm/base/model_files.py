@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from surveysim.errors import ModelError, nearest
-from surveysim.file_storage import open_to_others, partial_beside, sweep
 from surveysim.lm.base.download_bars import hub_bars, size_bar
+from surveysim.whole_files import open_to_others, partial_beside, sweep
 
 log = logging.getLogger(__name__)
 

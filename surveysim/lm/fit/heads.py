@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from surveysim.lm.base.backbone import OptionTrie
+from surveysim.lm.base.tokens import OptionTrie
 from surveysim.lm.fit.losses import LOSSES
 from surveysim.lm.fit.readout import Readout, edge_dot, trie_log_shares
 from surveysim.lm.fit.targets import QuestionTargets

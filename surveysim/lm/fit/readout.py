@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from surveysim.errors import ModelError, first_few
-from surveysim.lm.base.backbone import Backbone, OptionTrie
-from surveysim.lm.base.devices import execution_device, weight_of, whole_copy
-from surveysim.lm.base.memory import halve
-from surveysim.lm.trunk.tree_attention import TreeCache, additive
+from surveysim.lm.base.architectures import LOCAL_ROTARY, POSITION_ARGUMENTS, ROTARY, attention_windows, part_name
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.devices import execution_device, halve, weight_of, whole_copy
+from surveysim.lm.base.tokens import OptionTrie
+from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading, tree_mask, within_window
 from surveysim.lm.trunk.trees import TokenTree, halved
-from surveysim.lm.trunk.trunk import QuestionStates, attention_windows, reading, tree_mask, within_window
-
-INPUT_NORM_NAMES = ("input_layernorm", "ln_1")
-ATTENTION_NAMES = ("self_attn", "attn")
-POSITION_ARGUMENTS = ("position_embeddings", "position_embeddings_global", "position_embeddings_local")
+from surveysim.lm.trunk.trunk import QuestionStates
 
 
 class QuestionHead(nn.Module):
@@ -70,7 +66,7 @@ class Readout(nn.Module):
         place = execution_device(layer)
         self.layer: Any = layer.float().requires_grad_(True)
         self.norm: Any = whole_copy(backbone.norm).float().to(place).requires_grad_(True)
-        self.names = tuple(_present(layer, names, backbone.name) for names in (INPUT_NORM_NAMES, ATTENTION_NAMES))
+        self.names = tuple(part_name(layer, part, backbone.name) for part in ("input_norm", "attention"))
         self.attention.layer_idx = 0  # its cache holds this layer alone
         self.layer_type: str = (getattr(backbone.model.config, "layer_types", None) or ["full_attention"])[-1]
         self.rotary: Any = _rotary(backbone, self.layer_type, place)
@@ -190,24 +186,13 @@ class Readout(nn.Module):
 
 def _rotary(backbone: Backbone, layer_type: str, place: torch.device) -> Any:
     """Return the rotary position embeddings of layers of this kind; None where the model has others."""
-    local = getattr(backbone.body, "rotary_emb_local", None) if layer_type == "sliding_attention" else None
-    rotary = getattr(backbone.body, "rotary_emb", None) if local is None else local
+    local = getattr(backbone.body, LOCAL_ROTARY, None) if layer_type == "sliding_attention" else None
+    rotary = getattr(backbone.body, ROTARY, None) if local is None else local
     return None if rotary is None else whole_copy(rotary).to(place)
 
 
 def _arguments(module: nn.Module) -> Collection[str]:
     return inspect.signature(module.forward).parameters.keys()
-
-
-def _present(layer: nn.Module, names: Sequence[str], model: str) -> str:
-    for name in names:
-        if hasattr(layer, name):
-            return name
-    found = [name for name, _ in layer.named_children()]
-    raise ModelError(
-        f"the last layer of {model!r} ({type(layer).__name__}) is not recognised: looked for {' or '.join(names)}, "
-        f"found {first_few(found)}; use a Llama, Qwen, Mistral, Gemma or GPT-2 style model"
-    )
 
 
 def question_key(question_id: str) -> str:
@@ -232,3 +217,47 @@ def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tens
     if features.shape[0] == 1:
         return features[0] @ rows.T
     return torch.einsum("ebh,eh->be", features[list(edge_branch)], rows)
+
+
+def backward(readout: Readout, states: QuestionStates, loss: Callable[[Tensor], Tensor], at_once: int | None = None) -> float:
+    """Add the gradients of a loss to those of the trained parts, and return the loss.
+
+    A loss compares backgrounds, so it needs the features of all of them. With `at_once` it gets them without a graph; its gradient
+    by the features then goes through the last layer for a few backgrounds at a time: the same gradients, in more time and less memory.
+
+    Parameters
+    ----------
+    readout : Readout
+    states : QuestionStates
+        On the readout's device, in its number type.
+    loss : callable
+        Of features `(branches, backgrounds, hidden)`.
+    at_once : int, optional
+        Distinct prompts whose way through the last layer is in memory at once; default all.
+    """
+    parts = states.in_parts(at_once)
+    if len(parts) == 1:
+        value = loss(readout.whole_features(states))
+        value.backward()
+        return value.item()
+    with torch.no_grad():
+        known = torch.cat([readout.whole_features(part) for part in parts], dim=1)  # (branches, distinct prompts, hidden)
+    order = torch.from_numpy(states.order).to(known.device)
+    features = known[:, order].requires_grad_(True)
+    value = loss(features)
+    value.backward()
+    _through_the_layer(readout, parts, torch.zeros_like(known).index_add_(1, order, _gradient(features)))
+    return value.item()
+
+
+def _gradient(features: Tensor) -> Tensor:
+    assert features.grad is not None
+    return features.grad
+
+
+def _through_the_layer(readout: Readout, parts: Sequence[QuestionStates], gradient: Tensor) -> None:
+    start = 0
+    for part in parts:
+        features = readout.whole_features(part)
+        features.backward(gradient[:, start : start + features.shape[1]])
+        start += features.shape[1]

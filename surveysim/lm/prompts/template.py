@@ -8,9 +8,9 @@ from string import Formatter, ascii_uppercase
 from typing import Any
 
 from surveysim.codebook.backgrounds import background_id, parse_background_id
-from surveysim.codebook.codebook import Codebook, Question
+from surveysim.codebook.codebook import Codebook, Question, country_trait
 from surveysim.errors import PromptError, first_few, nearest
-from surveysim.lm.prompts.words import country_trait, fill_question, names_country, told_apart_before_country
+from surveysim.lm.prompts.words import fill_question, names_country, told_apart_before_country
 
 SCORINGS = ("letters", "text")
 LISTINGS = ("scale", "reversed")

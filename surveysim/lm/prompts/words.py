@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import combinations, takewhile
 
-from surveysim.codebook.codebook import Codebook, Level, Option, Question
+from surveysim.codebook.codebook import Codebook, Level, Option, Question, country_trait
 from surveysim.codebook.questions import field_values
-from surveysim.errors import CodebookError
+from surveysim.errors import BackgroundError, nearest
+
+CHINESE_COMMA = "\uff0c"
+_ARTICLES = ("a ", "an ")
+_JOINED = frozenset({"with", "who"})  # words that two neighbouring texts may both begin with
 
 PLACEHOLDER = "[country]"
 UNKNOWN_PLACE = "your country"
@@ -98,20 +101,6 @@ def fill_question(question: Question, levels: Mapping[str, str], codebook: Codeb
     return Question(**{**field_values(question), "text": fill_country(question.text, levels, codebook), "options": options})
 
 
-def country_trait(codebook: Codebook) -> str | None:
-    """Return the name of the trait whose levels name a place, or None.
-
-    Raises
-    ------
-    CodebookError
-        If several traits do.
-    """
-    named = [name for name, trait in codebook.traits.items() if any(level.place for level in trait.levels)]
-    if len(named) > 1:
-        raise CodebookError(f"codebook {codebook.name!r}: traits {', '.join(named)} all name places; keep place = in one of them")
-    return named[0] if named else None
-
-
 def _country(levels: Mapping[str, str], codebook: Codebook) -> tuple[str, str]:
     name = country_trait(codebook)
     if name is None:
@@ -121,9 +110,55 @@ def _country(levels: Mapping[str, str], codebook: Codebook) -> tuple[str, str]:
     return (UNKNOWN_PLACE, "") if level is None else (level.place or UNKNOWN_PLACE, level.adjective)
 
 
-def in_one_country(codebook: Codebook, level: Level) -> Codebook:
-    """Return the codebook of a file whose respondents all live in one country: `country` is that level's place.
+def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order: Sequence[str] | None = None) -> str:
+    """Put a background into words for a prompt: ``a woman aged 35 to 54 with a college degree``.
 
-    Questions that name the country then name it for backgrounds that do not say it, too.
+    Level texts are joined in the codebook's order of traits. A text that begins with an article is the noun that the others
+    describe; without one it is "a person", and a second one follows as "who is a ...". Neighbours that begin alike ("with",
+    "who") are joined by "and". In Chinese the texts are a list.
+
+    Parameters
+    ----------
+    levels : mapping of trait to level
+        Empty for anybody.
+    codebook : Codebook
+    order : sequence of str, optional
+        Traits to name first.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    BackgroundError
+        If there is no such trait.
+    CodebookError
+        If a trait has no such level.
+
+    References
+    ----------
+    Argyle et al. (2023), doi:10.1017/pan.2023.2 (respondents described in words).
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> ss.describe_background({"gender": "female", "age3": "35-54", "education": "college"}, ss.load_codebook("nonvoters2020"))
+    'a woman aged 35 to 54 with a college degree'
     """
-    return replace(codebook, country=level.place) if level.place else codebook
+    for name in (*levels, *(order or ())):
+        if name not in codebook.traits:
+            raise BackgroundError(f"background: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
+    names = [name for name in dict.fromkeys((*(order or ()), *codebook.traits)) if name in levels]
+    words = list(dict.fromkeys(codebook.trait(name).level(levels[name]).text for name in names))
+    if codebook.language.startswith("zh"):
+        return CHINESE_COMMA.join(words)
+    nouns = [text for text in words if text.startswith(_ARTICLES)]
+    sentence = nouns[0] if nouns else "a person"
+    last = ""
+    for text in [text for text in words if text not in nouns[:1]]:
+        clause = f"who is {text}" if text.startswith(_ARTICLES) else text
+        lead = clause.split(" ", 1)[0]
+        sentence += f" and {clause}" if lead == last and lead in _JOINED else f" {clause}"
+        last = lead
+    return sentence

@@ -15,12 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from surveysim.errors import ModelError
-from surveysim.file_storage import open_to_others, partial_beside, sweep
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion
+from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.model_files import cache_folder
+from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
 from surveysim.lm.trunk.trees import background_order, distinct_suffixes, packs, question_trees
 from surveysim.lm.trunk.trunk import Beginnings, QuestionStates, pack_states, read_beginnings
+from surveysim.whole_files import open_to_others, partial_beside, sweep
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ values that it needs, and a function that lays the queries out in the same block
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,3 +132,19 @@ def attend_by_block(
 
 
 AttentionInterface.register(BY_BLOCK, attend_by_block)
+
+
+def reading(module: nn.Module, cache: TreeCache) -> dict[str, TreeCache]:
+    """Return keys and values as the argument that a transformers module takes them in: `cache`, before 5.24 `past_key_values`."""
+    name = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
+    return {name: cache}
+
+
+def tree_mask(seen: Tensor, n_opening: int) -> Tensor:
+    """Prepend the opening, which all see, to a boolean matrix `(rows, nodes)`."""
+    return torch.cat([torch.ones(seen.shape[0], n_opening, dtype=torch.bool, device=seen.device), seen], 1)
+
+
+def within_window(positions: Tensor, keys: Tensor, window: int) -> Tensor:
+    """Mark the keys that lie less than `window` positions back, `(rows, keys)`."""
+    return positions[:, None] - keys[None] < window

@@ -12,7 +12,6 @@ its opening and its backgrounds, so that every pass through the layers has thous
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from surveysim.lm.base.backbone import Backbone, TokenisedQuestion
-from surveysim.lm.base.devices import execution_device
-from surveysim.lm.base.memory import halve, is_out_of_memory
+from surveysim.lm.base.architectures import attention_windows
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory
+from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
-from surveysim.lm.trunk.tree_attention import TreeCache, attending_by_block, block_width, in_blocks
+from surveysim.lm.trunk.tree_attention import TreeCache, attending_by_block, block_width, in_blocks, reading
 from surveysim.lm.trunk.trees import (
     TokenTree,
     background_order,
@@ -284,28 +284,3 @@ def _run(backbone: Backbone, tokens: np.ndarray, rows_at: np.ndarray, keys_at: n
             **reading(backbone.trunk, cache),
         )
     return out.last_hidden_state[0]
-
-
-def reading(module: nn.Module, cache: TreeCache) -> dict[str, TreeCache]:
-    """Return keys and values as the argument that a transformers module takes them in: `cache`, before 5.24 `past_key_values`."""
-    name = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
-    return {name: cache}
-
-
-def tree_mask(seen: Tensor, n_opening: int) -> Tensor:
-    """Prepend the opening, which all see, to a boolean matrix `(rows, nodes)`."""
-    return torch.cat([torch.ones(seen.shape[0], n_opening, dtype=torch.bool, device=seen.device), seen], 1)
-
-
-def attention_windows(config: Any) -> dict[str, int | None]:
-    """Return kind of layer -> how many recent positions it sees (None: all)."""
-    window = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None)
-    if kinds is None:  # all layers are of one kind
-        return {"full_attention": window}
-    return {kind: window if kind == "sliding_attention" else None for kind in dict.fromkeys(kinds)}
-
-
-def within_window(positions: Tensor, keys: Tensor, window: int) -> Tensor:
-    """Mark the keys that lie less than `window` positions back, `(rows, keys)`."""
-    return positions[:, None] - keys[None] < window
