@@ -23,7 +23,7 @@ test: install
 # The tests with the lowest versions that pyproject.toml declares, in .venv-minimum; a model that newer ones kept is not read there.
 # Old packages on new ones may say that something will go: that is no error here.
 test-minimum: .venv-minimum/installed
-	SURVEYSIM_CACHE=.venv-minimum/cache .venv-minimum/bin/python -m pytest --ignore=tests/test_site.py \
+	SURVEYSIM_CACHE=.venv-minimum/cache .venv-minimum/bin/python -m pytest --ignore=tests/whole/test_site.py \
 		-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
 
 .venv-minimum/installed: pyproject.toml constraints-minimum.txt
@@ -38,7 +38,7 @@ docs: install
 
 # The site in headless Chromium: search, links, widths, contrast, copying. Skipped, with the reason, where there is no Chromium.
 test-site: docs
-	$(BIN)/python -m pytest tests/test_site.py
+	$(BIN)/python -m pytest tests/whole/test_site.py
 
 # The demo's score figure and numbers for the README; then its table, which a test compares with them.
 figures: demo

@@ -37,7 +37,7 @@ def shared_reference() -> Path:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny random Llama with its tokenizer."""
-    from tests.tiny import save_tiny_model
+    from tests.support.tiny import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-llama")
 
@@ -45,7 +45,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def base(tiny_folder: Path) -> ss.OptionModel:
     """A tiny random Llama, not aligned."""
-    from tests.opinion_survey import load_tiny
+    from tests.support.opinion_survey import load_tiny
 
     return load_tiny(tiny_folder)
 

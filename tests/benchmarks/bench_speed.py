@@ -144,7 +144,7 @@ def grow(prompts: int) -> None:
     """Predict `prompts` prompts question by question, and print seconds and peak memory."""
     from surveysim.lm.base.backbone import Backbone
     from surveysim.lm.option_model import OptionModel
-    from tests.tiny import tiny_model, tiny_tokenizer
+    from tests.support.tiny import tiny_model, tiny_tokenizer
 
     model = OptionModel(Backbone(tiny_model(), tiny_tokenizer(), "tiny", "none"))
     questions = tokenised(model, 60, ["gender", "age6", "education", "race", "income"])

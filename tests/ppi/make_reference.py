@@ -1,4 +1,4 @@
-"""Numbers of the package ppi-python (0.2.3), for tests/test_prediction_power.py: ``pip install ppi-python``, then run this file.
+"""Numbers of the package ppi-python (0.2.3), for tests/inference/test_prediction_power.py: ``pip install ppi-python``, then run this file.
 
 The sample is simple random and unweighted, as that package has it; the predictions of the unlabelled people are one of six
 values, since ours are values of cells. The tests read the sample from the file written here.

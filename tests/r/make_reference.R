@@ -1,6 +1,6 @@
 # Reference numbers for tests/: what R's survey package makes of the data sets that it ships.
 # Run in this folder: Rscript make_reference.R (packages survey, MASS, jsonlite), or "make r-reference" in the project.
-# It writes r_reference.json and inputs/*.csv. The bootstrap's replicate weights are not stored (1 MB): tests/r_random.py
+# It writes r_reference.json and inputs/*.csv. The bootstrap's replicate weights are not stored (1 MB): tests/support/r_random.py
 # draws the same ones from R's own random numbers.
 suppressPackageStartupMessages({library(survey); library(jsonlite)})
 set.seed(20261123)

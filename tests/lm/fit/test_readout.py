@@ -1,0 +1,116 @@
+"""Training with little memory: the same gradients from a few backgrounds at a time, and a batch that is halved where memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import surveysim as ss
+from surveysim.errors import ModelError
+from surveysim.lm.answers import predict
+from surveysim.lm.base.backbone import Backbone
+from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
+from surveysim.lm.fit.readout import Readout, backward
+from surveysim.lm.trunk.trunk import QuestionStates, question_states
+from tests.support.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
+from tests.support.tiny import CONFIGS, tiny_model
+
+OPTIONS = [(10,), (11, 20), (11, 21), (12, 20, 30), (12, 20, 31)]
+SUFFIXES = ((5, 6, 7, 8), (5, 6, 9), (5, 6, 7, 10, 11), (12,), (5, 6, 9), (12, 13, 14), (3, 4))  # one of them twice
+QUESTION = TokenisedQuestion("q", tuple(range(40, 52)), SUFFIXES, option_trie(OPTIONS))
+
+
+def _gradients(architecture: str, at_once: int | None) -> tuple[float, dict[str, torch.Tensor]]:
+    backbone = Backbone(tiny_model(architecture), None, architecture, "digest")
+    readout = Readout(backbone, QUESTION.trie.edges)
+    target = torch.softmax(torch.arange(35.0).reshape(7, 5).sin(), -1)
+
+    def loss(features: torch.Tensor) -> torch.Tensor:
+        log_shares = readout.log_shares(features, QUESTION.trie)
+        return -(target * log_shares).sum(-1).mean() + log_shares.exp().mean(0).pow(2).sum()  # not a sum over backgrounds
+
+    value = backward(readout, question_states(backbone, QUESTION), loss, at_once)
+    return value, {name: parameter.grad for name, parameter in readout.named_parameters()}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_gradients_of_parts_are_those_of_the_whole(architecture: str, at_once: int) -> None:
+    plain, expected = _gradients(architecture, None)
+    value, found = _gradients(architecture, at_once)
+    assert value == pytest.approx(plain, rel=1e-5)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()), msg=name)
+
+
+def test_states_in_parts_hold_every_prompt_once_in_order() -> None:
+    backbone = Backbone(tiny_model(), None, "llama", "digest")
+    states = question_states(backbone, QUESTION)
+    readout = Readout(backbone, QUESTION.trie.edges)
+    parts = states.in_parts(4)
+    assert [len(part.trees[0].answers) // part.n_branches for part in parts] == [3, 3]
+    together = torch.cat([readout.features(part) for part in parts], dim=1)[:, states.order]
+    torch.testing.assert_close(together, readout.features(states), rtol=1e-4, atol=1e-5)
+    assert states.in_parts(None) == states.in_parts(6) == [states]
+
+
+class _TooLarge(torch.autograd.Function):
+    """Passes values on, and runs out of memory on the way back."""
+
+    @staticmethod
+    def forward(_: Any, values: torch.Tensor) -> torch.Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(*_: Any) -> torch.Tensor:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def _out_of_memory_above(backgrounds: int, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Readout._tree_features
+
+    def features(self: Readout, states: QuestionStates, nodes: torch.Tensor, tree: Any) -> torch.Tensor:
+        found = original(self, states, nodes, tree)
+        if not torch.is_grad_enabled() or len(tree.answers) <= backgrounds:
+            return found
+        if where == "forward":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return _TooLarge.apply(found)
+
+    monkeypatch.setattr(Readout, "_tree_features", features)
+
+
+def _aligned(folder: Path) -> dict[str, np.ndarray]:
+    stages = (ss.StageConfig("option_kl", epochs=2, questions_per_step=4),)
+    sample = opinion_sample()
+    model = ss.align(load_tiny(folder), sample, opinion_codebook(), stages=stages, progress=False)
+    grid = ss.background_grid(opinion_codebook(), by=TRAITS)
+    return predict(model, opinion_codebook(), tuple(sample["question_id"].unique()), grid, progress=False)
+
+
+@pytest.mark.parametrize("where", ["forward", "backward"])
+def test_out_of_memory_while_training_halves_the_backgrounds_and_says_so(
+    where: str, own_cache: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = _aligned(tiny_folder)
+    assert caplog.text == ""
+    _out_of_memory_above(2, where, monkeypatch)
+    found = _aligned(tiny_folder)
+    for name, shares in plain.items():
+        np.testing.assert_allclose(found[name], shares, atol=1e-5)
+    assert [record.getMessage() for record in caplog.records] == [
+        "training the last layer: out of memory with 6 backgrounds at once; going on with 3",
+        "training the last layer: out of memory with 3 backgrounds at once; going on with 2",
+    ], "said once each, not at every step"
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_out_of_memory_with_one_background_in_training(own_cache: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _out_of_memory_above(0, "backward", monkeypatch)
+    with pytest.raises(ModelError, match="training the last layer: memory runs out with a single background; use dtype='bfloat16'"):
+        _aligned(tiny_folder)

@@ -1,0 +1,189 @@
+"""The documentation site as its readers have it: the built pages in headless Chromium.
+
+`make docs` builds the site. Where it is not built or there is no Chromium these tests are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.pages import PROJECT, blocks
+
+SITE = PROJECT / "docs" / "_build" / "html"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NETWORK = ("quic", "background-networking", "component-update", "sync")  # parts of Chromium that call home
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", *(f"--disable-{part}" for part in NETWORK)]
+FACTS = (PROJECT / "tests" / "support" / "site_facts.js").read_text(encoding="utf-8")
+DESK, TELEPHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}  # windows in pixels
+READABLE = 4.5  # contrast ratio of text: WCAG 2.2, level AA
+
+
+def _written_after(built: Path) -> list[str]:
+    docs = [path for kind in ("*.md", "*.rst", "*.css") for path in (PROJECT / "docs").rglob(kind)]
+    own = [path for path in docs if path.relative_to(PROJECT / "docs").parts[0] not in ("_build", "generated", "tutorials")]
+    sources = [*own, *PROJECT.glob("*.md"), *(PROJECT / "notebooks").glob("*.ipynb")]
+    return sorted(path.relative_to(PROJECT).as_posix() for path in sources if path.stat().st_mtime > built.stat().st_mtime)
+
+
+def _why_not() -> str:
+    """Return why there is no site to look at; empty where there is one."""
+    if not (SITE / ".built").exists():
+        return "the site is not built: make docs"
+    if CHROMIUM is None:
+        return "no chromium, chromium-browser or google-chrome on the path; on Debian: apt-get install chromium"
+    newer = _written_after(SITE / ".built")
+    return f"the site is older than {newer[0]} ({len(newer)} such pages): make docs" if newer else ""
+
+
+pytestmark = pytest.mark.skipif(bool(_why_not()), reason=_why_not())
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Address of the site, served on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(SITE))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    opened = browser.new_context(base_url=address, permissions=["clipboard-read", "clipboard-write"])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = context.new_page()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def visits(context: BrowserContext) -> dict[str, dict[str, Any]]:
+    """What each page of the site shows, by its path."""
+    names = [path.relative_to(SITE).as_posix() for path in sorted(SITE.rglob("*.html")) if "_static" not in path.parts]
+    assert {"index.html", "reference.html", "generated/surveysim.simulate.html", "tutorials/01_quickstart.html"} <= set(names)
+    return {name: _visit(context, name) for name in names}
+
+
+def _visit(context: BrowserContext, name: str) -> dict[str, Any]:
+    """Open a page at a desk and on a telephone, by day and by night."""
+    page, asked, failed = context.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("response", lambda answer: failed.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(DESK)
+    page.goto(name)
+    desk = page.evaluate(FACTS)
+    page.set_viewport_size(TELEPHONE)
+    telephone = page.evaluate(FACTS)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    night = page.evaluate(FACTS)
+    page.close()
+    return {**desk, "asked": asked, "failed": failed, "desk": desk, "telephone": telephone, "night": night}
+
+
+def test_the_search_finds_post_stratify(page: Page) -> None:
+    page.goto("index.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("post-stratify")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=post-stratify")
+    page.get_by_text("Search finished, found").wait_for()
+    found = page.locator("#search-results ul.search li > a").all_inner_texts()
+    assert "From simulated cells to estimates one may publish" in found
+    assert any("poststratify_weights" in title for title in found)
+    page.locator("#search-results ul.search li > a").first.click()
+    assert "post-strat" in page.locator("main").inner_text().lower()
+
+
+def test_links_lead_somewhere(visits: dict[str, dict[str, Any]], address: str) -> None:
+    def leads(link: str) -> bool:
+        target, anchor = urldefrag(link)
+        if not target.startswith(address):
+            return target.startswith(("https://", "mailto:"))
+        name = unquote(target.removeprefix(address)) or "index.html"
+        return (SITE / name).is_file() and (not anchor or unquote(anchor) in visits[name]["anchors"])
+
+    assert sum(len(shown["links"]) for shown in visits.values()) > 1000
+    assert [f"{name}: {link}" for name, shown in visits.items() for link in shown["links"] if not leads(link)] == []
+
+
+def test_images_are_there_and_say_what_they_show(visits: dict[str, dict[str, Any]]) -> None:
+    assert visits["index.html"]["images"] > 0
+    assert [f"{name}: {image}" for name, shown in visits.items() for image in shown["broken_images"]] == []
+    assert [f"{name}: {image}" for name, shown in visits.items() for image in shown["images_without_words"]] == []
+
+
+def test_pages_load_whole_and_ask_no_other_host(visits: dict[str, dict[str, Any]], address: str) -> None:
+    assert {name: shown["failed"] for name, shown in visits.items() if shown["failed"]} == {}
+    assert [f"{name}: {url}" for name, shown in visits.items() for url in shown["asked"] if not url.startswith((address, "data:"))] == []
+
+
+@pytest.mark.parametrize("window", ["desk", "telephone"])
+def test_no_page_scrolls_sideways(visits: dict[str, dict[str, Any]], window: str) -> None:
+    assert {name: shown[window]["wide"] for name, shown in visits.items() if shown[window]["wide"]} == {}
+
+
+@pytest.mark.parametrize("window", ["desk", "telephone", "night"])
+@pytest.mark.parametrize("kind", ["text", "code", "links"])
+def test_words_can_be_read(visits: dict[str, dict[str, Any]], window: str, kind: str) -> None:
+    worst = {name: shown[window]["contrast"][kind] for name, shown in visits.items() if kind in shown[window]["contrast"]}
+    assert len(worst) > len(visits) / 2
+    assert {name: found for name, found in worst.items() if not found["ratio"] >= READABLE} == {}
+
+
+def test_all_code_can_be_copied(visits: dict[str, dict[str, Any]]) -> None:
+    assert sum(shown["code"] for shown in visits.values()) > 100
+    assert [f"{name}: {code}" for name, shown in visits.items() for code in shown["code_without_button"]] == []
+
+
+def _copied(page: Page, code: str) -> str:
+    """Return what lies on the clipboard after the button of the block with that code was pressed."""
+    block = page.locator("main div.highlight").filter(has_text=code).first
+    block.hover()
+    block.locator("button.copybtn").click()
+    page.wait_for_function("document.querySelector('button.copybtn.success') !== null")
+    return str(page.evaluate("navigator.clipboard.readText()")).replace("\r\n", "\n")
+
+
+def test_a_copied_block_is_what_the_page_was_written_with(page: Page) -> None:
+    page.goto("install.html")
+    written = next(block.text for block in blocks(PROJECT / "docs" / "install.md") if block.language == "python")
+    assert _copied(page, "ss.load_example").strip() == written.strip()
+
+
+def test_a_copied_example_has_no_prompts_and_no_output(page: Page) -> None:
+    page.goto("generated/surveysim.noise_floor.html")
+    copied = _copied(page, "ss.noise_floor")
+    assert "ss.noise_floor(" in copied
+    assert not any(line.startswith((">>>", "...")) for line in copied.splitlines())
+    compile(copied, "the example", "exec")
