@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
-from surveysim.errors import EstimationError, first_few
+from surveysim.errors import EstimationError, SurveySimError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells, to_table
 from surveysim.tables.draws import with_draws
 from surveysim.tables.schema import BACKGROUND, check_backgrounds
@@ -68,17 +68,7 @@ class TrainingCells:
 
     def to_table(self, shares: Array, *, source: str, std_error: Array | None = None, draws: Array | None = None) -> pd.DataFrame:
         """Return the backgrounds asked for as a distributions table; `shares` is shaped as ``cells.shares``, `draws` with an axis more."""
-        kept = self.cells
-        asked = Cells(
-            kept.questions,
-            tuple(kept.backgrounds[place] for place in self.asked),
-            kept.codes,
-            kept.orders,
-            kept.shares[:, self.asked],
-            kept.n[:, self.asked],
-            kept.n_eff[:, self.asked],
-            kept.mask,
-        )
+        asked = self.cells.on(backgrounds=[self.cells.backgrounds[place] for place in self.asked])
         error = None if std_error is None else std_error[:, self.asked]
         table = to_table(asked, shares[:, self.asked], source=source, std_error=error)
         if draws is not None:  # rows stand in the order question, background, option, as in `to_table`
@@ -88,7 +78,13 @@ class TrainingCells:
         return table
 
 
-def training_cells(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None) -> TrainingCells:
+def training_cells(
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: Collection[str] | None = None,
+    refuse: type[SurveySimError] = EstimationError,
+) -> TrainingCells:
     """Lay out a training table and the backgrounds to estimate.
 
     Parameters
@@ -99,6 +95,8 @@ def training_cells(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal
         A row per background to estimate, with `background_id`; any combination of levels, sampled or not.
     ordinal : collection of str, optional
         Ids of the ordered questions; default none (options are then taken as nominal).
+    refuse : type of SurveySimError
+        The error of a sample that is too small to learn from.
 
     Raises
     ------
@@ -110,10 +108,10 @@ def training_cells(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal
     """
     check_backgrounds(backgrounds, [])
     asked = tuple(backgrounds[BACKGROUND])
-    sampled = to_cells(training, what="training").backgrounds
-    order = tuple(dict.fromkeys([*sampled, *asked]))
-    cells = to_cells(training, backgrounds=order, what="training")
-    _require_respondents(cells)
+    sampled = to_cells(training, what="training")
+    order = tuple(dict.fromkeys([*sampled.backgrounds, *asked]))
+    cells = sampled.on(backgrounds=order)
+    require_respondents(cells, refuse)
     parsed = [parse_background_id(identifier) for identifier in order]
     traits = tuple(parsed[0])
     other = [identifier for identifier, levels in zip(order, parsed, strict=True) if set(levels) != set(traits)]
@@ -131,14 +129,22 @@ def training_cells(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal
     return TrainingCells(cells, traits, levels, tuple(len(names) for _, names in coded), ordered, positions)
 
 
-def _require_respondents(cells: Cells) -> None:
+def require_respondents(cells: Cells, refuse: type[SurveySimError] = EstimationError) -> None:
+    """Refuse questions that nobody answered, or fewer respondents than they have options.
+
+    Raises
+    ------
+    SurveySimError
+        `refuse`, which names the questions.
+    """
     answers, options = cells.n.sum(1), cells.mask.sum(1)
     silent = [question for question, n in zip(cells.questions, answers, strict=True) if n <= 0]
     if silent:
-        raise EstimationError(f"nobody in the training sample answered question {first_few(silent)}; leave it out, or draw a larger sample")
-    few = [f"{q} ({n:g} for {k} options)" for q, n, k in zip(cells.questions, answers, options, strict=True) if n < k]
+        raise refuse(f"nobody in the sample answered question {first_few(silent)}; leave it out with questions=, or draw a larger sample")
+    sizes = zip(cells.questions, answers, options, strict=True)
+    few = [f"{question} ({n:g} respondents, {size} options)" for question, n, size in sizes if n < size]
     if few:
-        raise EstimationError(
-            f"training: a question needs at least as many respondents as options; too few answered {first_few(few)}: "
-            "leave it out, or draw a larger sample"
+        raise refuse(
+            f"a question needs at least as many respondents as options; too few answered {first_few(few)}: leave it out with questions=, "
+            "or draw a larger sample"
         )

@@ -11,7 +11,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -23,7 +22,8 @@ from surveysim.evaluation.metrics import METRICS
 from surveysim.evaluation.scores import KNOWN_METRICS, evaluate
 from surveysim.evaluation.summaries import diagnose, question_means
 from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells
-from surveysim.simulation.in_memory import MODEL_METHODS, simulate
+from surveysim.simulation.in_memory import simulate
+from surveysim.simulation.request import MODEL_METHODS
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import to_cells, to_table
 from surveysim.tables.schema import BACKGROUND, CELL, ESTIMATE, METRIC, POOLED, POPULATION_SHARE, QUESTION, N
@@ -311,7 +311,7 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
     layout = to_cells(trial.truth)
     if method in BLIND:
         return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)
-    from surveysim.lm.answers import predict
+    from surveysim.lm.answers import answer_table, answers
     from surveysim.lm.fit.stages import DSA
     from surveysim.lm.loading import load_model
     from surveysim.lm.training import align
@@ -326,8 +326,5 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
         stages = DSA if method == "dsa" else DSA[:1]
         grid = trial.backgrounds[[*plan.by, POPULATION_SHARE]]
         chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=False)
-    found = predict(chosen, book, layout.questions, asked, progress=False)
-    shares = np.zeros_like(layout.shares)
-    for row, question_id in enumerate(layout.questions):
-        shares[row, :, : found[question_id].shape[1]] = found[question_id]
-    return to_table(layout, shares, source=method)
+    put = chosen.put(book, layout.questions, layout.backgrounds)
+    return answer_table(answers(chosen, put, progress=False), put, layout, source=method)

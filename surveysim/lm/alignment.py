@@ -13,21 +13,19 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from surveysim.baselines.methods import BASELINES
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.baselines.training_cells import TrainingCells
 from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
 from surveysim.lm.fit.heads import fit_head, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
 from surveysim.lm.fit.readout import QuestionHead, Readout, backward, question_key
-from surveysim.lm.fit.stages import KERNEL, StageConfig
-from surveysim.lm.fit.targets import PooledShares, QuestionTargets, pooled_shares
-from surveysim.lm.kernel import answer_states, kernel_shares
+from surveysim.lm.fit.stages import StageConfig
+from surveysim.lm.fit.targets import QuestionTargets
+from surveysim.lm.kernel import answer_states, closed_form
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.trunk.trunk import QuestionStates
 from surveysim.tables.cells import Array
-from surveysim.tables.schema import BACKGROUND
 
 Targets = Mapping[str, QuestionTargets]
 
@@ -64,14 +62,9 @@ class Alignment:
             edges = len(self.tokenised[name].trie.edges)
             self.readout.questions[question_key(name)] = QuestionHead(self.features[name], edges)
 
-    def pooled(self, name: str, distributions: pd.DataFrame, grid: pd.DataFrame, codebook: Codebook) -> PooledShares:
-        """Return shares of every background, fitted to all respondents: between them lie the pooled shifts."""
-        order = tuple(grid[BACKGROUND])
-        if name == KERNEL:
-            table = kernel_shares(distributions, grid, self.entering, order, codebook)
-        else:
-            table = BASELINES[name](distributions, grid, ordinal=ordinal_questions(codebook, None))
-        return pooled_shares(table, order)
+    def closed_form(self, laid: TrainingCells, order: tuple[str, ...], *, draws: int, seed: int) -> pd.DataFrame:
+        """Return the closed form of DSA on the features that the model had before it was trained."""
+        return closed_form(laid, self.entering, order, draws=draws, seed=seed)
 
     @torch.no_grad()
     def shares(self) -> dict[str, Array]:

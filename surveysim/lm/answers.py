@@ -14,10 +14,10 @@ from tqdm.auto import tqdm
 from surveysim.codebook.codebook import Codebook
 from surveysim.lm.base.parallel import exchange, is_main, n_processes, own
 from surveysim.lm.base.tokens import TokenisedQuestion, require_room, tokenise
-from surveysim.lm.option_model import OptionModel
+from surveysim.lm.option_model import OptionModel, PutQuestions
 from surveysim.lm.prompts.template import question_prompts
 from surveysim.lm.trunk.trunk import question_states
-from surveysim.tables.cells import to_cells, to_table
+from surveysim.tables.cells import Cells, to_cells, to_table
 from surveysim.tables.schema import BACKGROUND, QUESTION
 
 Chunks = Callable[[], Iterator[tuple[str, ...]]]  # background ids, some at a time; called once for every question
@@ -107,10 +107,22 @@ def predict(
     PromptError
         If a question cannot be put to this model.
     """
-    words = model.words(codebook, backgrounds[BACKGROUND])
-    tokenised = model.tokenise(codebook, questions, words)
-    mine = own(tokenised)
+    return answers(model, model.put(codebook, questions, backgrounds[BACKGROUND]), progress=progress)
+
+
+def answers(model: OptionModel, put: PutQuestions, *, progress: bool = True) -> dict[str, np.ndarray]:
+    """Return every question's shares, `(backgrounds, options)`, of questions that are put already."""
+    mine = own(put.tokenised)
     bar = tqdm(model.states(mine), desc="simulating", total=len(mine), disable=not (progress and is_main()), leave=False)
-    found = {name: model.option_shares(tokenised[name], states) for name, states in bar}
-    shapes = {name: (len(question.suffixes), len(question.trie.steps)) for name, question in tokenised.items()}
+    found = {name: model.option_shares(put.tokenised[name], states) for name, states in bar}
+    shapes = {name: (len(question.suffixes), len(question.trie.steps)) for name, question in put.tokenised.items()}
     return {name: shares.numpy() for name, shares in exchange(found, shapes, torch.empty(0, dtype=torch.float64)).items()}
+
+
+def answer_table(shares: dict[str, np.ndarray], put: PutQuestions, cells: Cells, *, source: str) -> pd.DataFrame:
+    """Return what `answers` gave as a distributions table of `cells`, whose backgrounds are among those that were asked."""
+    rows = pd.Index(put.backgrounds).get_indexer(pd.Index(cells.backgrounds))
+    laid = np.zeros_like(cells.shares)
+    for place, name in enumerate(cells.questions):
+        laid[place, :, : shares[name].shape[1]] = shares[name][rows]
+    return to_table(cells, laid, source=source)

@@ -99,6 +99,13 @@ def kernel_shares(
         As of the classical estimators: a question nobody answered, or other traits than the sample's.
     """
     laid = training_cells(sample, backgrounds, ordinal=ordinal_questions(codebook, None))
+    return closed_form(laid, states, order, draws=draws, seed=seed)
+
+
+def closed_form(
+    laid: TrainingCells, states: Mapping[str, Tensor], order: tuple[str, ...], *, draws: int = 0, seed: int = 0
+) -> pd.DataFrame:
+    """Return what `kernel_shares` does, of a sample that is laid out already."""
     kernels = [*trait_kernels(laid.levels)[0], *model_kernels(_features(laid, states, order), laid.levels)]
     fit = fit_multilevel(laid.cells, kernels, ordered=laid.ordered, pooled=laid.pooled_positive, learn=True, draws=draws, seed=seed)
     return laid.to_table(fit.shares, source="dsa-kernel", std_error=fit.std_error, draws=fit.draws)
@@ -108,9 +115,8 @@ def sample_states(
     model: OptionModel, codebook: Codebook, sample: pd.DataFrame, backgrounds: pd.DataFrame
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return `answer_states` of every question of `sample`, and the backgrounds they are of: those asked for, then the sampled rest."""
-    order = tuple(dict.fromkeys([*backgrounds[BACKGROUND], *sample[BACKGROUND]]))
-    words = model.words(codebook, order)
-    return all_answer_states(model, model.tokenise(codebook, tuple(sample[QUESTION].unique()), words)), order
+    put = model.put(codebook, tuple(sample[QUESTION].unique()), (*backgrounds[BACKGROUND], *sample[BACKGROUND]))
+    return all_answer_states(model, put.tokenised), put.backgrounds
 
 
 def all_answer_states(model: OptionModel, tokenised: Mapping[str, TokenisedQuestion]) -> dict[str, Tensor]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.errors import ModelError
+from surveysim.errors import ModelError, SurveySimError
 from surveysim.html import facts_table
 from surveysim.lm.adapters import save_adapter
 from surveysim.lm.base.backbone import Backbone
@@ -24,6 +24,32 @@ from surveysim.lm.trunk.activations import stored_states
 from surveysim.lm.trunk.trunk import QuestionStates
 from surveysim.tables.schema import MIN_N
 from surveysim.tables.training_record import stage_html, stage_table, training_history
+
+
+def require_model(model: object, how: str = "load_model() or align()", refuse: type[SurveySimError] = SurveySimError) -> None:
+    """Refuse what is no `OptionModel`.
+
+    Raises
+    ------
+    SurveySimError
+        `refuse`, which says how a model is had.
+    """
+    if not isinstance(model, OptionModel):
+        raise refuse(f"model must come from load_model() or align(); got {type(model).__name__} {model!r:.60}: {how}")
+
+
+class PutQuestions(NamedTuple):
+    """Questions put to backgrounds.
+
+    Attributes
+    ----------
+    tokenised : dict of question_id to TokenisedQuestion
+        Prompts in the order of `backgrounds`.
+    backgrounds : tuple of str
+    """
+
+    tokenised: dict[str, TokenisedQuestion]
+    backgrounds: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +127,17 @@ class OptionModel:
             tokenised[name] = tokenise(prompts, self.backbone.tokenizer, scoring=self.template.scoring, ids=ids)
             require_room(tokenised[name], self.backbone)
         return tokenised
+
+    def put(self, codebook: Codebook, questions: Iterable[str], backgrounds: Iterable[str]) -> PutQuestions:
+        """Return questions put to backgrounds, each background once: worded and tokenised, to be read by whatever needs them.
+
+        Raises
+        ------
+        CodebookError, PromptError
+            As of `tokenise`.
+        """
+        order = tuple(dict.fromkeys(backgrounds))
+        return PutQuestions(self.tokenise(codebook, questions, self.words(codebook, order)), order)
 
     def states(self, tokenised: Mapping[str, TokenisedQuestion]) -> Iterator[tuple[str, QuestionStates]]:
         """Yield each question's trunk states, computed once and then read from the cache."""

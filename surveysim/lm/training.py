@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, with_background_id
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import TrainingError, first_few
 from surveysim.lm.alignment import Alignment
 from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
-from surveysim.lm.fit.stages import DSA, StageConfig
-from surveysim.lm.fit.targets import question_targets
-from surveysim.lm.option_model import OptionModel
+from surveysim.lm.fit.stages import DSA, KERNEL, StageConfig
+from surveysim.lm.fit.targets import pooled_shares, question_targets
+from surveysim.lm.option_model import OptionModel, PutQuestions, require_model
 from surveysim.tables.cells import Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, require_columns
 
@@ -86,28 +88,98 @@ def align(
     >>> [stage["loss"] for stage in aligned.recipe["stages"]]
     ['option_kl', 'pooled_shift']
     """
-    if not hasattr(model, "aligned"):
-        raise TrainingError(f"model must come from load_model(); got {type(model).__name__}: align(load_model(), distributions, codebook)")
+    work = run_alignment(
+        model, distributions, codebook, backgrounds=backgrounds, stages=stages, validation=validation, seed=seed, progress=progress
+    )
+    return work.model
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentRun:
+    """An alignment with what it made on its way, for those who would make it again.
+
+    Attributes
+    ----------
+    model : OptionModel
+        Aligned.
+    put : PutQuestions
+        The questions as they were put to all backgrounds.
+    laid : TrainingCells
+        The sample, laid out; its backgrounds asked for are all that were aligned.
+    closed_form : DataFrame or None
+        Shares, standard errors and draws of the closed form, which a stage's pooled shifts are taken from; None where no stage needs it.
+    """
+
+    model: OptionModel
+    put: PutQuestions
+    laid: TrainingCells
+    closed_form: pd.DataFrame | None
+
+
+def run_alignment(
+    model: OptionModel,
+    distributions: pd.DataFrame,
+    codebook: Codebook,
+    *,
+    backgrounds: pd.DataFrame | None = None,
+    stages: Sequence[StageConfig] = DSA,
+    validation: pd.DataFrame | None = None,
+    seed: int = 0,
+    draws: int = 0,
+    progress: bool = True,
+) -> AlignmentRun:
+    """Align as `align` does, and hand back what was made on the way; `draws` are of the closed form.
+
+    Raises
+    ------
+    TableError, TrainingError, CodebookError
+        As of `align`.
+    """
+    require_model(model, "align(load_model(), distributions, codebook)", TrainingError)
     require_columns(distributions, DISTRIBUTION_KEYS, "distributions")
     if not stages:
         raise TrainingError("stages is empty; use DSA, or DSA[:1] for stage 1 alone")
     grid = training_backgrounds(distributions, backgrounds, codebook)
-    cells = to_cells(distributions, backgrounds=tuple(grid[BACKGROUND]))
-    _check_training_cells(cells)
-    words = model.words(codebook, cells.backgrounds)
+    laid = training_cells(distributions, grid, ordinal=ordinal_questions(codebook, None), refuse=TrainingError)
+    cells = laid.cells.on(backgrounds=tuple(grid[BACKGROUND]))
     checks = None if validation is None else _validation_cells(validation, cells)
-    work = Alignment(model, model.tokenise(codebook, cells.questions, words), seed, progress)
+    put = model.put(codebook, cells.questions, cells.backgrounds)
+    work = Alignment(model, put.tokenised, seed, progress)
     work.read_prompts()
     population = _population(grid, cells)
+    pooled = _pooled_tables(work, laid, grid, codebook, distributions=distributions, stages=stages, draws=draws, seed=seed)
     history = []
     for number, stage in enumerate(stages, start=1):
-        pooled = work.pooled(stage.pooling, distributions, grid, codebook) if stage.loss in NEEDS_POOLED else None
+        shifts = pooled_shares(pooled[stage.pooling], cells.backgrounds) if stage.loss in NEEDS_POOLED else None
         frozen = work.shares() if stage.loss in NEEDS_MODEL else None
-        laid = [question_targets(cells, grid, codebook, population, pooled=pooled, frozen=frozen, seed=seed)]
-        laid += [] if checks is None else [question_targets(checks, grid, codebook, population, seed=seed)]
-        placed = [{name: target.to(work.readout.rows.device) for name, target in each.items()} for each in laid]
+        targets = [question_targets(cells, grid, codebook, population, pooled=shifts, frozen=frozen, seed=seed)]
+        targets += [] if checks is None else [question_targets(checks, grid, codebook, population, seed=seed)]
+        placed = [{name: target.to(work.readout.rows.device) for name, target in each.items()} for each in targets]
         history.append({**asdict(stage), **work.run(stage, placed[0], f"stage {number} ({stage.loss})", *placed[1:])})
-    return replace(model, readout=work.readout.eval(), recipe=_recipe(model, codebook, cells, work.prior_strength, seed, history))
+    recipe = _recipe(model, codebook, cells, work.prior_strength, seed=seed, history=history)
+    return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL))
+
+
+def _pooled_tables(
+    work: Alignment,
+    laid: TrainingCells,
+    grid: pd.DataFrame,
+    codebook: Codebook,
+    *,
+    distributions: pd.DataFrame,
+    stages: Sequence[StageConfig],
+    draws: int,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Return shares of every background, fitted to all respondents, by the stages' kinds of pooling: between them lie the pooled shifts."""
+    needed = dict.fromkeys(stage.pooling for stage in stages if stage.loss in NEEDS_POOLED)
+    order = tuple(grid[BACKGROUND])
+    return {
+        name: work.closed_form(laid, order, draws=draws, seed=seed)
+        if name == KERNEL
+        else BASELINES[name](distributions, grid, ordinal=ordinal_questions(codebook, None))
+        for name in needed
+    }
 
 
 def training_backgrounds(distributions: pd.DataFrame, backgrounds: pd.DataFrame | None, codebook: Codebook) -> pd.DataFrame:
@@ -144,31 +216,20 @@ def _population(grid: pd.DataFrame, cells: Cells) -> np.ndarray:
     return cells.n_eff.mean(0)
 
 
-def _check_training_cells(cells: Cells) -> None:
-    answered = cells.n.sum(1)
-    nobody = [question for question, n in zip(cells.questions, answered, strict=True) if n == 0]
-    if nobody:
-        raise TrainingError(f"nobody in the sample answered {first_few(nobody)}; leave these questions out with questions=")
-    sizes = zip(cells.questions, answered, cells.mask.sum(1), strict=True)
-    few = [f"{question} ({n:.0f} respondents, {options} options)" for question, n, options in sizes if n < options]
-    if few:
-        raise TrainingError(f"fewer respondents than options in {first_few(few)}; draw more, or leave these questions out with questions=")
-
-
 def _validation_cells(validation: pd.DataFrame, cells: Cells) -> Cells:
     """Return the validation respondents' cells, laid out as the training cells; a question that none of them answered is empty."""
-    found = to_cells(validation, backgrounds=cells.backgrounds, what="validation")
+    found = to_cells(validation, what="validation")
     other = [name for name in cells.questions if name not in found.questions]
     unknown = set(validation[BACKGROUND]) - set(cells.backgrounds)
     if other or unknown:
         what = f"lacks questions {first_few(other)}" if other else f"has other backgrounds: {first_few(sorted(unknown))}"
         raise TrainingError(f"validation {what}; make it as distributions was made, from respondents kept out of it")
-    rows = [found.questions.index(name) for name in cells.questions]
-    return replace(cells, shares=found.shares[rows], n=found.n[rows], n_eff=found.n_eff[rows])
+    laid = found.on(questions=cells.questions, backgrounds=cells.backgrounds)
+    return replace(cells, shares=laid.shares, n=laid.n, n_eff=laid.n_eff)
 
 
 def _recipe(
-    model: OptionModel, codebook: Codebook, cells: Cells, prior_strength: float | None, seed: int, history: list[dict[str, Any]]
+    model: OptionModel, codebook: Codebook, cells: Cells, prior_strength: float | None, *, seed: int, history: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {
         "base_model": model.backbone.name,

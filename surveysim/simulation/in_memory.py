@@ -7,25 +7,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from surveysim.baselines.methods import BASELINES, estimate_baseline
-from surveysim.codebook.backgrounds import background_grid, parse_background_id, with_background_id
+from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
-from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
+from surveysim.errors import SurveySimError, nearest
 from surveysim.estimation.distributions import cell_shares
-from surveysim.simulation.reach import beyond_training
-from surveysim.survey.survey import Survey, as_survey
-from surveysim.tables.cells import Cells, to_cells, to_table
+from surveysim.simulation.request import (
+    MODEL_METHODS,
+    about_model,
+    about_survey,
+    aligned_by,
+    asked_questions,
+    beyond_training,
+    check_known_traits,
+    check_method,
+    requested_backgrounds,
+    require_survey,
+)
+from surveysim.survey.survey import Survey
+from surveysim.tables.cells import to_cells
 from surveysim.tables.draws import check_draws, draw_columns, with_draws
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR
+from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, SHARE, STD_ERROR
 
 if TYPE_CHECKING:
     from surveysim.lm.option_model import OptionModel
-
-MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
+    from surveysim.lm.training import AlignmentRun
 
 
 def simulate(
@@ -105,10 +114,10 @@ def simulate(
     """
     if method not in (*MODEL_METHODS, *BASELINES):
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
-    _check_method(method, model)
+    check_method(method, model)
     check_draws(draws)
     survey = require_survey(df, codebook, weight)
-    grid = _grid(backgrounds, survey.codebook)
+    grid = requested_backgrounds(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
     sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
     if method in BASELINES:
@@ -116,35 +125,11 @@ def simulate(
         table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)
         about: dict[str, object] = {"model": None, "method": method}
     else:
-        table, about = _simulate_with_model(model, sample, grid, survey, method, seed, draws, progress)
+        table, about = _simulate_with_model(model, sample, grid, survey, method=method, seed=seed, draws=draws, progress=progress)
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     return table
-
-
-def about_survey(survey: Survey, seed: int) -> dict[str, object]:
-    """Return what a simulated table says about the respondents it was learnt from."""
-    return {
-        "simulated": True,
-        "survey": survey.codebook.name,
-        "n_respondents": len(survey),
-        "weight": survey.weight_name,
-        "denominator": "valid answers",
-        "design": survey.design.description,
-        "seed": seed,
-    }
-
-
-def about_model(model: OptionModel, method: str) -> dict[str, object]:
-    """Return what a simulated table says about the language model."""
-    return {
-        "model": model.backbone.name,
-        "model_sha256": model.backbone.digest,
-        "method": method,
-        "prompt": model.template.to_dict(),
-        "stages": list(model.recipe.get("stages", [])),
-    }
 
 
 def _simulate_with_model(
@@ -152,44 +137,59 @@ def _simulate_with_model(
     sample: pd.DataFrame,
     grid: pd.DataFrame,
     survey: Survey,
+    *,
     method: str,
     seed: int,
     draws: int,
     progress: bool,
 ) -> tuple[pd.DataFrame, dict[str, object]]:
-    from surveysim.lm.answers import predict
-    from surveysim.lm.base.parallel import is_main
-    from surveysim.lm.fit.stages import DSA
-    from surveysim.lm.kernel import kernel_shares, sample_states
+    """Return the table of a method with a language model, and what it says of itself; prompts, sample and closed form are made once."""
+    from surveysim.lm.answers import answer_table, answers
+    from surveysim.lm.kernel import all_answer_states, closed_form
     from surveysim.lm.loading import load_model
-    from surveysim.lm.training import align
 
-    book = survey.codebook
+    book, closed = survey.codebook, None
     chosen = model if model is not None else load_model()
     if chosen.aligned:
         check_known_traits(chosen, grid, book)
         method = aligned_by(chosen)
-    elif method in ("dsa", "stage1"):
-        if progress and is_main():
-            print(
-                f"surveysim: aligning {chosen.backbone.name} with {len(survey):,} respondents of {book.name} (weight "
-                f"{survey.weight_name}), then simulating {len(grid)} backgrounds",
-                file=sys.stderr,
-            )
-        stages = DSA if method == "dsa" else DSA[:1]
-        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=progress)
-    about = about_model(chosen, method)
     if draws and not method.startswith("dsa"):
         raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
-    kernel = None
-    if method.startswith("dsa"):
-        kernel = kernel_shares(sample, grid, *sample_states(chosen, book, sample, grid), book, draws=draws, seed=seed)
+    if method in ("dsa", "stage1") and not chosen.aligned:
+        run = _aligned_now(chosen, sample, grid, survey, method=method, seed=seed, draws=draws, progress=progress)
+        chosen, put, cells, closed = run.model, run.put, run.laid.cells, run.closed_form
+    elif method.startswith("dsa"):
+        laid = training_cells(sample, grid, ordinal=ordinal_questions(book, None))
+        cells, put = laid.cells, chosen.put(book, laid.cells.questions, (*grid[BACKGROUND], *sample[BACKGROUND]))
+        closed = closed_form(laid, all_answer_states(chosen, put.tokenised), put.backgrounds, draws=draws, seed=seed)
+    else:
+        cells = to_cells(sample)
+        put = chosen.put(book, cells.questions, grid[BACKGROUND])
+    about = about_model(chosen, method)
+    if closed is not None:
+        closed = closed[closed[BACKGROUND].isin(grid[BACKGROUND])].reset_index(drop=True)
         if method == "dsa-kernel":
-            return kernel, about
-    shares = predict(chosen, book, tuple(sample[QUESTION].unique()), grid, progress=progress)
-    cells = to_cells(sample, backgrounds=tuple(grid[BACKGROUND]))
-    table = to_table(cells, _padded(shares, cells), source=method)
-    return (table if kernel is None else with_errors(table, kernel)), about
+            return closed, about
+    shares = answers(chosen, put, progress=progress)
+    table = answer_table(shares, put, cells.on(backgrounds=grid[BACKGROUND]), source=method)
+    return (table if closed is None else with_errors(table, closed)), about
+
+
+def _aligned_now(
+    model: OptionModel, sample: pd.DataFrame, grid: pd.DataFrame, survey: Survey, *, method: str, seed: int, draws: int, progress: bool
+) -> AlignmentRun:
+    from surveysim.lm.base.parallel import is_main
+    from surveysim.lm.fit.stages import DSA
+    from surveysim.lm.training import run_alignment
+
+    if progress and is_main():
+        print(
+            f"surveysim: aligning {model.backbone.name} with {len(survey):,} respondents of {survey.codebook.name} (weight "
+            f"{survey.weight_name}), then simulating {len(grid)} backgrounds",
+            file=sys.stderr,
+        )
+    stages = DSA if method == "dsa" else DSA[:1]
+    return run_alignment(model, sample, survey.codebook, backgrounds=grid, stages=stages, seed=seed, draws=draws, progress=progress)
 
 
 def with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
@@ -202,78 +202,3 @@ def with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:
         return stated
     drawn = table[DISTRIBUTION_KEYS].merge(kernel[[*DISTRIBUTION_KEYS, SHARE, *names]], on=DISTRIBUTION_KEYS, how="left")
     return with_draws(stated, table[[SHARE]].to_numpy() + drawn[names].to_numpy() - drawn[[SHARE]].to_numpy())
-
-
-def _check_method(method: str, model: OptionModel | None) -> None:
-    """Refuse a model that the method would not use, or would use otherwise than was asked for."""
-    if model is None:
-        return
-    if not hasattr(model, "aligned"):
-        raise SurveySimError(f"model must come from load_model() or align(); got {type(model).__name__} {model!r}")
-    if method in BASELINES:
-        raise SurveySimError(f"method {method!r} is a classical baseline and uses no language model; leave model= out")
-    if model.aligned and method not in ("dsa", aligned_by(model)):  # "dsa" is the default: not asked for
-        raise SurveySimError(
-            f"method {method!r} needs a base model, but this one is aligned already ({aligned_by(model)!r}); give model=load_model(...)"
-        )
-
-
-def aligned_by(model: OptionModel) -> str:
-    """Return the method that an aligned model stands for."""
-    return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
-
-
-def asked_questions(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
-    """Return the questions to ask, each once: those named, or all of the survey."""
-    names = [questions] if isinstance(questions, str) else list(dict.fromkeys(survey.questions if questions is None else questions))
-    if not names:
-        raise SurveySimError(f"questions is empty; name some of {first_few(survey.questions)}, or leave it out")
-    return names
-
-
-def _padded(shares: dict[str, np.ndarray], cells: Cells) -> np.ndarray:
-    out = np.zeros_like(cells.shares)
-    for row, question_id in enumerate(cells.questions):
-        out[row, :, : shares[question_id].shape[1]] = shares[question_id]
-    return out
-
-
-def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
-    """Return a survey as it is, or a frame of respondents as a survey.
-
-    Raises
-    ------
-    SurveySimError
-        If a survey comes with a codebook or weight, or a frame without a codebook.
-    """
-    if isinstance(df, Survey):
-        if codebook is not None or weight is not None:
-            raise SurveySimError("a Survey brings its own codebook and weight; leave codebook= and weight= out")
-        return df
-    if codebook is None:
-        raise SurveySimError("a plain frame needs codebook=: the name of a shipped codebook or the path of a .toml file")
-    return as_survey(df, codebook, weight=weight)
-
-
-def _grid(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:
-    if isinstance(backgrounds, pd.DataFrame):
-        return with_background_id(backgrounds.drop(columns=BACKGROUND, errors="ignore"), codebook)
-    names = [backgrounds] if isinstance(backgrounds, str) else list(backgrounds)
-    if not names:
-        raise BackgroundError(f"backgrounds is an empty list; name traits: {first_few(codebook.traits)}")
-    for name in names:
-        if name not in codebook.traits:
-            raise BackgroundError(f"backgrounds: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
-    return background_grid(codebook, by=names)
-
-
-def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:
-    """Refuse backgrounds of other traits than the model was aligned with."""
-    seen = {trait for identifier in model.recipe.get("backgrounds", ()) for trait in parse_background_id(identifier)}
-    asked = {name for name in codebook.traits if name in grid}
-    if seen and asked != seen:
-        raise BackgroundError(
-            f"backgrounds has traits {first_few(sorted(asked))}, but the model was aligned with {first_few(sorted(seen))}; "
-            f"{first_few(sorted(asked ^ seen))} stands in one of them alone, so every background asked for is at least {len(asked ^ seen)} "
-            f"of {len(asked | seen)} traits away from those it learnt from: align a model with these traits"
-        )

@@ -14,7 +14,8 @@ from surveysim.codebook.backgrounds import with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import SurveySimError, first_few
 from surveysim.lm.prompts.template import PromptTemplate
-from surveysim.simulation.in_memory import require_survey, simulate
+from surveysim.simulation.in_memory import simulate
+from surveysim.simulation.request import require_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import DISTRIBUTION_KEYS, QUESTION, SHARE
 

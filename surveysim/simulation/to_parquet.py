@@ -17,15 +17,8 @@ from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.estimation.distributions import cell_shares
-from surveysim.simulation.in_memory import (
-    about_model,
-    about_survey,
-    aligned_by,
-    asked_questions,
-    check_known_traits,
-    require_survey,
-    with_errors,
-)
+from surveysim.simulation.in_memory import with_errors
+from surveysim.simulation.request import about_model, about_survey, aligned_by, asked_questions, check_known_traits, require_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, OPTION
 from surveysim.tables.storage import writable_parquet, write_parts
@@ -136,8 +129,9 @@ def simulate_to_parquet(
 
 
 def _method_of(model: OptionModel, method: str) -> str:
-    if not hasattr(model, "aligned"):
-        raise SurveySimError(f"model must come from load_model() or align(); got {type(model).__name__} {model!r}")
+    from surveysim.lm.option_model import require_model
+
+    require_model(model)
     allowed = ("dsa", aligned_by(model)) if model.aligned else ("zero-shot", "dsa-kernel")  # "dsa" is the default: not asked for
     if method in allowed:
         return aligned_by(model) if model.aligned else method

@@ -63,6 +63,24 @@ class Cells:
         """Effective counts, ``n_eff * share``, shape (questions, backgrounds, options)."""
         return self.shares * self.n_eff[..., None]
 
+    def on(self, *, questions: Sequence[str] | None = None, backgrounds: Sequence[str] | None = None) -> Cells:
+        """Return the cells of these questions and backgrounds, in this order; a background that is not here is an empty cell."""
+        rows = np.arange(len(self.questions)) if questions is None else np.array([self.questions.index(name) for name in questions], int)
+        ids = self.backgrounds if backgrounds is None else tuple(backgrounds)
+        columns = pd.Index(self.backgrounds).get_indexer(pd.Index(ids))
+        there = columns >= 0
+        kept = np.ix_(rows, columns)
+        return Cells(
+            tuple(self.questions[row] for row in rows),
+            ids,
+            tuple(self.codes[row] for row in rows),
+            tuple(self.orders[row] for row in rows),
+            np.where(there[:, None], self.shares[kept], 0.0),
+            np.where(there, self.n[kept], 0.0),
+            np.where(there, self.n_eff[kept], 0.0),
+            self.mask[rows],
+        )
+
 
 def to_cells(table: pd.DataFrame, *, backgrounds: Sequence[str] | None = None, what: str = "distributions") -> Cells:
     """Return a distributions table of one source as arrays.

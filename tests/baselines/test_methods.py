@@ -350,7 +350,7 @@ def test_a_method_with_a_typo_gets_the_nearest_name(sample: pd.DataFrame, grid: 
 
 def test_unusable_training_tables_are_refused(sample: pd.DataFrame, grid: pd.DataFrame) -> None:
     silent = sample.assign(share=sample.share.mask(sample.question_id == "kind"))
-    with pytest.raises(EstimationError, match="nobody in the training sample answered question kind"):
+    with pytest.raises(EstimationError, match="nobody in the sample answered question kind"):
         ss.estimate_baseline(silent, grid)
     few = sample[sample.background_id == grid.background_id[0]].assign(n=3, n_eff=3.0)
     with pytest.raises(EstimationError, match=r"scale \(3 for 5 options\), agree \(3 for 4 options\)"):

@@ -325,8 +325,8 @@ def _two_sources(sample: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_nobody, TrainingError, "nobody in the sample answered trust; leave these questions out"),
-        (_few, TrainingError, r"fewer respondents than options in news \(4 respondents, 5 options\); draw more"),
+        (_nobody, TrainingError, "nobody in the sample answered question trust; leave it out"),
+        (_few, TrainingError, r"at least as many respondents as options; too few answered news \(4 respondents, 5 options\)"),
         (_mixed, TrainingError, "must hold backgrounds of one set of traits; build them with response_distributions"),
         (_pooled, TrainingError, "must hold backgrounds of one set of traits"),
         (_percent, TableError, "are these percentages"),

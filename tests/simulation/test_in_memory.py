@@ -288,9 +288,9 @@ def test_an_aligned_model_simulates_the_traits_that_it_saw(aligned: ss.OptionMod
 
 @pytest.mark.parametrize("method", ["dsa", "stage1"])
 def test_a_question_that_nobody_or_hardly_anybody_answered(method: str, base: ss.OptionModel) -> None:
-    with pytest.raises(TrainingError, match="nobody in the sample answered vote"):
+    with pytest.raises(TrainingError, match="nobody in the sample answered question vote"):
         _simulate(_silent("vote"), codebook=_book_with_missing(), model=base, method=method)
-    with pytest.raises(TrainingError, match=r"fewer respondents than options in news \(4 respondents, 5 options\)"):
+    with pytest.raises(TrainingError, match=r"as many respondents as options; too few answered news \(4 respondents, 5 options\)"):
         _simulate(opinion_frame(n=4), codebook=opinion_codebook(), model=base, method=method)
 
 

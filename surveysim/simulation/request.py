@@ -1,0 +1,163 @@
+"""What the simulating verbs are asked for, checked, and what their tables say of it: survey, questions, backgrounds, method, model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from surveysim.baselines.methods import BASELINES
+from surveysim.codebook.backgrounds import background_grid, parse_background_id, traits_from_nearest, with_background_id
+from surveysim.codebook.codebook import Codebook
+from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
+from surveysim.survey.survey import Survey, as_survey
+from surveysim.tables.schema import BACKGROUND
+
+if TYPE_CHECKING:
+    from surveysim.lm.option_model import OptionModel
+
+
+MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
+
+
+def beyond_training(asked: Iterable[str], seen: Iterable[str]) -> dict[str, Any]:
+    """Return what of the backgrounds asked for was never learnt from.
+
+    Parameters
+    ----------
+    asked, seen : iterable of str
+        Background ids.
+
+    Returns
+    -------
+    dict
+        `backgrounds`: how many were never seen, `of` how many; `levels`: trait -> levels that no background seen has;
+        `traits_apart`: the most traits in which one differs from the nearest background seen, `traits` of how many.
+
+    Examples
+    --------
+    >>> from surveysim.simulation.request import beyond_training
+    >>> beyond_training(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"])
+    {'backgrounds': 1, 'of': 2, 'levels': {'a': ['2']}, 'traits_apart': 1, 'traits': 2}
+    """
+    wanted, known = list(asked), list(seen)
+    apart = traits_from_nearest(wanted, known)
+    have = _levels(known)
+    unseen = {trait: [level for level in levels if level not in have.get(trait, ())] for trait, levels in _levels(wanted).items()}
+    return {
+        "backgrounds": int((apart > 0).sum()),
+        "of": len(wanted),
+        "levels": {trait: levels for trait, levels in unseen.items() if levels},
+        "traits_apart": int(apart.max(initial=0)),
+        "traits": max((len(parse_background_id(identifier)) for identifier in wanted), default=0),
+    }
+
+
+def _levels(identifiers: list[str]) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for identifier in identifiers:
+        for trait, level in parse_background_id(identifier).items():
+            found.setdefault(trait, {})[level] = None
+    return {trait: list(levels) for trait, levels in found.items()}
+
+
+def about_survey(survey: Survey, seed: int) -> dict[str, object]:
+    """Return what a simulated table says about the respondents it was learnt from."""
+    return {
+        "simulated": True,
+        "survey": survey.codebook.name,
+        "n_respondents": len(survey),
+        "weight": survey.weight_name,
+        "denominator": "valid answers",
+        "design": survey.design.description,
+        "seed": seed,
+    }
+
+
+def about_model(model: OptionModel, method: str) -> dict[str, object]:
+    """Return what a simulated table says about the language model."""
+    return {
+        "model": model.backbone.name,
+        "model_sha256": model.backbone.digest,
+        "method": method,
+        "prompt": model.template.to_dict(),
+        "stages": list(model.recipe.get("stages", [])),
+    }
+
+
+def check_method(method: str, model: OptionModel | None) -> None:
+    """Refuse a model that the method would not use, or would use otherwise than was asked for."""
+    if model is None:
+        return
+    from surveysim.lm.option_model import require_model
+
+    require_model(model)
+    if method in BASELINES:
+        raise SurveySimError(f"method {method!r} is a classical baseline and uses no language model; leave model= out")
+    if model.aligned and method not in ("dsa", aligned_by(model)):  # "dsa" is the default: not asked for
+        raise SurveySimError(
+            f"method {method!r} needs a base model, but this one is aligned already ({aligned_by(model)!r}); give model=load_model(...)"
+        )
+
+
+def aligned_by(model: OptionModel) -> str:
+    """Return the method that an aligned model stands for."""
+    return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
+
+
+def asked_questions(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
+    """Return the questions to ask, each once: those named, or all of the survey."""
+    names = [questions] if isinstance(questions, str) else list(dict.fromkeys(survey.questions if questions is None else questions))
+    if not names:
+        raise SurveySimError(f"questions is empty; name some of {first_few(survey.questions)}, or leave it out")
+    return names
+
+
+def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
+    """Return a survey as it is, or a frame of respondents as a survey.
+
+    Raises
+    ------
+    SurveySimError
+        If a survey comes with a codebook or weight, or a frame without a codebook.
+    """
+    if isinstance(df, Survey):
+        if codebook is not None or weight is not None:
+            raise SurveySimError("a Survey brings its own codebook and weight; leave codebook= and weight= out")
+        return df
+    if codebook is None:
+        raise SurveySimError("a plain frame needs codebook=: the name of a shipped codebook or the path of a .toml file")
+    return as_survey(df, codebook, weight=weight)
+
+
+def requested_backgrounds(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+    """Return a frame of backgrounds with their ids, from a frame of trait columns or from names of traits.
+
+    Raises
+    ------
+    BackgroundError
+        If a trait or level is unknown, nothing is asked for, or a background stands there twice.
+    """
+    if isinstance(backgrounds, pd.DataFrame):
+        return with_background_id(backgrounds.drop(columns=BACKGROUND, errors="ignore"), codebook)
+    names = [backgrounds] if isinstance(backgrounds, str) else list(backgrounds)
+    if not names:
+        raise BackgroundError(f"backgrounds is an empty list; name traits: {first_few(codebook.traits)}")
+    for name in names:
+        if name not in codebook.traits:
+            raise BackgroundError(f"backgrounds: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
+    return background_grid(codebook, by=names)
+
+
+def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:
+    """Refuse backgrounds of other traits than the model was aligned with."""
+    seen = {trait for identifier in model.recipe.get("backgrounds", ()) for trait in parse_background_id(identifier)}
+    asked = {name for name in codebook.traits if name in grid}
+    if seen and asked != seen:
+        raise BackgroundError(
+            f"backgrounds has traits {first_few(sorted(asked))}, but the model was aligned with {first_few(sorted(seen))}; "
+            f"{first_few(sorted(asked ^ seen))} stands in one of them alone, so every background asked for is at least {len(asked ^ seen)} "
+            f"of {len(asked | seen)} traits away from those it learnt from: align a model with these traits"
+        )
