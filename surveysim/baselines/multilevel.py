@@ -15,7 +15,14 @@ from itertools import combinations
 import numpy as np
 
 from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, kernel_sum, unexplained_variance, variance_components
+from surveysim.baselines.variance_components import (
+    Kernel,
+    information,
+    kernel_sum,
+    scaled_covariance,
+    unexplained_variance,
+    variance_components,
+)
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import normal_draws
 
@@ -33,7 +40,7 @@ class MultilevelFit:
     ----------
     shares, std_error : array, shape (questions, backgrounds, options)
         Posterior mode, and posterior standard deviation to first order, averaged over what cells have beyond the kernels
-        (`surveysim.baselines.cell_effects`).
+        (`surveysim.baselines.variance_components.unexplained_variance`).
     components : array, shape (questions, contrasts, kernels)
         Variance of each kernel's part, on the scale of the contrasts; 0 where a contrast is not modelled.
     contrasts : array, shape (questions, backgrounds, contrasts)
@@ -217,11 +224,7 @@ def _classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[np.ndarray
 
 def _information(covariance: Array, sizes: Array) -> Array:
     """``(covariance + intercept + diag(1 / sizes))^-1`` with 0 for cells of size 0, shape (rows, backgrounds, backgrounds)."""
-    root = np.sqrt(sizes)
-    matrix = root[:, :, None] * (covariance + INTERCEPT_VARIANCE) * root[:, None]
-    places = np.arange(matrix.shape[1])
-    matrix[:, places, places] += 1.0
-    return root[:, :, None] * np.linalg.inv(matrix) * root[:, None]
+    return information(scaled_covariance(covariance + INTERCEPT_VARIANCE, sizes), sizes)
 
 
 def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> tuple[Array, Array]:

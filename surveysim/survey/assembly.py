@@ -17,10 +17,9 @@ from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, as_floats
 from surveysim.survey.codebook_match import absent_variables, check_question_labels, check_trait_labels, check_wave
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.recoding import Levels, answer_column, recoded_column, trait_column
-from surveysim.tables.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
+from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 NO_WEIGHT = "none"  # weight="none" says that the respondents shall count alike
-FPC = "fpc"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from itertools import islice, pairwise
 
 import numpy as np
 
+from surveysim.lm.base.costs import BACKGROUNDS_AT_ONCE
 from surveysim.lm.base.tokens import TokenisedQuestion, common_beginning
 
-BACKGROUNDS_AT_ONCE = 96  # the masks of a tree grow with the square of its tokens
 TOKENS_EACH = 32  # distinct tokens a background that a tree may have on average: fewer backgrounds where each has an own country
 TOKENS_AT_ONCE = 2048  # of several small questions in one pass: the layers' weights are fetched once for all of them
 
