@@ -116,7 +116,7 @@ def simulate(
         table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)
         about: dict[str, object] = {"model": None, "method": method}
     else:
-        table, about = _simulate_with_model(model, sample, grid, survey, method, seed, draws, progress)
+        table, about = _simulate_with_model(model, sample, grid, survey, method=method, seed=seed, draws=draws, progress=progress)
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
@@ -152,6 +152,7 @@ def _simulate_with_model(
     sample: pd.DataFrame,
     grid: pd.DataFrame,
     survey: Survey,
+    *,
     method: str,
     seed: int,
     draws: int,
