@@ -60,6 +60,13 @@ class _Columns:
         return self.raw.variables.get(self.spelling(name), Variable())
 
     def require(self, names: Sequence[str]) -> None:
+        """Refuse names that the file does not have.
+
+        Raises
+        ------
+        CodebookError
+            If there are some.
+        """
         absent = [name for name in dict.fromkeys(names) if name not in self]
         if absent:
             known = self.raw.known or tuple(self.raw.columns)
