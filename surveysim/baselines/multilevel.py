@@ -41,18 +41,12 @@ class MultilevelFit:
     shares, std_error : array, shape (questions, backgrounds, options)
         Posterior mode, and posterior standard deviation to first order, averaged over what cells have beyond the kernels
         (`surveysim.baselines.variance_components.unexplained_variance`).
-    components : array, shape (questions, contrasts, kernels)
-        Variance of each kernel's part, on the scale of the contrasts; 0 where a contrast is not modelled.
-    contrasts : array, shape (questions, backgrounds, contrasts)
-        Posterior mode of the c_bm.
     draws : array, shape (draws, questions, backgrounds, options), optional
         Shares drawn from the posterior.
     """
 
     shares: Array
     std_error: Array
-    components: Array
-    contrasts: Array
     draws: Array | None = None
 
 
@@ -149,20 +143,18 @@ def fit_multilevel(
     if tilt_only is not None:
         modelled[tilt_only, 1:] = False
     observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
-    components = np.zeros((*modelled.shape, len(kernels)))
     covariance = np.zeros((*modelled.shape, len(cells.backgrounds), len(cells.backgrounds)))
     for questions, orders in _classes(modelled, ordered):
         scores, sizes = observed[questions, :, orders], cells.n_eff[questions]
         found = variance_components(kernels, scores, sizes, questions, INTERCEPT_VARIANCE)
-        components[questions, orders] = found
         prior = kernel_sum(kernels, found, questions)
         first = bool(ordered[questions].all() and (orders == 0).all())
         covariance[questions, orders] = learned_covariance(prior, scores, sizes) if learn and first else prior
-    shares, modes = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
+    shares = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
     posterior = _posterior_covariance(cells, contrasts, modelled, shares, covariance)
     error = _standard_error(shares, contrasts, posterior)
     drawn = _drawn_shares(shares, contrasts, posterior, draws, seed) if draws else None
-    return MultilevelFit(shares, error, components, modes, drawn)
+    return MultilevelFit(shares, error, drawn)
 
 
 def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
@@ -227,8 +219,8 @@ def _information(covariance: Array, sizes: Array) -> Array:
     return information(scaled_covariance(covariance + INTERCEPT_VARIANCE, sizes), sizes)
 
 
-def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> tuple[Array, Array]:
-    """Shares and contrasts at the posterior mode.
+def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> Array:
+    """Shares at the posterior mode.
 
     Quasi-Newton: at the pooled shares the information on every contrast is exactly n, which serves as the curvature
     throughout; each question halves its step until its posterior does not fall.
@@ -266,7 +258,7 @@ def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled
         dual, modes, shares, value = after, modes_after, shares_after, value_after
         if progress.max() < TOLERANCE:
             break
-    return shares, modes
+    return shares
 
 
 def _posterior_covariance(cells: Cells, contrasts: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:

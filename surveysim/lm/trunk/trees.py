@@ -127,18 +127,6 @@ def carried_nodes(before: TokenTree, tree: TokenTree, n_branches: int) -> np.nda
     return last[: int(np.argmin(same)) if not same.all() else shortest]
 
 
-def distinct_tokens(questions: Sequence[TokenisedQuestion]) -> int:
-    """Count the distinct prefixes of all prompts: the tokens that run through the trunk."""
-    openings = {question.opening[:length] for question in questions for length in range(1, len(question.opening) + 1)}
-    return len(openings) + sum(_tree_tokens(question) for question in questions)
-
-
-def _tree_tokens(question: TokenisedQuestion) -> int:
-    trees, branches = question_trees(question, tree_sizes(question)), len(question.trie.branches)
-    carried = sum(len(carried_nodes(*pair, branches)) for pair in pairwise(trees))
-    return sum(len(tree.tokens) for tree in trees) - carried
-
-
 def halved(tree: TokenTree, n_branches: int) -> list[tuple[np.ndarray, TokenTree]]:
     """Cut a tree's backgrounds in two: for each half the nodes that it keeps, and its tree.
 
