@@ -89,15 +89,8 @@ def run(
     print("\n".join(lines), flush=True)
     print(total_lines(totals), flush=True)
     result["seconds"] = round(time.time() - start, 1)
-    write(
-        Path(output),
-        result,
-        pd.concat([simulated, truth], ignore_index=True),
-        survey=survey,
-        population=population,
-        summary=summary,
-        floor=floor,
-    )
+    shown = pd.concat([simulated, truth], ignore_index=True)
+    write(Path(output), result, shown, survey=survey, population=population, summary=summary, floor=floor)
     print(f"{result['seconds']:.0f} s; written to {output}: summary.json, distributions.csv, three figures (png)")
     return result
 
