@@ -89,7 +89,8 @@ def run(
     print("\n".join(lines), flush=True)
     print(total_lines(totals), flush=True)
     result["seconds"] = round(time.time() - start, 1)
-    write(Path(output), result, pd.concat([simulated, truth], ignore_index=True), survey, population, summary, floor)
+    shown = pd.concat([simulated, truth], ignore_index=True)
+    write(Path(output), result, shown, survey=survey, population=population, summary=summary, floor=floor)
     print(f"{result['seconds']:.0f} s; written to {output}: summary.json, distributions.csv, three figures (png)")
     return result
 
@@ -154,7 +155,14 @@ def as_json(summary: pd.DataFrame, floor: pd.DataFrame) -> dict:
 
 
 def write(
-    output: Path, result: dict, table: pd.DataFrame, survey: ss.Survey, population: pd.DataFrame, summary: pd.DataFrame, floor: pd.DataFrame
+    output: Path,
+    result: dict,
+    table: pd.DataFrame,
+    *,
+    survey: ss.Survey,
+    population: pd.DataFrame,
+    summary: pd.DataFrame,
+    floor: pd.DataFrame,
 ) -> None:
     """Write summary.json, distributions.csv and the figures; each under a temporary name first."""
     output.mkdir(parents=True, exist_ok=True)

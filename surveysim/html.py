@@ -1,4 +1,4 @@
-"""The page that `report` writes: sections as plain HTML, styled for screen and print, with nothing to load from elsewhere."""
+"""HTML of what a notebook shows and of the page that `report` writes: escaped, readable on any width, nothing loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -57,16 +57,27 @@ def page(title: str, banner: str, sections: Sequence[Section], *, language: str 
     )
 
 
-def facts(rows: Mapping[str, object]) -> str:
-    """Return facts as a table; one that is empty is named as not stated."""
-    cells = "".join(f"<tr><th>{escape(name)}</th><td>{stated(value)}</td></tr>" for name, value in rows.items())
-    return f'<table class="facts"><tbody>{cells}</tbody></table>'
+def disclosed_facts(facts: Mapping[str, object]) -> str:
+    """Return facts that ought to be known as a two-column table of the page; one that is empty is named as not stated.
+
+    Examples
+    --------
+    >>> from surveysim.html import disclosed_facts
+    >>> "not stated" in disclosed_facts({"seed": None}), "not stated" in disclosed_facts({"seed": 0})
+    (True, False)
+    """
+    return f'<table class="facts"><tbody>{_rows({name: _stated(value) for name, value in facts.items()})}</tbody></table>'
 
 
-def stated(value: object) -> str:
+def _stated(value: object) -> str:
     """Return a fact escaped, or that it is missing."""
     text = "" if value is None else str(value).strip()
     return escape(text) if text and text != "not recorded" else f'<span class="missing">{MISSING}</span>'
+
+
+def _rows(facts: Mapping[str, str], name_style: str = "", value_style: str = "") -> str:
+    """Rows of names and values; the values are HTML already."""
+    return "".join(f"<tr><th{name_style}>{escape(str(name))}</th><td{value_style}>{value}</td></tr>" for name, value in facts.items())
 
 
 def paragraph(text: str, *, missing: bool = False) -> str:
@@ -80,7 +91,7 @@ def preformatted(text: str) -> str:
 
 
 def facts_table(heading: str, facts: Mapping[str, object]) -> str:
-    """Return a heading and a two-column table; facts that are empty are left out.
+    """Return a heading and a two-column table that needs no style sheet; facts that are empty are left out.
 
     Examples
     --------
@@ -88,10 +99,8 @@ def facts_table(heading: str, facts: Mapping[str, object]) -> str:
     >>> "<b>Survey</b>" in facts_table("Survey", {"respondents": 3, "notes": ""}), "notes" in facts_table("Survey", {"notes": ""})
     (True, False)
     """
-    rows = [
-        f"<tr><th{_NAME}>{escape(str(name))}</th><td{_LEFT}>{escape(str(value))}</td></tr>" for name, value in facts.items() if str(value)
-    ]
-    return f"<p><b>{escape(heading)}</b></p>" + (f"<table>{''.join(rows)}</table>" if rows else "")
+    known = {name: escape(str(value)) for name, value in facts.items() if str(value)}
+    return facts_line(heading, {}) + (f"<table>{_rows(known, _NAME, _LEFT)}</table>" if known else "")
 
 
 def facts_line(heading: str, facts: Mapping[str, object]) -> str:

@@ -15,7 +15,14 @@ from itertools import combinations
 import numpy as np
 
 from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, kernel_sum, unexplained_variance, variance_components
+from surveysim.baselines.variance_components import (
+    Kernel,
+    information,
+    kernel_sum,
+    scaled_covariance,
+    unexplained_variance,
+    variance_components,
+)
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import normal_draws
 
@@ -33,19 +40,13 @@ class MultilevelFit:
     ----------
     shares, std_error : array, shape (questions, backgrounds, options)
         Posterior mode, and posterior standard deviation to first order, averaged over what cells have beyond the kernels
-        (`surveysim.baselines.cell_effects`).
-    components : array, shape (questions, contrasts, kernels)
-        Variance of each kernel's part, on the scale of the contrasts; 0 where a contrast is not modelled.
-    contrasts : array, shape (questions, backgrounds, contrasts)
-        Posterior mode of the c_bm.
+        (`surveysim.baselines.variance_components.unexplained_variance`).
     draws : array, shape (draws, questions, backgrounds, options), optional
         Shares drawn from the posterior.
     """
 
     shares: Array
     std_error: Array
-    components: Array
-    contrasts: Array
     draws: Array | None = None
 
 
@@ -142,20 +143,18 @@ def fit_multilevel(
     if tilt_only is not None:
         modelled[tilt_only, 1:] = False
     observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
-    components = np.zeros((*modelled.shape, len(kernels)))
     covariance = np.zeros((*modelled.shape, len(cells.backgrounds), len(cells.backgrounds)))
     for questions, orders in _classes(modelled, ordered):
         scores, sizes = observed[questions, :, orders], cells.n_eff[questions]
         found = variance_components(kernels, scores, sizes, questions, INTERCEPT_VARIANCE)
-        components[questions, orders] = found
         prior = kernel_sum(kernels, found, questions)
         first = bool(ordered[questions].all() and (orders == 0).all())
         covariance[questions, orders] = learned_covariance(prior, scores, sizes) if learn and first else prior
-    shares, modes = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
+    shares = _posterior_mode(cells, contrasts, modelled, pooled, covariance)
     posterior = _posterior_covariance(cells, contrasts, modelled, shares, covariance)
     error = _standard_error(shares, contrasts, posterior)
     drawn = _drawn_shares(shares, contrasts, posterior, draws, seed) if draws else None
-    return MultilevelFit(shares, error, components, modes, drawn)
+    return MultilevelFit(shares, error, drawn)
 
 
 def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
@@ -217,15 +216,11 @@ def _classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[np.ndarray
 
 def _information(covariance: Array, sizes: Array) -> Array:
     """``(covariance + intercept + diag(1 / sizes))^-1`` with 0 for cells of size 0, shape (rows, backgrounds, backgrounds)."""
-    root = np.sqrt(sizes)
-    matrix = root[:, :, None] * (covariance + INTERCEPT_VARIANCE) * root[:, None]
-    places = np.arange(matrix.shape[1])
-    matrix[:, places, places] += 1.0
-    return root[:, :, None] * np.linalg.inv(matrix) * root[:, None]
+    return information(scaled_covariance(covariance + INTERCEPT_VARIANCE, sizes), sizes)
 
 
-def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> tuple[Array, Array]:
-    """Shares and contrasts at the posterior mode.
+def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, covariance: Array) -> Array:
+    """Shares at the posterior mode.
 
     Quasi-Newton: at the pooled shares the information on every contrast is exactly n, which serves as the curvature
     throughout; each question halves its step until its posterior does not fall.
@@ -263,7 +258,7 @@ def _posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled
         dual, modes, shares, value = after, modes_after, shares_after, value_after
         if progress.max() < TOLERANCE:
             break
-    return shares, modes
+    return shares
 
 
 def _posterior_covariance(cells: Cells, contrasts: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:

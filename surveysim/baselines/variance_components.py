@@ -36,6 +36,36 @@ def kernel_sum(kernels: Sequence[Kernel], components: Array, questions: np.ndarr
     return total
 
 
+def scaled_covariance(covariance: Array, sizes: Array, *, beyond: float = 0.0) -> Array:
+    """Return ``root K root + I`` for ``root = diag(sizes)^(1/2)``: the covariance of what is observed, in units of its sampling error.
+
+    Parameters
+    ----------
+    covariance : array, shape (rows, backgrounds, backgrounds)
+        K, positive semidefinite.
+    sizes : array, shape (rows, backgrounds)
+        Effective sizes; 0: not observed.
+    beyond : float
+        Variance that every background has besides, on its own.
+
+    Returns
+    -------
+    array, shape (rows, backgrounds, backgrounds)
+        Invertible, also where a size is 0.
+    """
+    root = np.sqrt(sizes)
+    matrix: Array = root[:, :, None] * covariance * root[:, None]
+    places = np.arange(matrix.shape[1])
+    matrix[:, places, places] += 1.0 + beyond * sizes
+    return matrix
+
+
+def information(scaled: Array, sizes: Array) -> Array:
+    """Return ``(K + diag(1 / sizes))^-1``, 0 for cells of size 0, of ``scaled = root K root + I`` (`scaled_covariance`)."""
+    root = np.sqrt(sizes)
+    return np.asarray(root[:, :, None] * np.linalg.inv(scaled) * root[:, None])
+
+
 def variance_components(kernels: Sequence[Kernel], scores: Array, sizes: Array, questions: np.ndarray, intercept_variance: float) -> Array:
     """Return the variance of every kernel in every row, shape (rows, kernels).
 
@@ -97,17 +127,14 @@ def _marginal_loss(
     kernels: Sequence[Kernel], components: Array, scores: Array, sizes: Array, questions: np.ndarray, intercept_variance: float
 ) -> tuple[float, Array]:
     """Negative log marginal likelihood summed over rows, and its slopes by log variance, shape (rows, kernels)."""
-    root = np.sqrt(sizes)
-    matrix = root[:, :, None] * (kernel_sum(kernels, components, questions) + intercept_variance) * root[:, None]
-    places = np.arange(matrix.shape[1])
-    matrix[:, places, places] += 1.0
-    information = root[:, :, None] * np.linalg.inv(matrix) * root[:, None]
-    weights = np.einsum("rab,rb->ra", information, scores)
+    matrix = scaled_covariance(kernel_sum(kernels, components, questions) + intercept_variance, sizes)
+    known = information(matrix, sizes)
+    weights = np.einsum("rab,rb->ra", known, scores)
     value = 0.5 * float((scores * weights).sum() + np.linalg.slogdet(matrix)[1].sum())
     slopes = np.empty_like(components)
     for place, kernel in enumerate(kernels):
         own = kernel[questions] if kernel.ndim == 3 else kernel
-        trace = (information * own).sum((1, 2))
+        trace = (known * own).sum((1, 2))
         fitted = (weights * (own @ weights[:, :, None])[..., 0]).sum(1)
         slopes[:, place] = 0.5 * components[:, place] * (trace - fitted)
     return value, slopes
@@ -136,10 +163,6 @@ def unexplained_variance(covariance: Array, scores: Array, sizes: Array) -> floa
 
 
 def _log_likelihood(covariance: Array, scores: Array, sizes: Array, variance: float) -> float:
-    root = np.sqrt(sizes)
-    matrix = root[:, :, None] * covariance * root[:, None]
-    places = np.arange(matrix.shape[1])
-    matrix[:, places, places] += 1.0 + variance * sizes
-    lower = np.linalg.cholesky(matrix)
-    whitened = np.linalg.solve(lower, (root * scores)[..., None])
+    lower = np.linalg.cholesky(scaled_covariance(covariance, sizes, beyond=variance))
+    whitened = np.linalg.solve(lower, (np.sqrt(sizes) * scores)[..., None])
     return -float(np.log(np.einsum("raa->ra", lower)).sum() + 0.5 * np.square(whitened).sum())

@@ -11,9 +11,9 @@ import pandas as pd
 from surveysim.codebook.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
 from surveysim.errors import CodebookError, EvaluationError, first_few, nearest
 from surveysim.html import facts_table, folded, frame_table
-from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
+from surveysim.tables.schema import BACKGROUND, FPC, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
 
-RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, "fpc", QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
+RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
 
 __all__ = [
     "MISSING_REASONS",

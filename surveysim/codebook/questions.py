@@ -283,7 +283,13 @@ def _refuse_overlaps(where: str, levels: Sequence[Level]) -> None:
 
 
 def check_reasons(where: str, missing: Mapping[Code, str]) -> None:
-    """Refuse a reason that is none of `MISSING_REASONS`."""
+    """Refuse a reason that is none of `MISSING_REASONS`.
+
+    Raises
+    ------
+    CodebookError
+        If there is such a reason.
+    """
     for code, reason in missing.items():
         if reason not in MISSING_REASONS:
             raise CodebookError(f"{where}: missing code {code} has reason {reason!r}; use one of {', '.join(MISSING_REASONS)}")

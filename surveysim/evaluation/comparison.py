@@ -134,7 +134,7 @@ def compare_methods(
     parts = []
     with tqdm(total=len(work) * (len(FLOORS) + len(names)), desc="comparing", disable=not progress, leave=False) as bar:
         for n, seed in work:
-            for part in _trial_scores(plan, n, seed, names, model, folder, progress):
+            for part in _trial_scores(plan, n, seed, names, model=model, folder=folder, progress=progress):
                 parts.append(part)
                 bar.update()
     scores = pd.concat(parts, ignore_index=True)
@@ -239,7 +239,7 @@ def _open_results(folder: Path, facts: dict[str, Any]) -> Path:
 
 
 def _trial_scores(
-    plan: _Plan, n: int, seed: int, names: Sequence[str], model: OptionModel | None, folder: Path | None, progress: bool
+    plan: _Plan, n: int, seed: int, names: Sequence[str], *, model: OptionModel | None, folder: Path | None, progress: bool
 ) -> Iterator[pd.DataFrame]:
     """Yield every method's scores in one trial, which is drawn only if one of them is not in the folder."""
     trial: Trial | None = None

@@ -127,7 +127,13 @@ def of_metric(scores: pd.DataFrame, metric: str, what: str) -> pd.DataFrame:
 
 
 def floor_of(floor: Floor, metric: str) -> tuple[float, float, float] | None:
-    """Return estimate, low and high of the noise floor; low and high missing where it is a number."""
+    """Return estimate, low and high of the noise floor; low and high missing where it is a number.
+
+    Raises
+    ------
+    TableError
+        If the floor has several rows of the metric, none, or lacks a column.
+    """
     if floor is None:
         return None
     if isinstance(floor, pd.DataFrame):

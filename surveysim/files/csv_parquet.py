@@ -38,6 +38,13 @@ def read_csv(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile
     """Read a delimited text file; empty cells stay empty, every other one keeps its code.
 
     An unquoted ``NA`` or ``.`` is an empty cell. A quoted one is text, which the codebook may claim as a code.
+
+    Raises
+    ------
+    ReadError
+        If the encoding is unknown, the gzip file is cut short, or the text cannot be parsed or decoded.
+    CodebookError
+        If two wanted columns differ by case only.
     """
     check_encoding(encoding)
     try:
@@ -59,7 +66,15 @@ def read_csv(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile
 
 
 def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
-    """Read a parquet file."""
+    """Read a parquet file.
+
+    Raises
+    ------
+    ReadError
+        If an encoding is given, or the file is truncated or damaged.
+    CodebookError
+        If two wanted columns differ by case only.
+    """
     import pyarrow
     import pyarrow.parquet
 

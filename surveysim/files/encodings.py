@@ -15,7 +15,13 @@ _LEAST_HIGH_BYTES = 6  # fewer say too little
 
 
 def check_encoding(encoding: str | None) -> None:
-    """Raise `ReadError` where Python knows no encoding of this name."""
+    """Raise `ReadError` where Python knows no encoding of this name.
+
+    Raises
+    ------
+    ReadError
+        If there is no such encoding.
+    """
     if encoding is None:
         return
     try:

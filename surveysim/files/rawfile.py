@@ -136,7 +136,13 @@ def as_floats(column: Column) -> np.ndarray:
 
 
 def refuse_case_twins(names: Sequence[str], source: str) -> None:
-    """Raise `CodebookError` where two names are the same but for their case, or altogether."""
+    """Raise `CodebookError` where two names are the same but for their case, or altogether.
+
+    Raises
+    ------
+    CodebookError
+        If there are such names.
+    """
     seen: dict[str, list[str]] = {}
     for name in names:
         seen.setdefault(str(name).lower(), []).append(str(name))

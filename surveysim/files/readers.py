@@ -85,7 +85,13 @@ def file_suffix(path: Path) -> str:
 
 
 def check_signature(path: Path, suffix: str) -> None:
-    """Raise `ReadError` where a file's first bytes are not those of the format that its extension names."""
+    """Raise `ReadError` where a file's first bytes are not those of the format that its extension names.
+
+    Raises
+    ------
+    ReadError
+        If the file is empty, or its first bytes are those of another format.
+    """
     with path.open("rb") as stream:
         start = stream.read(600)
     if not start:

@@ -127,6 +127,11 @@ def _follow(head: _Dictionary) -> None:
 def parse_number(digits: str) -> float:
     """Return the number that base-30 digits write: ``"2H"`` is 77, ``"-1"`` is -1, ``".F"`` is a half.
 
+    Raises
+    ------
+    ValueError
+        If the digits are no number to base 30.
+
     Examples
     --------
     >>> from surveysim.files.spss_portable import parse_number

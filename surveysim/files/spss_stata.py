@@ -54,6 +54,13 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
 
     Formats before 118 declare no encoding. Windows-1252 is implied, but UTF-8 is met too, and is tried first: other text
     hardly ever happens to be UTF-8.
+
+    Raises
+    ------
+    ReadError
+        If the file is cut short, or its text cannot be decoded.
+    CodebookError
+        If two wanted columns differ by case only.
     """
     import pyreadstat
 
@@ -72,7 +79,15 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
 
 
 def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
-    """Read a .por file; codes declared missing stay codes."""
+    """Read a .por file; codes declared missing stay codes.
+
+    Raises
+    ------
+    ReadError
+        If an encoding is given, or the file cannot be followed.
+    CodebookError
+        If two wanted columns differ by case only.
+    """
     import pyreadstat
 
     from surveysim.files.spss_portable import lift_missing

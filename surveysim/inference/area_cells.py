@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from surveysim.baselines.training_cells import PRIOR_ANSWERS
 from surveysim.errors import EstimationError, TableError, first_few
-from surveysim.inference.cross_fitting import FOLD
+from surveysim.inference.cross_fitting import FOLD, require_other_respondents
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.draws import draw_columns
-from surveysim.tables.schema import BACKGROUND, CELL, N_EFF, OPTION, QUESTION, SHARE, STD_ERROR, N, check_distributions, require_columns
+from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, QUESTION, SHARE, STD_ERROR, check_distributions, require_columns
 
 POOLED_PART = 0.1  # of the pooled shares in a cell's metric: an option that the simulation rules out still has a variance
-PRIOR_ANSWERS = 0.5  # added to a question's pooled counts, so that none of its options has the share 0
 MOST_RELIABLE = 1.5  # effective respondents above which a cell's standard error says anything about the design effect
 
 
@@ -99,24 +99,14 @@ def _paired_folds(direct: pd.DataFrame, simulated: pd.DataFrame, independent: bo
         lacking = "simulated" if FOLD in direct else "direct"
         raise TableError(f"{lacking} has no column 'fold' and the other table has; give both tables of one cross_fit")
     if FOLD not in direct:
-        _require_independence(simulated, independent)
+        require_columns(simulated, [SHARE], "simulated")
+        require_other_respondents(simulated, independent)
         return [(direct, simulated)]
     folds = sorted(direct[FOLD].unique())
     if folds != sorted(simulated[FOLD].unique()):
         theirs = first_few(sorted(simulated[FOLD].unique()))
         raise TableError(f"direct has folds {first_few(folds)}, simulated {theirs}; give both tables of one cross_fit")
     return [(direct[direct[FOLD] == fold], simulated[simulated[FOLD] == fold]) for fold in folds]
-
-
-def _require_independence(simulated: pd.DataFrame, independent: bool) -> None:
-    require_columns(simulated, [SHARE], "simulated")
-    taught = simulated[N].fillna(0) > 0 if N in simulated else pd.Series(True, index=simulated.index)
-    if taught.any() and not independent:
-        cells = simulated.loc[taught, CELL].drop_duplicates().astype(str).agg(" / ".join, axis=1)
-        raise EstimationError(
-            f"simulated was learnt from respondents in {first_few(cells)}; if they are those of the direct table, both err together: "
-            "use the tables of cross_fit, or say independent=True if they are others"
-        )
 
 
 def _laid_out(table: pd.DataFrame, layout: Cells, what: str) -> Cells:

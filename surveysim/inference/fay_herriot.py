@@ -111,7 +111,7 @@ def fit_area_model(
         )
     equation = _restricted_score if method == "reml" else _moment_excess
     found = _root(equation, direct, covariates, sampling_variances, scale) if variance is None else variance
-    return _predicted(direct, covariates, sampling_variances, scale, found, method, variance_information)
+    return _predicted(direct, covariates, sampling_variances, scale, variance=found, method=method, information=variance_information)
 
 
 def restricted_log_likelihood(variance: float, direct: Array, covariates: Array, sampling_variances: Array, multipliers: Array) -> float:
@@ -180,7 +180,7 @@ def mean_squared_errors(fit: AreaFit, sampling_variances: Array, multipliers: Ar
 
 
 def _predicted(
-    direct: Array, covariates: Array, sampling: Array, scale: Array, variance: float, method: str, information: float
+    direct: Array, covariates: Array, sampling: Array, scale: Array, *, variance: float, method: str, information: float
 ) -> AreaFit:
     total = variance * scale + sampling
     residual, coefficients, precision = _generalised_least_squares(direct, covariates, total)

@@ -11,11 +11,11 @@ import pandas as pd
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.estimation.poststratification import cell_traits
-from surveysim.inference.cross_fitting import FOLD, CrossFit
+from surveysim.inference.cross_fitting import FOLD, CrossFit, require_other_respondents
 from surveysim.survey.domains import Domains, observed_domains
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, to_cells
-from surveysim.tables.schema import BACKGROUND, CELL, POOLED, QUESTION, SHARE, N, require_columns
+from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, require_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,11 @@ def prediction_cells(survey: Survey, simulated: pd.DataFrame | CrossFit, indepen
         tables = [table[table[FOLD] == place].drop(columns=FOLD) for place in sorted(table[FOLD].unique())]
     else:
         require_columns(simulated, [QUESTION, BACKGROUND, SHARE], "simulated")
-        _require_others(simulated, independent)
+        if FOLD in simulated:
+            raise EstimationError(
+                "simulated has a column 'fold'; give the whole result of cross_fit, which knows the fold of each respondent"
+            )
+        require_other_respondents(simulated, independent)
         table, fold, tables = simulated, np.zeros(len(survey), dtype=np.int64), [simulated]
     laid_out = [to_cells(each, what="simulated") for each in tables]
     first = laid_out[0]
@@ -98,18 +102,6 @@ def prediction_cells(survey: Survey, simulated: pd.DataFrame | CrossFit, indepen
     shares = {name: np.stack([cells.shares[place] for cells in laid_out]) for place, name in enumerate(first.questions)}
     codes = dict(zip(first.questions, first.codes, strict=True))
     return PredictionCells(table, cell_traits(tables[0]), first.questions, first.backgrounds, codes, shares, fold)
-
-
-def _require_others(simulated: pd.DataFrame, independent: bool) -> None:
-    if FOLD in simulated:
-        raise EstimationError("simulated has a column 'fold'; give the whole result of cross_fit, which knows the fold of each respondent")
-    taught = (simulated[N].fillna(0) > 0).to_numpy() if N in simulated else np.ones(len(simulated), dtype=bool)
-    if taught.any() and not independent:
-        cells = simulated.loc[taught, CELL].drop_duplicates().astype(str).agg(" / ".join, axis=1)
-        raise EstimationError(
-            f"simulated was learnt from respondents in {first_few(cells)}; a table learnt from these very answers predicts them too well: "
-            "use cross_fit, or say independent=True if they were others"
-        )
 
 
 def cell_domains(survey: Survey, cells: PredictionCells, by: Sequence[str]) -> CellDomains:

@@ -144,7 +144,9 @@ def prediction_powered(
         raise EstimationError("a total needs people: give population a column 'count'; with shares ask for statistic='mean'")
     domains = cell_domains(survey, cells, by)
     asked = asked_questions(survey, cells.questions if questions is None else questions)
-    parts = [_estimate(survey, question, cells, people, domains, statistic, power, lonely_psu) for question in asked]
+    parts = [
+        _estimate(survey, question, cells, people, domains, statistic=statistic, power=power, lonely_psu=lonely_psu) for question in asked
+    ]
     result = pd.concat([part.table for part in parts], ignore_index=True)
     result.attrs = {**described(cells.table), "weight": survey.weight_name, "design": survey.design.description}
     result.attrs |= {"denominator": "valid answers", "population": population_label(table, cells.table)}
@@ -171,6 +173,7 @@ def _estimate(
     cells: PredictionCells,
     people: pd.DataFrame,
     domains: CellDomains,
+    *,
     statistic: str,
     power: float | str,
     lonely_psu: str,

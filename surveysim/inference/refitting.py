@@ -20,6 +20,7 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     DISTRIBUTION_KEYS,
+    FPC,
     PSU,
     SHARE,
     SOURCE,
@@ -31,7 +32,6 @@ from surveysim.tables.schema import (
 
 SEED_ERROR = "std_error_seed"
 FEWEST_REPLICATES = FEWEST_DRAWS
-FPC = "fpc"
 
 
 def resampled_errors(

@@ -34,6 +34,7 @@ def composite(
     regression: str = "none",
     borrow: bool = True,
     independent: bool = False,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Combine direct and simulated shares, cell by cell, by an empirical best linear unbiased predictor (Fay and Herriot).
 
@@ -66,6 +67,8 @@ def composite(
         With ``"reml"``: each question's A leans on all questions'. A single question says little about it.
     independent : bool
         True states that no respondent of `direct` taught `simulated`.
+    seed : int
+        Of the draws, where the simulated table has some; nothing else is drawn.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def composite(
     for place, variance in enumerate(_model_variances(models, method, borrow, least=1.0 if cells.stated else 0.0)):
         known = 1 / (QUESTION_SPREAD * variance) ** 2 if borrowed else 0.0
         fits.append(models[place].fit(method, variance, known))
-        predictions.append(_predict(cells, place, models[place], fits[-1]))
+        predictions.append(_predict(cells, place, models[place], fits[-1], seed))
     table = _composite_table(cells, predictions, fits)
     table.attrs = {**described(direct), **table.attrs, "method": method, "regression": regression}
     return table
@@ -255,7 +258,7 @@ class _Prediction:
     draws: Array | None
 
 
-def _predict(cells: AreaCells, question: int, rows: _AreaRows, fit: AreaFit) -> _Prediction:
+def _predict(cells: AreaCells, question: int, rows: _AreaRows, fit: AreaFit, seed: int) -> _Prediction:
     size = len(rows.basis)
     direct, simulated = (array[:, question, :, :size] for array in (cells.direct, cells.simulated))
     sampling, multipliers = cells.sampling[:, question], cells.multipliers[:, question]
@@ -273,7 +276,7 @@ def _predict(cells: AreaCells, question: int, rows: _AreaRows, fit: AreaFit) -> 
     below = (shares < 0).any(-1)
     shares = np.clip(shares, 0, None)
     shares, mse = shares / shares.sum(-1, keepdims=True), np.maximum(mse, LEAST_VARIANCE)
-    draws = None if cells.draws is None else shares[..., None] + _errors_drawn(cells.draws[:, question, :, :size], rows, weight, mse)
+    draws = None if cells.draws is None else shares[..., None] + _errors_drawn(cells.draws[:, question, :, :size], rows, weight, mse, seed)
     return _Prediction(shares, mse, weight.mean(0), variance, int(below.sum()), draws)
 
 
@@ -287,14 +290,14 @@ def _error_left_by_averaging(each: Array, mse: Array) -> float:
     return max(1 - spread / float(mse.sum()), 1 / len(each))
 
 
-def _errors_drawn(simulated: Array, rows: _AreaRows, weight: Array, mse: Array) -> Array:
+def _errors_drawn(simulated: Array, rows: _AreaRows, weight: Array, mse: Array, seed: int) -> Array:
     """Errors of the composite that leave the simulated cells' errors as they go together, shape (backgrounds, options, draws).
 
     With F folds, each simulated table was learnt from the other folds, with a fraction (F - 1) / F of the sample; its errors covary
     with those of the direct shares that taught it as much as they vary, which leaves ``1 - weight^2`` of their covariance
     between cells. What a cell's MSE has beyond that is its own.
     """
-    folds, generator = len(simulated), np.random.default_rng(0)
+    folds, generator = len(simulated), np.random.default_rng(seed)
     moved = np.stack([fold[..., generator.permutation(fold.shape[-1])] for fold in simulated])  # folds of one seed draw alike
     direct = weight.mean(0)[:, None, None]
     shared = moved.sum(0) * (np.sqrt(1 - direct**2) * np.sqrt((folds - 1) / folds**2) if folds > 1 else 1 - direct)

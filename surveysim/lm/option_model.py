@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,24 +158,37 @@ class OptionModel:
         """Whether the question was among those the model was aligned with."""
         return self.readout is not None and question_key(question_id) in self.readout.questions
 
-    def save(self, folder: str | Path, *, min_n: int = 0) -> Path:
+    def save(self, folder: str | Path, *, min_n: int | None = None) -> Path:
         """Save the trained part as a PEFT adapter with its recipe, in a folder that `load_model` loads.
 
         Parameters
         ----------
         folder : str or Path
             New, empty, or a folder saved before, which is replaced.
-        min_n : int
-            Fewest respondents of any cell that the model may have learnt from; 0: any (`export_model` asks for 10).
+        min_n : int, optional
+            Fewest respondents of any cell that the model may have learnt from; 0: any. Without it the model is saved whatever it
+            learnt from, with a warning where `export_model` would refuse a cell as too small.
 
         Raises
         ------
         ModelError
             If the model is not aligned, the folder holds something else or cannot be written, or a cell that the model learnt
             from had fewer respondents than `min_n`.
+
+        Warns
+        -----
+        UserWarning
+            If `min_n` is not given and a cell that the model learnt from had fewer than 10 respondents.
         """
         if min_n and self.aligned:
             _require_large_cells(self.recipe, min_n)
+        smallest = self.recipe.get("smallest_cell")
+        if min_n is None and smallest is not None and smallest < MIN_N:
+            warnings.warn(
+                f"the model learnt from a cell of {smallest} respondents, fewer than the {MIN_N} that tables need to be given away; keep "
+                "its folder as you keep the data (min_n=0 says so, without this warning), or save for others with export_model",
+                stacklevel=2,
+            )
         return save_adapter(self.backbone, require_aligned(self, "saving"), self.recipe, folder)
 
     def __repr__(self) -> str:

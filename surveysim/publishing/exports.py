@@ -20,7 +20,6 @@ from surveysim.tables.schema import MIN_N, N, require_columns
 from surveysim.whole_files import checked_target, write_whole
 
 TABLES = (".csv", ".parquet", *WRITABLE)
-FACTS_KEY = b"surveysim"
 
 
 def export_table(

@@ -13,7 +13,7 @@ from surveysim.codebook.toml_file import list_codebooks, load_codebook
 from surveysim.errors import TableError
 from surveysim.figures.distributions import plot_distributions
 from surveysim.figures.style import embedded
-from surveysim.html import Section, facts, page, paragraph, preformatted
+from surveysim.html import Section, disclosed_facts, page, paragraph, preformatted
 from surveysim.publishing import report_sections as sections
 from surveysim.publishing.citation import cite
 from surveysim.survey.survey import Survey
@@ -138,4 +138,4 @@ def _citations(result: pd.DataFrame, book: Codebook | None) -> Section:
 
 def _made() -> Section:
     made = {"software": f"surveysim {version('surveysim-dsa')}", "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-    return Section("made", "How this report was made", facts(made))
+    return Section("made", "How this report was made", disclosed_facts(made))

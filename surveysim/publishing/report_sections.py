@@ -10,7 +10,7 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook
 from surveysim.estimation.weighting import weight_summary
 from surveysim.evaluation.summaries import summarise_scores
-from surveysim.html import Section, facts, frame_table, paragraph, preformatted
+from surveysim.html import Section, disclosed_facts, frame_table, paragraph, preformatted
 from surveysim.survey.missing import na_table
 from surveysim.survey.survey import Survey
 from surveysim.tables.facts import is_simulated, reach_in_words, table_facts
@@ -56,7 +56,7 @@ def data_section(book: Codebook | None, survey: Survey | None, result: pd.DataFr
         "done on reading": "; ".join(survey.notes) or "nothing beyond the codebook" if survey is not None else "",
     }
     checked = "yes" if book and book.verified else "no: some facts of the codebook are not verified" if book else ""
-    return Section("data", "Data", facts({**about, "facts checked against a source": checked}))
+    return Section("data", "Data", disclosed_facts({**about, "facts checked against a source": checked}))
 
 
 def weight_section(book: Codebook | None, survey: Survey | None, result: pd.DataFrame) -> Section:
@@ -72,7 +72,7 @@ def weight_section(book: Codebook | None, survey: Survey | None, result: pd.Data
             "weights": f"{row['min']:.3g} to {row['max']:.3g}, coefficient of variation {row['cv']:.2f}",
             "effective n of the sample (Kish)": f"{row['n_eff']:,.0f} of {row['n']:,.0f}; design effect of weighting {row['deff']:.2f}",
         }
-    return Section("weight", "Weight, denominator and design", facts(rows))
+    return Section("weight", "Weight, denominator and design", disclosed_facts(rows))
 
 
 def question_section(book: Codebook | None, survey: Survey | None, result: pd.DataFrame) -> Section:
@@ -121,7 +121,7 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
     same = [SOURCE] if SOURCE in result and (result[SOURCE] == result[SOURCE].iloc[0]).all() else []  # the status names it
     shown = result.drop(columns=[ORDER, *same], errors="ignore").head(MOST_ROWS)
     cut = paragraph(f"The first {MOST_ROWS} of {len(result):,} rows:") if len(result) > MOST_ROWS else ""
-    return Section("result", "Result", facts(rows) + figure + cut + frame_table(shown))
+    return Section("result", "Result", disclosed_facts(rows) + figure + cut + frame_table(shown))
 
 
 def _abstained(result: pd.DataFrame) -> str | None:
@@ -149,7 +149,9 @@ def model_section(result: pd.DataFrame) -> Section:
     hashed = "none: no language model" if classical else about.get("model_sha256")
     people = about.get("n_respondents")
     learnt = {"learnt from": None if people is None else f"{people:,} respondents"}
-    html = facts({"method": about.get("method"), "model": model, "SHA-256 of the weights": hashed, **learnt, "seed": about.get("seed")})
+    html = disclosed_facts(
+        {"method": about.get("method"), "model": model, "SHA-256 of the weights": hashed, **learnt, "seed": about.get("seed")}
+    )
     if classical:
         return Section("model", "Method and model", html)
     prompt = about.get("prompt")
@@ -193,7 +195,7 @@ def uncertainty_section(result: pd.DataFrame) -> Section:
         kind = "95%; the method's own error given this sample. They do not cover an error of the model that all samples share."
     else:
         kind = "95%, design-based where status says survey estimates: sampling error alone, not coverage, nonresponse or measurement."
-    return Section("uncertainty", "Uncertainty", facts({"rows with a standard error": share, "intervals": kind}))
+    return Section("uncertainty", "Uncertainty", disclosed_facts({"rows with a standard error": share, "intervals": kind}))
 
 
 def limits_section(result: pd.DataFrame) -> Section:

@@ -1,4 +1,4 @@
-"""Rounding of a distributions table: respondents behind every option as multiples of a base, and nothing exact left."""
+"""What hides small cells: counts as multiples of a base with nothing exact left, and which further cells go where margins are published."""
 
 from __future__ import annotations
 

@@ -17,10 +17,9 @@ from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, as_floats
 from surveysim.survey.codebook_match import absent_variables, check_question_labels, check_trait_labels, check_wave
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.recoding import Levels, answer_column, recoded_column, trait_column
-from surveysim.tables.schema import PSU, RESPONDENT_ID, STRATUM, WEIGHT
+from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 NO_WEIGHT = "none"  # weight="none" says that the respondents shall count alike
-FPC = "fpc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +60,13 @@ class _Columns:
         return self.raw.variables.get(self.spelling(name), Variable())
 
     def require(self, names: Sequence[str]) -> None:
+        """Refuse names that the file does not have.
+
+        Raises
+        ------
+        CodebookError
+            If there are some.
+        """
         absent = [name for name in dict.fromkeys(names) if name not in self]
         if absent:
             known = self.raw.known or tuple(self.raw.columns)

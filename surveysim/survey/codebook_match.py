@@ -52,7 +52,13 @@ def _files(book: Codebook) -> tuple[str, ...]:
 
 
 def check_wave(raw: RawFile, columns: Mapping[str, Column], codebook: Codebook) -> None:
-    """Raise `CodebookError` where a variable that tells the wave holds another value than the codebook's."""
+    """Raise `CodebookError` where a variable that tells the wave holds another value than the codebook's.
+
+    Raises
+    ------
+    CodebookError
+        If there is such a variable.
+    """
     for name, codes in codebook.wave.items():
         if name not in columns:
             continue
@@ -69,7 +75,13 @@ def check_wave(raw: RawFile, columns: Mapping[str, Column], codebook: Codebook) 
 
 
 def check_question_labels(question: Question, variable: Variable, source: str, codebook: Codebook) -> None:
-    """Raise `CodebookError` where the file labels a code with the words of another option (an inverted scale, say)."""
+    """Raise `CodebookError` where the file labels a code with the words of another option (an inverted scale, say).
+
+    Raises
+    ------
+    CodebookError
+        If there is such a label.
+    """
     wordings = [question.labels, *(other["options"] for other in question.translations.values() if "options" in other)]
     clashes = _clashes(dict(zip(question.codes, zip(*wordings, strict=True), strict=True)), variable)
     if not clashes:
@@ -86,7 +98,13 @@ def check_question_labels(question: Question, variable: Variable, source: str, c
 
 
 def check_trait_labels(trait: Trait, variable: Variable, source: str, codebook: Codebook) -> None:
-    """Raise `CodebookError` where the file labels a level's code with the name of another level."""
+    """Raise `CodebookError` where the file labels a level's code with the name of another level.
+
+    Raises
+    ------
+    CodebookError
+        If there is such a label.
+    """
     clashes = _clashes({code: [level.name] for level in trait.levels for code in level.codes}, variable)
     of_code = {code: level.name for level in trait.levels for code in level.codes}
     clashes = {code: other for code, other in clashes.items() if of_code[code] != of_code[other]}

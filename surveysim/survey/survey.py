@@ -23,7 +23,7 @@ from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
 from surveysim.survey.codebook_match import codebook_for
-from surveysim.tables.schema import PSU, STRATUM, WEIGHT
+from surveysim.tables.schema import FPC, PSU, STRATUM, WEIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Survey:
     @cached_property
     def design(self) -> Design:
         """The sampling design that the data describe: weight, and strata, PSUs and population sizes where there are any."""
-        strata, psu, fpc = (self.data[name].to_numpy() if name in self.data else None for name in (STRATUM, PSU, "fpc"))
+        strata, psu, fpc = (self.data[name].to_numpy() if name in self.data else None for name in (STRATUM, PSU, FPC))
         weights = self.data[WEIGHT].to_numpy(float)
         design = Design(weights, strata=strata, psu=psu, fpc=fpc, calibrations=self.calibrations, replicates=self.replicates)
         declared = self.codebook.design

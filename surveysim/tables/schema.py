@@ -16,7 +16,7 @@ ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has 
 
 MIN_N = 10  # the default of every export
 
-RESPONDENT_ID, WEIGHT, STRATUM, PSU = "respondent_id", "weight", "stratum", "psu"
+RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC = "respondent_id", "weight", "stratum", "psu", "fpc"
 BACKGROUND, QUESTION, OPTION, ORDER, SHARE, SOURCE = (
     "background_id",
     "question_id",

@@ -11,7 +11,6 @@ from surveysim.html import frame_table
 
 HISTORY_COLUMNS = ["stage", "loss", "step", "value", "validation", "kept", "shift_correlation", "shift_r2"]
 
-BY_EPOCH = ("epochs", "validation")  # losses that are lists
 NOT_SETTINGS = ("losses", "shift_fit", "kept_epoch")
 
 
@@ -38,7 +37,9 @@ def stage_table(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     >>> stage_table([stage]).columns.tolist()
     ['stage', 'loss', 'epochs', 'loss_before', 'loss_heads', 'loss_by_epoch', 'loss_after']
     """
-    return pd.DataFrame([_row(place, stage) for place, stage in enumerate(stages, start=1)]).dropna(axis=1, how="all")
+    return pd.DataFrame([_row(stage, list(_steps(number, stage))) for number, stage in enumerate(stages, start=1)]).dropna(
+        axis=1, how="all"
+    )
 
 
 def stage_html(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -48,18 +49,21 @@ def stage_html(stages: Sequence[Mapping[str, Any]]) -> str:
     return frame_table(turned.rename_axis(index="").reset_index())
 
 
-def _row(place: int, stage: Mapping[str, Any]) -> dict[str, object]:
-    losses, fit = stage.get("losses", {}), stage.get("shift_fit", {})
-    settings = {name: value for name, value in stage.items() if name not in NOT_SETTINGS}
-    found: dict[str, object] = {"stage": place, **settings}
-    for name in ("before", "heads", "epochs", "after", "validation"):
-        column = f"{'loss' if name == 'epochs' else name}_by_epoch" if name in BY_EPOCH else f"loss_{name}"
-        found[column] = ", ".join(f"{value:.4g}" for value in losses[name]) if name in BY_EPOCH and name in losses else losses.get(name)
+def _row(stage: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    """One stage's settings and the numbers of its steps."""
+    losses, at = stage.get("losses", {}), {step["step"]: step for step in steps}
+    found: dict[str, object] = {"stage": steps[0]["stage"]}
+    found |= {name: value for name, value in stage.items() if name not in NOT_SETTINGS}
+    found |= {f"loss_{name}": at[name]["value"] for name in ("before", "heads")}
+    found["loss_by_epoch"] = _listed(losses["epochs"]) if "epochs" in losses else None
+    found["loss_after"] = at["after"]["value"]
+    found["validation_by_epoch"] = _listed(losses["validation"]) if "validation" in losses else None
     found["kept_epoch"] = stage.get("kept_epoch")
-    for name in ("correlation", "r2"):
-        for when in ("before", "after"):
-            found[f"shift_{name}_{when}"] = fit.get(when, {}).get(name)
-    return found
+    return found | {f"{name}_{when}": at[when][name] for name in ("shift_correlation", "shift_r2") for when in ("before", "after")}
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def training_history(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -84,17 +88,17 @@ def training_history(stages: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _steps(number: int, stage: Mapping[str, Any]) -> Iterator[dict[str, object]]:
+    """Read one stage of a recipe, step by step; every table of a recipe is made of these."""
     losses, fits = stage.get("losses", {}), stage.get("shift_fit", {})
     epochs = {f"epoch {place}": value for place, value in enumerate(losses.get("epochs", ()), start=1)}
-    trained = ["heads", *epochs]
-    validation = dict(zip(trained, losses.get("validation", ()), strict=False))
-    kept = trained[stage.get("kept_epoch", len(epochs))]
+    validation = dict(zip(["heads", *epochs], losses.get("validation", ()), strict=False))
+    kept = f"epoch {epoch}" if (epoch := stage.get("kept_epoch", len(epochs))) else "heads"
     values = {**{name: losses.get(name) for name in ("before", "heads")}, **epochs, "after": losses.get("after")}
     for step, value in values.items():
         fit = fits.get(step, {})
         yield {
             "stage": number,
-            "loss": stage["loss"],
+            "loss": stage.get("loss"),
             "step": step,
             "value": value,
             "validation": validation.get(step),

@@ -16,11 +16,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from token_counts import distinct_tokens
 
 import surveysim as ss
 from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time
 from surveysim.lm.base.tokens import TokenisedQuestion
-from surveysim.lm.trunk.trees import distinct_tokens, packs
+from surveysim.lm.trunk.trees import packs
 from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnings
 
 DOCS = Path(__file__).parents[2] / "docs"

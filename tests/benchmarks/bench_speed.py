@@ -23,13 +23,14 @@ from typing import Any
 
 import torch
 from marked_sections import write_section
+from token_counts import distinct_tokens
 
 import surveysim as ss
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.fit.readout import Readout
 from surveysim.lm.prompts.words import describe_background
-from surveysim.lm.trunk.trees import TOKENS_AT_ONCE, distinct_tokens, packs
+from surveysim.lm.trunk.trees import TOKENS_AT_ONCE, packs
 from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnings
 
 QUESTIONS, TRAITS = 60, ["gender", "age3", "education", "voter"]  # 60 questions x 54 backgrounds

@@ -202,7 +202,7 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
     (
         lambda: ss.composite(DIRECT, SIMULATED.assign(n=5)),
         EstimationError,
-        "learnt from respondents in q / area=00.*use the tables of cross_fit",
+        "learnt from respondents in q / area=00.*use cross_fit",
     ),
     (lambda: ss.composite(DIRECT, SIMULATED.drop(columns="n")), EstimationError, "learnt from respondents"),
     (lambda: ss.composite(DIRECT.assign(fold=0), SIMULATED), TableError, "simulated has no column 'fold'"),

@@ -44,7 +44,7 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> ss.OptionModel:
 
 @pytest.fixture
 def saved(aligned: ss.OptionModel, tmp_path: Path) -> Path:
-    return aligned.save(tmp_path / "saved")
+    return aligned.save(tmp_path / "saved", min_n=0)
 
 
 def _all_shares(model: ss.OptionModel) -> torch.Tensor:
@@ -57,7 +57,7 @@ def _all_shares(model: ss.OptionModel) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_loaded_model_gives_the_same_shares(scoring: str, dtype: str, tiny_folder: Path, tmp_path: Path) -> None:
     model = _aligned(tiny_folder, scoring=scoring, dtype=dtype)
-    loaded = load_tiny(model.save(tmp_path / "saved"), dtype=dtype)
+    loaded = load_tiny(model.save(tmp_path / "saved", min_n=0), dtype=dtype)
     torch.testing.assert_close(_all_shares(loaded), _all_shares(model), rtol=0, atol=1e-6)
     assert loaded.template == model.template
     assert loaded.aligned
@@ -71,7 +71,7 @@ def test_a_model_is_loaded_in_the_number_type_that_it_was_aligned_in(
 ) -> None:
     model = _aligned(tiny_folder, dtype=dtype)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: quick_at)  # another machine would take another type
-    loaded = ss.load_model(model.save(tmp_path / "saved"), device="cpu")
+    loaded = ss.load_model(model.save(tmp_path / "saved", min_n=0), device="cpu")
     assert loaded.backbone.dtype == model.backbone.dtype == getattr(torch, dtype)
     torch.testing.assert_close(_all_shares(loaded), _all_shares(model), rtol=0, atol=1e-6)
     other = "bfloat16" if dtype == "float32" else "float32"
@@ -87,7 +87,9 @@ def test_plain_peft_gives_the_shared_heads_shares(architecture: str, tmp_path: P
     base = save_tiny_model(tmp_path / "base", architecture)
     model = _aligned(base)
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
-    peft = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), model.save(tmp_path / "saved")).eval()
+    peft = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), model.save(tmp_path / "saved", min_n=0)
+    ).eval()
     book = opinion_codebook()
     words = {"age=old|gender=male": "a man aged 65 or older", "age=young|gender=female": "a woman aged 18 to 34"}
     tokenised = model.tokenise(book, QUESTIONS, words)
@@ -126,7 +128,7 @@ def test_a_base_model_named_by_a_relative_path_is_found_from_elsewhere(tmp_path:
     save_tiny_model(tmp_path / "base")
     monkeypatch.chdir(tmp_path)
     model = _aligned(Path("base"))
-    folder = model.save("saved").resolve()
+    folder = model.save("saved", min_n=0).resolve()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     torch.testing.assert_close(_all_shares(load_tiny(folder)), _all_shares(model), rtol=0, atol=1e-6)
@@ -135,7 +137,7 @@ def test_a_base_model_named_by_a_relative_path_is_found_from_elsewhere(tmp_path:
 def test_no_row_of_a_respondent_is_saved(aligned: ss.OptionModel, tmp_path: Path) -> None:
     """Twice the respondents make no file larger, and no respondent's weight is in any."""
     more = _align(ss.OptionModel(aligned.backbone), n=600)
-    first, second = aligned.save(tmp_path / "first"), more.save(tmp_path / "second")
+    first, second = aligned.save(tmp_path / "first", min_n=0), more.save(tmp_path / "second", min_n=0)
     assert {path.name for path in first.iterdir()} == adapters.OWN_FILES
     for name in adapters.TENSOR_FILES:
         assert {key: value.shape for key, value in load_file(first / name).items()} == {
@@ -150,7 +152,7 @@ def test_no_row_of_a_respondent_is_saved(aligned: ss.OptionModel, tmp_path: Path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permissions for group and others")
 def test_a_colleague_may_read_what_the_folder_lets_them(aligned: ss.OptionModel, tmp_path: Path) -> None:
-    folder = aligned.save(tmp_path / "saved")
+    folder = aligned.save(tmp_path / "saved", min_n=0)
     plain = tmp_path / "plain"
     plain.mkdir()
     assert folder.stat().st_mode == plain.stat().st_mode
@@ -159,17 +161,17 @@ def test_a_colleague_may_read_what_the_folder_lets_them(aligned: ss.OptionModel,
 
 def test_only_an_aligned_model_is_saved(tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"saving needs an aligned model; call align\(model, distributions, codebook\) first"):
-        load_tiny(tiny_folder).save(tmp_path / "saved")
+        load_tiny(tiny_folder).save(tmp_path / "saved", min_n=0)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_saved_model_is_replaced_and_an_empty_folder_filled(aligned: ss.OptionModel, saved: Path) -> None:
     marked = replace(aligned, recipe={**aligned.recipe, "seed": 99})
-    assert marked.save(saved) == saved
+    assert marked.save(saved, min_n=0) == saved
     assert load_tiny(saved).recipe["seed"] == 99
     empty = saved.parent / "empty"
     empty.mkdir()
-    assert load_tiny(aligned.save(empty)).aligned
+    assert load_tiny(aligned.save(empty, min_n=0)).aligned
     assert sorted(path.name for path in saved.parent.iterdir()) == ["empty", "saved"]
 
 
@@ -178,13 +180,13 @@ def test_nothing_else_is_overwritten(aligned: ss.OptionModel, saved: Path) -> No
     thesis.mkdir()
     (thesis / "chapter1.txt").write_text("three years of work")
     with pytest.raises(ModelError, match=r"thesis' exists and is no saved model; choose another folder"):
-        aligned.save(thesis)
+        aligned.save(thesis, min_n=0)
     with pytest.raises(ModelError, match=r"exists and is no saved model"):
-        aligned.save(thesis / "chapter1.txt")
+        aligned.save(thesis / "chapter1.txt", min_n=0)
     assert (thesis / "chapter1.txt").read_text() == "three years of work"
     (saved / "notes.txt").write_text("my notes")
     with pytest.raises(ModelError, match=r"holds a saved model and notes.txt too, which saving would delete"):
-        aligned.save(saved)
+        aligned.save(saved, min_n=0)
     assert (saved / "notes.txt").read_text() == "my notes"
 
 
@@ -200,9 +202,9 @@ def test_an_interrupted_save_leaves_what_was_there(
     monkeypatch.setattr(adapters, where, stop)
     expected = ModelError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected, match="cannot be written .*No space left.*nothing was changed" if expected is ModelError else None):
-        aligned.save(saved)
+        aligned.save(saved, min_n=0)
     with pytest.raises(expected):
-        aligned.save(saved.parent / "new")
+        aligned.save(saved.parent / "new", min_n=0)
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
 
@@ -217,7 +219,7 @@ def test_a_rename_that_fails_brings_the_old_model_back(aligned: ss.OptionModel, 
 
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(ModelError, match="in use"):
-        aligned.save(saved)
+        aligned.save(saved, min_n=0)
     monkeypatch.undo()
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
     assert load_tiny(saved).aligned
@@ -288,7 +290,7 @@ def test_a_recipe_with_a_template_of_another_version(saved: Path) -> None:
 
 def test_a_base_model_whose_weights_changed(tmp_path: Path) -> None:
     base = save_tiny_model(tmp_path / "base")
-    folder = _aligned(base).save(tmp_path / "saved")
+    folder = _aligned(base).save(tmp_path / "saved", min_n=0)
     shutil.rmtree(base)
     save_tiny_model(base, seed=1)
     with pytest.raises(ModelError, match=r"was trained on '.*base' with weights \w{12}..., but the model of that name here has \w{12}"):
@@ -297,7 +299,7 @@ def test_a_base_model_whose_weights_changed(tmp_path: Path) -> None:
 
 def test_a_base_model_that_is_gone(tmp_path: Path) -> None:
     base = save_tiny_model(tmp_path / "base")
-    folder = _aligned(base).save(tmp_path / "saved")
+    folder = _aligned(base).save(tmp_path / "saved", min_n=0)
     shutil.rmtree(base)
     with pytest.raises(ModelError, match=rf"model '{base}'"):
         load_tiny(folder)

@@ -55,7 +55,7 @@ def lengths(value: object) -> Iterator[int]:
 
 def test_no_file_holds_a_respondent(aligned: ss.OptionModel, survey: ss.Survey, tmp_path: Path) -> None:
     """Every file, byte by byte: no weight in any notation, nothing of as many entries as there are respondents."""
-    folder = aligned.save(tmp_path / "saved")
+    folder = aligned.save(tmp_path / "saved", min_n=0)
     assert {path.name for path in folder.iterdir()} == adapters.OWN_FILES
     weights = survey.data["weight"].tolist()
     patterns = {
@@ -94,8 +94,17 @@ def test_a_model_of_small_cells_is_kept_in(aligned: ss.OptionModel, tmp_path: Pa
     with pytest.raises(ModelError, match="the recipe does not say its smallest cell"):
         ss.export_model(replace(aligned, recipe={"stages": []}), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-    assert aligned.save(tmp_path / "own").is_dir(), "for one's own use nothing is asked"
+    assert aligned.save(tmp_path / "own", min_n=0).is_dir(), "for one's own use nothing is asked"
     assert ss.export_model(aligned, tmp_path / "out", min_n=smallest).is_dir()
+
+
+def test_a_model_of_small_cells_is_not_saved_in_silence(aligned: ss.OptionModel, tmp_path: Path) -> None:
+    small, large = (replace(aligned, recipe={**aligned.recipe, "smallest_cell": size}) for size in (9, 10))
+    with pytest.warns(UserWarning, match=r"a cell of 9 respondents, fewer than the 10 .*min_n=0 .*export_model"):
+        assert small.save(tmp_path / "small").is_dir(), "a warning, and the model is saved all the same"
+    assert large.save(tmp_path / "large").is_dir()
+    assert small.save(tmp_path / "asked", min_n=9).is_dir()
+    assert load_tiny(tmp_path / "small").recipe == load_tiny(tmp_path / "asked").recipe
 
 
 def test_withheld_before_learning_the_small_cells_are_not_in_the_model(base: ss.OptionModel, survey: ss.Survey, tmp_path: Path) -> None:

@@ -98,6 +98,11 @@ def test_a_composite_hands_the_draws_on() -> None:
     direct = ss.response_distributions(SURVEY, questions=["q1"])
     ratio = ss.poststratify(table, PEOPLE)["std_error"].to_numpy() / direct["std_error"].to_numpy()
     assert ((ratio > 0.8) & (ratio < 2)).all(), ratio
+    again, other = (ss.composite(halves.direct, halves.simulated, seed=seed) for seed in (0, 1))
+    pd.testing.assert_frame_equal(again, table)
+    names = draw_columns(other)
+    pd.testing.assert_frame_equal(other.drop(columns=names), table.drop(columns=names))
+    assert not np.allclose(other[names], table[names])
 
 
 def test_normal_draws_have_the_covariance() -> None:

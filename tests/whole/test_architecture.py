@@ -1,4 +1,4 @@
-"""The package as a whole: light to import, layered, readable in pieces, and shown by examples that run."""
+"""The package as a whole: light to import, laid out in rooms, readable in pieces, tested path for path, and shown by examples that run."""
 
 from __future__ import annotations
 
@@ -6,28 +6,55 @@ import ast
 import doctest
 import subprocess
 import sys
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import surveysim as ss
+from tests.support import rooms
+from tests.support.pages import PROJECT
+from tests.support.rooms import FIGURES, MODELS, dotted, imports, storey
 
 PACKAGE = Path(ss.__file__).parent
 LONGEST_MODULE, LONGEST_FUNCTION = 350, 40  # lines; of a function without its signature and docstring
 IMPORT_SECONDS = 0.5
-MODELS_AND_FIGURES = ("torch", "transformers", "peft", "accelerate", "matplotlib", "seaborn")
+MODELS_AND_FIGURES = (*MODELS, *FIGURES)
 HEAVY = (*MODELS_AND_FIGURES, "scipy", "statsmodels", "pyreadstat", "sklearn", "pyarrow.parquet")
+PUBLIC_NAMES = Path(__file__).with_name("public_names.txt")
 
-# A module may import modules of its own room and of the rooms before it in this list; inside `lm` the groups stand in order too.
-FOUNDATION = ("errors", "html", "whole_files")
-ROOMS = (
-    "tables", "codebook", "files", "design", "survey", "estimation", "baselines", "inference", "lm", "simulation", "evaluation", "figures",
-    "publishing",
-)  # fmt: skip
-LM_GROUPS = ("prompts", "base", "trunk", "fit")
-TOP = ("__init__", "demo", "cli", "__main__")
+# Modules that have no test file of their own path, by the file that tests them. A new module has its own file.
+COVERED = {
+    "tests/baselines/test_methods.py": "baselines.boosted_trees baselines.multilevel baselines.regressions baselines.training_cells",
+    "tests/codebook/test_codebook.py": "codebook.questions codebook.toml_file",
+    "tests/design/test_design.py": "design.adjustment design.estimators design.stages",
+    "tests/estimation/test_distributions.py": "design.replication estimation.replicates",
+    "tests/estimation/test_weighting.py": "design.calibration estimation.margins",
+    "tests/evaluation/test_comparison.py": "evaluation.comparison_summary evaluation.trials",
+    "tests/evaluation/test_official.py": "evaluation.official_comparison",
+    "tests/evaluation/test_scores.py": "evaluation.floor evaluation.summaries",
+    "tests/figures/test_distributions.py": "estimation.trait_shifts figures.bars figures.dots figures.shifts figures.style",
+    "tests/figures/test_rows.py": "estimation.joint_shares",
+    "tests/figures/test_scores.py": "figures.savings",
+    "tests/figures/test_weights.py": "figures.official",
+    "tests/files/test_readers.py": "files.csv_parquet files.encodings files.rawfile files.spss_portable files.spss_stata",
+    "tests/inference/test_prediction_power.py": "inference.prediction_cells",
+    "tests/inference/test_small_area.py": "inference.area_cells",
+    "tests/lm/base/test_devices.py": "lm.base.base_model",
+    "tests/lm/prompts/test_template.py": "lm.base.tokens",
+    "tests/lm/test_training.py": "lm.alignment lm.answers lm.fit.heads lm.fit.stages",
+    "tests/lm/trunk/test_trunk.py": "lm.base.architectures lm.base.backbone lm.trunk.trees",
+    "tests/publishing/test_disclosure.py": "publishing.small_cells",
+    "tests/publishing/test_exports.py": "publishing.poststratification_frame",
+    "tests/publishing/test_report.py": "publishing.report_sections",
+    "tests/simulation/test_request.py": "simulation.reach",
+    "tests/simulation/test_to_parquet.py": "tables.storage",
+    "tests/survey/test_survey.py": "survey.assembly survey.codebook_match survey.domains survey.reasons survey.recoding",
+    "tests/survey/test_writers.py": "files.outfile",
+    "tests/whole/test_cli.py": "__main__",
+}
+COVERED_BY = {module: path for path, modules in COVERED.items() for module in modules.split()}
 
 
 def _name(path: Path) -> str:
@@ -36,35 +63,6 @@ def _name(path: Path) -> str:
 
 SOURCES = {_name(path): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
-
-
-def _dotted(name: str) -> str:
-    return f"surveysim.{name}".removesuffix(".__init__")
-
-
-def _imports(name: str) -> set[str]:
-    """Return the modules of the package that one imports: at its head, in a function, or for type checking alone."""
-    found: set[str] = set()
-    for node in ast.walk(TREES[name]):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name} imports relatively in line {node.lineno}; write the module's whole name"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {module for module in map(_module_of, found) if module and module != name}
-
-
-def _module_of(imported: str) -> str:
-    """Return the module of the package that an imported name lies in; empty where it is none of ours."""
-    package, _, rest = imported.partition(".")
-    if package != "surveysim":
-        return ""
-    parts = rest.split(".") if rest else []
-    for length in range(len(parts), 0, -1):
-        module = ".".join(parts[:length])
-        if module in SOURCES:
-            return module
-    return "__init__"
 
 
 def _in_fresh_interpreter(code: str) -> str:
@@ -86,7 +84,7 @@ def test_the_import_is_light_and_silent() -> None:
 
 def test_nothing_below_models_and_figures_loads_them_or_statistics() -> None:
     """Who reads, weights and tabulates waits for none of them; scipy and its like come when a function needs them."""
-    low = [_dotted(name) for name in SOURCES if _storey(name) < _storey("lm.loading") and not name.startswith("lm")]
+    low = [dotted(name) for name in SOURCES if storey(name) < storey("lm.loading") and not name.startswith("lm")]
     code = f"import sys, importlib\nfor name in {low!r}: importlib.import_module(name)\nprint([n for n in {HEAVY!r} if n in sys.modules])"
     assert _in_fresh_interpreter(code) == "[]"
 
@@ -96,40 +94,46 @@ def test_simulating_classically_loads_no_model() -> None:
     assert _in_fresh_interpreter(code) == "[]"
 
 
-def _storey(name: str) -> tuple[int, int]:
-    """Return how high a module stands: the place of its room, and inside `lm` that of its group; its own modules stand on all groups."""
-    room, *rest = name.split(".")
-    place = (*FOUNDATION, *ROOMS, *TOP).index(room)
-    group = LM_GROUPS.index(rest[0]) if room == "lm" and rest[0] in LM_GROUPS else len(LM_GROUPS)
-    return (max(place, len(FOUNDATION) - 1), group)
+RULES = (
+    rooms.strangers,
+    rooms.crowded_rooms,
+    rooms.busy_door_plates,
+    rooms.upward_imports,
+    rooms.circles,
+    rooms.misplaced_packages,
+    rooms.long_signatures,
+)
 
 
-def test_every_module_stands_in_a_room() -> None:
-    strange = sorted(name for name in SOURCES if name.split(".")[0] not in {*FOUNDATION, *ROOMS, *TOP})
-    assert not strange, (
-        f"{strange} stand in no room; move them into one of {', '.join(ROOMS)} (docs/architecture.md says what belongs where)"
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_package_keeps_the_rules_of_its_rooms(rule: Callable[[rooms.Sources], list[str]]) -> None:
+    found = rule(SOURCES)
+    assert not found, "\n".join(found)
+
+
+def test_tests_mirror_the_package_path_for_path() -> None:
+    tests = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "tests").rglob("test_*.py")}
+    found = rooms.unmirrored(SOURCES, tests, COVERED_BY)
+    assert not found, "\n".join(found)
+
+
+def test_public_names_are_those_of_the_list() -> None:
+    """A move changes nothing for users; a new name, or one that goes, is a decision that the list shows."""
+    listed, named = PUBLIC_NAMES.read_text(encoding="utf-8").split(), set(ss.__all__)
+    assert listed == sorted(listed), f"{PUBLIC_NAMES.name}: its names stand in alphabetical order; sort them"
+    remedy = (
+        "surveysim/__init__.py and tests/whole/public_names.txt name the same names: add or take out the line, and say so in CHANGELOG.md"
     )
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_imports_point_one_way(name: str) -> None:
-    upwards = sorted(module for module in _imports(name) if _storey(module) > _storey(name))
-    assert not upwards, (
-        f"{name} imports {upwards}, which stand above it; rooms import those before them ({' < '.join(ROOMS)}): "
-        "move the definition down to the room that both may import"
-    )
-
-
-def test_no_module_imports_another_in_a_circle() -> None:
-    try:
-        TopologicalSorter({name: _imports(name) for name in SOURCES}).prepare()
-    except CycleError as error:
-        pytest.fail(f"circle of imports: {' -> '.join(error.args[1])}")
+    assert set(listed) == named, f"{remedy}; new {sorted(named - set(listed))}, gone {sorted(set(listed) - named)}"
 
 
 def test_the_language_model_knows_no_figures_and_figures_no_language_model() -> None:
-    rooms = ("figures", "lm")
-    crossing = [(name, other) for name in SOURCES for other in _imports(name) if {name.split(".")[0], other.split(".")[0]} == set(rooms)]
+    crossing = [
+        (name, other)
+        for name in SOURCES
+        for other in imports(name, SOURCES)
+        if {name.split(".")[0], other.split(".")[0]} == {"figures", "lm"}
+    ]
     assert crossing == []
 
 
@@ -172,6 +176,6 @@ def _examples(tree: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("name", [name for name, tree in TREES.items() if _examples(tree)])
 def test_examples_run(name: str, capsys: pytest.CaptureFixture) -> None:
-    result = doctest.testmod(import_module(_dotted(name)))
+    result = doctest.testmod(import_module(dotted(name)))
     assert result.failed == 0, capsys.readouterr().out
     assert result.attempted > 0

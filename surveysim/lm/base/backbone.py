@@ -63,7 +63,13 @@ class Backbone:
 
     @cached_property
     def head(self) -> nn.Linear:
-        """The language-model head, `(vocabulary, hidden)`."""
+        """The language-model head, `(vocabulary, hidden)`.
+
+        Raises
+        ------
+        ModelError
+            If the model has none.
+        """
         head = self.model.get_output_embeddings()
         if head is None:
             raise ModelError(f"model {self.name!r} has no output embeddings; surveysim needs a causal language model")

@@ -10,7 +10,7 @@ from surveysim.errors import ModelError, first_few
 BYTES = 2  # of a number in bfloat16: weights and stored states
 TRAINED_BYTES = 16  # of a trained weight in float32: itself, its gradient, Adam's two moments
 FORWARD, TRAINED = 2, 6  # operations a weight and token: multiply and add; three times as many with the way back
-TREE = 96  # distinct prompts in the trunk at once
+BACKGROUNDS_AT_ONCE = 96  # distinct prompts in the trunk at once: the masks of a tree grow with the square of its tokens
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def memory_and_time(
     scores = FORWARD * 2 * size.heads * size.head * seen  # queries with keys, weights with values
     trunk = (size.layers - 1) * tokens * (FORWARD * size.layer + scores)
     epoch = TRAINED * (size.attention * tokens + size.layer * prompts)
-    batch = opening_tokens + min(TREE, backgrounds) * background_tokens
+    batch = opening_tokens + min(BACKGROUNDS_AT_ONCE, backgrounds) * background_tokens
     kept = 2 * size.layers * size.key_heads * size.head  # a token's keys and values
     trained = size.layer + size.hidden
     cache = BYTES * size.hidden * tokens

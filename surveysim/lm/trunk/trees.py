@@ -9,9 +9,9 @@ from itertools import islice, pairwise
 
 import numpy as np
 
+from surveysim.lm.base.costs import BACKGROUNDS_AT_ONCE
 from surveysim.lm.base.tokens import TokenisedQuestion, common_beginning
 
-BACKGROUNDS_AT_ONCE = 96  # the masks of a tree grow with the square of its tokens
 TOKENS_EACH = 32  # distinct tokens a background that a tree may have on average: fewer backgrounds where each has an own country
 TOKENS_AT_ONCE = 2048  # of several small questions in one pass: the layers' weights are fetched once for all of them
 
@@ -125,18 +125,6 @@ def carried_nodes(before: TokenTree, tree: TokenTree, n_branches: int) -> np.nda
     shortest = min(len(last), len(first))
     same = before.tokens[last[:shortest]] == tree.tokens[first[:shortest]]
     return last[: int(np.argmin(same)) if not same.all() else shortest]
-
-
-def distinct_tokens(questions: Sequence[TokenisedQuestion]) -> int:
-    """Count the distinct prefixes of all prompts: the tokens that run through the trunk."""
-    openings = {question.opening[:length] for question in questions for length in range(1, len(question.opening) + 1)}
-    return len(openings) + sum(_tree_tokens(question) for question in questions)
-
-
-def _tree_tokens(question: TokenisedQuestion) -> int:
-    trees, branches = question_trees(question, tree_sizes(question)), len(question.trie.branches)
-    carried = sum(len(carried_nodes(*pair, branches)) for pair in pairwise(trees))
-    return sum(len(tree.tokens) for tree in trees) - carried
 
 
 def halved(tree: TokenTree, n_branches: int) -> list[tuple[np.ndarray, TokenTree]]:

@@ -119,6 +119,11 @@ def read_beginnings(backbone: Backbone, questions: Sequence[TokenisedQuestion]) 
     """Run the trunk over what any two of the questions begin with: for all of them at once.
 
     Where memory runs out, every question reads its own opening whole.
+
+    Raises
+    ------
+    RuntimeError, MemoryError
+        If the trunk fails otherwise than for want of memory.
     """
     lengths = shared_lengths([question.opening for question in questions])
     sequences = sorted({opening[:length] for opening, length in lengths.items() if length})

@@ -13,7 +13,7 @@ from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time, model_size
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.trunk.activations import states_folder, stored_states
-from surveysim.lm.trunk.trees import distinct_tokens
+from tests.benchmarks.token_counts import distinct_tokens
 from tests.support.tiny import CONFIGS, tiny_model
 
 PROMPTS = {"questions": 3, "backgrounds": 10, "opening_tokens": 40, "background_tokens": 5, "operations": 1e6}

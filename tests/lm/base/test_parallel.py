@@ -47,7 +47,7 @@ aligned = ss.align(model, sample, survey.codebook, stages=stages, progress=False
 table = ss.simulate(survey, TRAITS, model=aligned, progress=False)
 first = ss.align(model, sample, survey.codebook, stages=stages[:1], progress=False)
 ss.simulate_to_parquet(survey, TRAITS, folder / "cells.parquet", model=first, progress=False)
-saved = aligned.save(folder / "saved")
+saved = aligned.save(folder / "saved", min_n=0)
 again = ss.simulate(survey, TRAITS, model=load_tiny(saved), progress=False)
 
 number = parallel.rank()
