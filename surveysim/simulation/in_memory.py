@@ -30,11 +30,11 @@ MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
 
 def simulate(
     df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | Sequence[str],
+    backgrounds: pd.DataFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
     seed: int = 0,
@@ -54,7 +54,7 @@ def simulate(
         An aligned model only simulates. A base model is aligned first, with `df`. Default: the default model.
     codebook : str, Path or Codebook, optional
         Required with a plain frame.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default: all questions of the survey.
     method : str
         ``"dsa"`` (both stages), ``"dsa-kernel"`` (its closed form: no training), ``"stage1"``
@@ -110,7 +110,7 @@ def simulate(
     survey = require_survey(df, codebook, weight)
     grid = _grid(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
-    sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
+    sample = cell_shares(survey, by=traits, questions=questions)
     if method in BASELINES:
         ordinal = ordinal_questions(survey.codebook, None)
         table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)
@@ -223,14 +223,6 @@ def aligned_by(model: OptionModel) -> str:
     return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
 
 
-def asked_questions(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
-    """Return the questions to ask, each once: those named, or all of the survey."""
-    names = [questions] if isinstance(questions, str) else list(dict.fromkeys(survey.questions if questions is None else questions))
-    if not names:
-        raise SurveySimError(f"questions is empty; name some of {first_few(survey.questions)}, or leave it out")
-    return names
-
-
 def _padded(shares: dict[str, np.ndarray], cells: Cells) -> np.ndarray:
     out = np.zeros_like(cells.shares)
     for row, question_id in enumerate(cells.questions):
@@ -255,16 +247,10 @@ def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | 
     return as_survey(df, codebook, weight=weight)
 
 
-def _grid(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+def _grid(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> pd.DataFrame:
     if isinstance(backgrounds, pd.DataFrame):
         return with_background_id(backgrounds.drop(columns=BACKGROUND, errors="ignore"), codebook)
-    names = [backgrounds] if isinstance(backgrounds, str) else list(backgrounds)
-    if not names:
-        raise BackgroundError(f"backgrounds is an empty list; name traits: {first_few(codebook.traits)}")
-    for name in names:
-        if name not in codebook.traits:
-            raise BackgroundError(f"backgrounds: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
-    return background_grid(codebook, by=names)
+    return background_grid(codebook, by=codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError))
 
 
 def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:

@@ -5,29 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from surveysim.codebook.backgrounds import parse_background_id
-
-
-def traits_from_nearest(asked: Iterable[str], seen: Iterable[str]) -> np.ndarray:
-    """Return for every background in how many traits it differs from the nearest one seen, `(asked,)` integers.
-
-    A trait that only one of two backgrounds has counts as different. 0: the background itself was seen. Where none was seen, all
-    traits count.
-
-    Examples
-    --------
-    >>> from surveysim.simulation.reach import traits_from_nearest
-    >>> traits_from_nearest(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"]).tolist()
-    [0, 1]
-    """
-    wanted, known = ([parse_background_id(identifier) for identifier in ids] for ids in (asked, dict.fromkeys(seen)))
-    traits = sorted({trait for levels in (*wanted, *known) for trait in levels})
-    rows = [np.array([[levels.get(trait, "") for trait in traits] for levels in part], object) for part in (wanted, known)]
-    if not known:
-        return np.array([len(levels) for levels in wanted], dtype=int)
-    return np.array([(rows[1] != row).sum(1).min() for row in rows[0]], dtype=int)
+from surveysim.codebook.backgrounds import parse_background_id, traits_from_nearest
 
 
 def beyond_training(asked: Iterable[str], seen: Iterable[str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import surveysim as ss
-from surveysim.simulation.reach import beyond_training, traits_from_nearest
+from surveysim.codebook.backgrounds import traits_from_nearest
+from surveysim.simulation.reach import beyond_training
 from surveysim.tables.facts import reach_in_words, table_facts
 from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_frame
 
