@@ -158,7 +158,7 @@ def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: str | Sequence[
     if trait not in traits:
         raise SplitError(f"the backgrounds have no trait {trait!r}; {nearest(trait, traits)}")
     known = list(dict.fromkeys(levels_of[trait] for levels_of in parsed.values() if trait in levels_of))
-    wanted = known_names_of(levels, "levels", known, error=SplitError, lacking=f"no background has, of trait {trait!r}, level")
+    wanted = known_names_of(levels, "levels", known, error=SplitError, lacking=f"trait {trait!r} of the backgrounds has no level")
     if set(known) <= set(wanted):
         raise SplitError(f"levels must name some, not all, of the levels of {trait!r}: {first_few(known, 30)}")
     out = frame[BACKGROUND].map({identifier: levels_of.get(trait) in wanted for identifier, levels_of in parsed.items()})

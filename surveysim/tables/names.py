@@ -48,12 +48,13 @@ def names_of(
         items: list[object] = [given]
     elif isinstance(given, set | frozenset):
         items = sorted(given, key=str)
-    elif isinstance(given, Sequence | Set | pd.Index | pd.Series | np.ndarray) and not isinstance(given, bytes | bytearray):
+    elif isinstance(given, Sequence | Set | pd.Index | pd.Series | np.ndarray | pd.api.extensions.ExtensionArray) and not isinstance(
+        given, bytes | bytearray
+    ):
         items = list(given)
     else:
-        raise error(
-            f"{argument} must be a name or a list of names; got {type(given).__name__} {quoted(given)}; {_one_of(argument, choices)}"
-        )
+        got = f"got {type(given).__name__} {quoted(given)}"
+        raise error(f"{argument} must be a name or a list of names; {got}; {_one_of(argument, choices)}")
     odd = [item for item in items if not isinstance(item, str)]
     if odd:
         raise error(f"{argument} must hold names, which are text; got {first_few(map(quoted, odd))}; {_one_of(argument, choices)}")

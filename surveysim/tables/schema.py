@@ -151,14 +151,13 @@ def population_shares(
     else:
         shares = pd.Series(dict(population), dtype=float)
     ids = pd.Index(list(backgrounds))
-    absent = ids.unique().difference(shares.index, sort=False)
+    asked = shares[shares.index.isin(ids)]
+    if not (asked >= 0).all():
+        raise error(f"{what}: population_share must be 0 or more; it is not in {first_few(asked.index[~(asked >= 0)])}")
+    absent = ids.unique().difference(asked.index, sort=False)
     if len(absent):
         raise error(f"{what} has no population_share of background {first_few(absent)}; give each one, 0 where there is nobody")
-    found = shares.reindex(ids).to_numpy(float)
-    bad = ids[~(found >= 0)].unique()
-    if len(bad):
-        raise error(f"{what}: population_share must be 0 or more; it is not in {first_few(bad)}")
-    return found
+    return asked.reindex(ids).to_numpy(float)
 
 
 def _cell_name(key: object) -> str:

@@ -77,8 +77,8 @@ def test_respondents_without_a_level_count_in_none() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({"by": "age"}, r"by='age': give a list of traits, at least one"),
-    ({"by": []}, r"by=\[\]: give a list of traits"),
+    ({"by": 3}, r"by must be a name or a list of names; got int 3; give by= one name or several of age, gender"),
+    ({"by": []}, r"by is empty; give by= one name or several of age, gender"),
     ({"by": ["region"]}, r"by: the survey was read without trait 'region'; known: age, gender"),
     ({"by": ["age"], "min_n": -1}, r"min_n=-1 and min_n_eff=0.0: a minimum is at least 0"),
 ])  # fmt: skip

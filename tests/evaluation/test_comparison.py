@@ -190,7 +190,7 @@ def test_held_out_levels_are_simulated_by_model_and_regression(survey: ss.Survey
         ({"methods": ["mpr"]}, r"methods: 'mpr' is unknown; did you mean 'mrp'"),
         ({"methods": ["mrp"], "split": "questions"}, "methods: 'mrp' cannot answer questions it was not trained on; uniform, "),
         ({"split": "question"}, "split 'question' is unknown; did you mean 'questions'"),
-        ({"metrics": ["wassertein"]}, "metrics: 'wassertein' is unknown; did you mean 'wasserstein'"),
+        ({"metrics": ["wassertein"]}, "metrics: there is no metric 'wassertein'; did you mean 'wasserstein'"),
         ({"seeds": []}, "seeds is empty"),
         ({"train_n": []}, "train_n is empty"),
     ],
@@ -211,7 +211,7 @@ def test_a_comparison_that_cannot_be_made_says_why(survey: ss.Survey, change: di
         ({"split": "levels", "held": {"age": 3}}, "held: 3 levels of 'age' cannot be held out; give 1 to 2"),
         ({"split": "backgrounds", "held": {"age": 1}}, "held must be the fraction to hold out"),
         ({"questions": ["trst"]}, "questions: trst; did you mean 'trust'"),
-        ({"questions": []}, "questions: none given; the survey has taxes"),
+        ({"questions": []}, "questions is empty; give questions= one name or several of taxes"),
         ({"min_truth": 5000}, "no cell is left to score"),
     ],
 )

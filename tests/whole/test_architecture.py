@@ -161,6 +161,17 @@ def _body_lines(function: ast.FunctionDef) -> int:
     return int(body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
+def test_no_two_functions_bear_one_name() -> None:
+    """Whoever looks for a name finds one thing; the command line's commands may bear the names of the verbs that they call."""
+    homes: dict[str, set[str]] = {}
+    for module, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and module != "cli" and node.name != "main":
+                homes.setdefault(node.name, set()).add(module)
+    shared = {name: sorted(modules) for name, modules in homes.items() if len(modules) > 1}
+    assert not shared, f"{shared}: let one module import the other's, or give the function that does another thing another name"
+
+
 def test_no_example_is_skipped() -> None:
     assert [name for name, text in SOURCES.items() if "doctest: +SKIP" in text] == []
 
