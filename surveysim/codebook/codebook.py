@@ -196,16 +196,23 @@ class Codebook:
             raise CodebookError(f"codebook {self.name!r} has no trait {name!r}; {nearest(name, self.traits)}")
         return self.traits[name]
 
-    def questions_named(self, given: str | Sequence[str], argument: str = "questions", *, needed: bool = True) -> list[Question]:
+    def questions_named(
+        self,
+        given: str | Sequence[str],
+        argument: str = "questions",
+        *,
+        error: type[SurveySimError] = CodebookError,
+        needed: bool = True,
+    ) -> list[Question]:
         """Return the questions of a name or a list of names, each once.
 
         Raises
         ------
         CodebookError
-            If one is unknown, what is given holds no names, or none where one is needed.
+            Or `error`: if one is unknown, what is given holds no names, or none where one is needed.
         """
         lacking = f"codebook {self.name!r} has no question"
-        names = known_names_of(given, argument, self.questions, error=CodebookError, lacking=lacking, needed=needed)
+        names = known_names_of(given, argument, self.questions, error=error, lacking=lacking, needed=needed)
         return [self.questions[name] for name in names]
 
     def traits_named(

@@ -185,10 +185,8 @@ def require_questions(survey: Survey, questions: str | Sequence[str] | None) -> 
 
     Raises
     ------
-    CodebookError
-        If one is unknown.
     SplitError
-        If the survey was read without one, or none is given.
+        If one is unknown, the survey was read without it, or none is given.
     """
     return tuple(question.question_id for question in asked_questions(survey, questions, error=SplitError))
 

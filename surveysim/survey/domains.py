@@ -90,12 +90,12 @@ def asked_questions(
     Raises
     ------
     CodebookError
-        If a question is unknown. Or `error`: if none is named, or the survey was read without one.
+        Or `error`: if a question is unknown, none is named, or the survey was read without one.
     """
     if questions is None:
         return [survey.codebook.question(name) for name in survey.questions]
     names = names_of(questions, argument, survey.questions, error=error)
-    survey.codebook.questions_named(names, argument)
+    survey.codebook.questions_named(names, argument, error=error)
     lacking = "the survey was read without question"
     return [survey.codebook.question(name) for name in known_names_of(names, argument, survey.questions, error=error, lacking=lacking)]
 

@@ -210,7 +210,7 @@ def test_a_comparison_that_cannot_be_made_says_why(survey: ss.Survey, change: di
         ({"split": "levels", "held": {"region": 1}}, "held: 'region' is no trait of by="),
         ({"split": "levels", "held": {"age": 3}}, "held: 3 levels of 'age' cannot be held out; give 1 to 2"),
         ({"split": "backgrounds", "held": {"age": 1}}, "held must be the fraction to hold out"),
-        ({"questions": ["trst"]}, "questions: trst; did you mean 'trust'"),
+        ({"questions": ["trst"]}, "questions: codebook 'opinions' has no question 'trst'; did you mean 'trust'"),
         ({"questions": []}, "questions is empty; give questions= one name or several of taxes"),
         ({"min_truth": 5000}, "no cell is left to score"),
     ],

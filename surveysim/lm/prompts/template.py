@@ -40,7 +40,7 @@ class PromptTemplate:
         What the model's answer is read from: the option's letter, or the option's own words.
     listing : {"scale", "reversed"}
         Whether the options stand in scale order or from the last to the first; the first one listed is A.
-    traits : tuple of str
+    traits : str or tuple of str
         Traits of a background to name first; the others follow in the codebook's order.
 
     Raises
