@@ -1,6 +1,7 @@
 # make install, make demo, make test, make docs: each creates .venv if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 
 .PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness r-reference clean
 
@@ -18,7 +19,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # The tests with the lowest versions that pyproject.toml declares, in .venv-minimum; a model that newer ones kept is not read there.
 # Old packages on new ones may say that something will go: that is no error here.

@@ -41,7 +41,7 @@ def run(
     seed: int = 2020,
     output: str | Path = "demo-output",
     model: str = "smollm2-135m",
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     progress: bool = True,
 ) -> dict:
     """Do the main job, print its table, and write summary, distributions and figures to `output`.
@@ -73,7 +73,7 @@ def run(
     scores = ss.evaluate(simulated, truth, metrics=METRICS, codebook=survey.codebook, by="source", weights=population)
     floor = ss.noise_floor(truth, n=float("inf"), metrics=METRICS, codebook=survey.codebook, weights=population, seed=seed)
     summary = ss.summarise_scores(scores, by="source")
-    lines = score_lines(summary, ss.summarise_scores(floor), paired_differences(scores))
+    lines = score_lines(summary, ss.summarise_scores(floor), differences_from(scores))
     totals = post_stratified(simulated, survey, rest, population)
     result = {
         **as_json(summary, ss.summarise_scores(floor)),
@@ -95,7 +95,7 @@ def run(
     return result
 
 
-def paired_differences(scores: pd.DataFrame, *, method: str = "DSA") -> pd.DataFrame:
+def differences_from(scores: pd.DataFrame, *, method: str = "DSA") -> pd.DataFrame:
     """Return how much `method` differs from every other method, question by question: mean over questions with its 95% interval."""
     keys = ["question_id", "background_id", "metric"]
     ours = scores[scores.source == method].set_index(keys).estimate

@@ -85,3 +85,9 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
     if close:
         return f"did you mean {' or '.join(repr(match) for match in close)}?"
     return f"known: {first_few(names)}" if names else "nothing is known"
+
+
+def quoted(value: object, longest: int = 60) -> str:
+    """Show a value as Python writes it, in one line and cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

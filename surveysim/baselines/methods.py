@@ -31,7 +31,7 @@ def estimate_baseline(
     backgrounds: pd.DataFrame,
     *,
     method: str = "mrp",
-    ordinal: Collection[str] | None = None,
+    ordinal: str | Collection[str] | None = None,
     seed: int = 0,
     draws: int = 0,
 ) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def estimate_baseline(
         A row per background, with `background_id`, over the traits of the training table; sampled or not.
     method : str
         A name of `BASELINES`.
-    ordinal : collection of str, optional
+    ordinal : str or collection of str, optional
         Ids of the ordered questions; all others are nominal.
     seed : int
         Deals cells into folds where a method cross-validates, and makes the draws.
@@ -91,7 +91,7 @@ def estimate_baseline(
     return BASELINES[method](training, backgrounds, ordinal=ordinal, seed=seed, **drawn)
 
 
-def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
     """The sample's own shares; a cell without respondents gets the pooled shares, counted in ``attrs["filled_from_pooled"]``."""
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     empty = sample.cells.n_eff <= 0
@@ -101,13 +101,17 @@ def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collectio
     return table
 
 
-def pooled(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def pooled(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """One distribution a question for every background: the mean of the sampled cells, each weighted by `n_eff`."""
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     return sample.to_table(np.broadcast_to(sample.pooled[:, None], sample.cells.shares.shape), source="pooled")
 
 
-def shrunken(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def shrunken(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Cells shrunk towards the pooled shares, which count as many answers as maximise the Dirichlet-multinomial likelihood.
 
     References
@@ -122,13 +126,17 @@ def shrunken(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Coll
     return sample.to_table(shares, source="shrunken", std_error=np.sqrt(shares * (1 - shares) / (total + 1)))
 
 
-def ridge(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def ridge(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Multinomial logit regression on the traits' main effects, ridge penalty chosen by cross-validation over training cells."""
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     return sample.to_table(_regression(sample, multinomial_ridge, np.ones(len(sample.ordered), bool), seed), source="ridge")
 
 
-def cumulative(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def cumulative(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Proportional-odds regression on main effects with a cross-validated ridge penalty; nominal questions as in `ridge`."""
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     shares = np.zeros_like(sample.cells.shares)
@@ -139,7 +147,7 @@ def cumulative(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Co
 
 
 def mrp(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0, draws: int = 0
 ) -> pd.DataFrame:
     """Multilevel regression: partially pooled main effects, two-way interactions and cell effects on every contrast of the options.
 
@@ -153,20 +161,22 @@ def mrp(
 
 
 def mean_tilt(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0, draws: int = 0
 ) -> pd.DataFrame:
     """As `mrp`, but scales of five or more options are the pooled shares tilted exponentially to the estimated mean."""
     return _multilevel(training, backgrounds, ordinal, "mean_tilt", draws, seed)
 
 
 def low_rank(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0, draws: int = 0
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0, draws: int = 0
 ) -> pd.DataFrame:
     """As `mrp`, and patterns over backgrounds that many questions share are learned from all of them: a soft low-rank regression."""
     return _multilevel(training, backgrounds, ordinal, "low_rank", draws, seed)
 
 
-def boosting(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def boosting(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Gradient-boosted trees on one-hot traits, one model a question (needs scikit-learn)."""
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     shares = boosted_shares(sample.cells.counts, sample.indicators(), sample.cells.mask, sample.pooled_positive, seed)
@@ -201,7 +211,7 @@ Examples
 
 
 def _multilevel(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: Collection[str] | None, method: str, draws: int, seed: int
+    training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: str | Collection[str] | None, method: str, draws: int, seed: int
 ) -> pd.DataFrame:
     sample = training_cells(training, backgrounds, ordinal=ordinal)
     kernels, _ = trait_kernels(sample.levels)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.codebook.backgrounds import parse_background_id, same_traits
+from surveysim.codebook.codebook import ordinal_questions
 from surveysim.errors import EstimationError, SurveySimError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells, to_table
 from surveysim.tables.draws import with_draws
@@ -82,7 +83,7 @@ def training_cells(
     training: pd.DataFrame,
     backgrounds: pd.DataFrame,
     *,
-    ordinal: Collection[str] | None = None,
+    ordinal: str | Collection[str] | None = None,
     refuse: type[SurveySimError] = EstimationError,
 ) -> TrainingCells:
     """Lay out a training table and the backgrounds to estimate.
@@ -93,7 +94,7 @@ def training_cells(
         A distributions table of the sample, with `n_eff` (or `n`).
     backgrounds : DataFrame
         A row per background to estimate, with `background_id`; any combination of levels, sampled or not.
-    ordinal : collection of str, optional
+    ordinal : str or collection of str, optional
         Ids of the ordered questions; default none (options are then taken as nominal).
     refuse : type of SurveySimError
         The error of a sample that is too small to learn from.
@@ -113,16 +114,11 @@ def training_cells(
     cells = sampled.on(backgrounds=order)
     require_respondents(cells, refuse)
     parsed = [parse_background_id(identifier) for identifier in order]
-    traits = tuple(parsed[0])
-    other = [identifier for identifier, levels in zip(order, parsed, strict=True) if set(levels) != set(traits)]
-    if other:
-        raise EstimationError(
-            f"the training backgrounds have traits {first_few(traits) or 'none'}; other traits stand in {first_few(other)}: "
-            "make the training table with by= the traits of the backgrounds to estimate"
-        )
+    remedy = "make the training table with by= the traits of the backgrounds to estimate"
+    traits = tuple(same_traits(order, "training and backgrounds", remedy, error=EstimationError))
     coded = [pd.factorize(np.array([levels[trait] for levels in parsed], dtype=object)) for trait in traits]
     levels = np.stack([codes for codes, _ in coded], axis=1) if coded else np.zeros((len(order), 0), int)
-    named = frozenset(ordinal or ())
+    named = ordinal_questions(None, ordinal, needed=False)
     ordered = np.array([question in named for question in cells.questions]) | (cells.mask.sum(-1) == 2)
     place = {identifier: position for position, identifier in enumerate(order)}
     positions = np.array([place[identifier] for identifier in asked], int)

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
-from surveysim.errors import BackgroundError, first_few, nearest
+from surveysim.errors import BackgroundError, SurveySimError, TableError, first_few, nearest
 from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N
+
+AT_ONCE = 4096  # backgrounds compared at once with all that were seen: memory does not grow with those asked for
 
 
 def background_id(levels: Mapping[str, object]) -> str:
@@ -28,6 +31,82 @@ def background_id(levels: Mapping[str, object]) -> str:
 def parse_background_id(identifier: str) -> dict[str, str]:
     """Return trait -> level of a background id; empty for the pooled one."""
     return {} if identifier == POOLED else dict(part.split("=", 1) for part in identifier.split("|"))
+
+
+def traits_in(ids: Iterable[str]) -> list[str]:
+    """Return the traits that background ids name, in alphabetical order; a margin names fewer of them than a cell."""
+    return sorted({trait for identifier in ids for trait in parse_background_id(identifier)})
+
+
+def same_traits(ids: Iterable[str], what: str, remedy: str, *, error: type[SurveySimError] = TableError) -> list[str]:
+    """Return the traits of backgrounds that all have the same ones, as whatever lays cells out trait by trait needs them.
+
+    Parameters
+    ----------
+    ids : iterable of str
+        Background ids, at least one.
+    what, remedy : str
+        For the message: the argument that holds them, and what to do.
+    error : class
+        Of what is raised.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if one has other traits than the first.
+
+    Examples
+    --------
+    >>> from surveysim.codebook.backgrounds import same_traits
+    >>> same_traits(["age=old|gender=female", "age=old|gender=male"], "cells", "take one set at a time")
+    ['age', 'gender']
+    """
+    unique = list(dict.fromkeys(ids))
+    traits = traits_in(unique[:1])
+    odd = [identifier for identifier in unique if sorted(parse_background_id(identifier)) != traits]
+    if odd:
+        raise error(f"{what}: backgrounds {first_few(odd)} have other traits than {unique[0]!r}; {remedy}")
+    return traits
+
+
+def traits_apart(ids: Sequence[str], others: Sequence[str]) -> npt.NDArray[np.int16]:
+    """Return in how many traits every background differs from every other one, shape `(ids, others)`.
+
+    A trait that only one of two backgrounds has counts as different.
+
+    Examples
+    --------
+    >>> from surveysim.codebook.backgrounds import traits_apart
+    >>> traits_apart(["a=1|b=1", "a=1"], ["a=1|b=1", "a=2|b=2"]).tolist()
+    [[0, 2], [1, 2]]
+    """
+    levels = [parse_background_id(identifier) for identifier in (*ids, *others)]
+    apart = np.zeros((len(ids), len(others)), dtype=np.int16)
+    for trait in sorted({trait for own in levels for trait in own}):
+        code = pd.factorize(pd.Series([own.get(trait) for own in levels], dtype=object))[0]  # -1 without the trait
+        apart += code[: len(ids), None] != code[len(ids) :]
+    return apart
+
+
+def traits_from_nearest(asked: Iterable[str], seen: Iterable[str]) -> npt.NDArray[np.int16]:
+    """Return for every background in how many traits it differs from the nearest one seen, `(asked,)` integers.
+
+    0: the background itself was seen. Where none was seen, all traits count.
+
+    Examples
+    --------
+    >>> from surveysim.codebook.backgrounds import traits_from_nearest
+    >>> traits_from_nearest(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"]).tolist()
+    [0, 1]
+    """
+    wanted, known = list(asked), list(dict.fromkeys(seen)) or [POOLED]
+    parts = [traits_apart(wanted[start : start + AT_ONCE], known).min(1) for start in range(0, len(wanted), AT_ONCE)]
+    return np.concatenate([np.zeros(0, dtype=np.int16), *parts])
+
+
+def one_trait_pairs(ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return positions of all pairs of backgrounds that differ in one trait, the earlier first, shape `(pairs, 2)`."""
+    return np.argwhere(np.triu(traits_apart(ids, ids) == 1)).astype(np.int64)
 
 
 def checked_traits(frame: pd.DataFrame, codebook: Codebook) -> list[str]:
@@ -78,13 +157,13 @@ def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
     return out[[BACKGROUND, *[column for column in out.columns if column != BACKGROUND]]].reset_index(drop=True)
 
 
-def background_grid(codebook: Codebook, *, by: Sequence[str]) -> pd.DataFrame:
+def background_grid(codebook: Codebook, *, by: str | Sequence[str]) -> pd.DataFrame:
     """Return every combination of the levels of the traits `by`, observed or not.
 
     Parameters
     ----------
     codebook : Codebook
-    by : sequence of str
+    by : str or sequence of str
         Names of traits.
 
     Returns
@@ -95,7 +174,7 @@ def background_grid(codebook: Codebook, *, by: Sequence[str]) -> pd.DataFrame:
     Raises
     ------
     CodebookError
-        If a trait is unknown.
+        If a trait is unknown, or none is named.
 
     Examples
     --------
@@ -104,7 +183,7 @@ def background_grid(codebook: Codebook, *, by: Sequence[str]) -> pd.DataFrame:
     >>> grid.background_id[0], len(grid)
     ('age3=18-34|gender=female', 6)
     """
-    names = list(by)
+    names = codebook.traits_named(by, "by")
     levels = [codebook.trait(name).level_names for name in names]
     return with_background_id(pd.DataFrame(list(product(*levels)), columns=names), codebook)
 
@@ -142,23 +221,3 @@ def ordered_backgrounds(ids: Sequence[str], codebook: Codebook | None) -> list[s
         return tuple(orders[trait].index(levels[trait]) if trait in levels else -1 for trait in traits)
 
     return sorted(unique, key=place)
-
-
-def traits_from_nearest(asked: Iterable[str], seen: Iterable[str]) -> np.ndarray:
-    """Return for every background in how many traits it differs from the nearest one seen, `(asked,)` integers.
-
-    A trait that only one of two backgrounds has counts as different. 0: the background itself was seen. Where none was seen, all
-    traits count.
-
-    Examples
-    --------
-    >>> from surveysim.codebook.backgrounds import traits_from_nearest
-    >>> traits_from_nearest(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"]).tolist()
-    [0, 1]
-    """
-    wanted, known = ([parse_background_id(identifier) for identifier in ids] for ids in (asked, dict.fromkeys(seen)))
-    traits = sorted({trait for levels in (*wanted, *known) for trait in levels})
-    rows = [np.array([[levels.get(trait, "") for trait in traits] for levels in part], object) for part in (wanted, known)]
-    if not known:
-        return np.array([len(levels) for levels in wanted], dtype=int)
-    return np.array([(rows[1] != row).sum(1).min() for row in rows[0]], dtype=int)

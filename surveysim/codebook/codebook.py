@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from surveysim.codebook.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
-from surveysim.errors import CodebookError, EvaluationError, first_few, nearest
+from surveysim.errors import CodebookError, EvaluationError, SurveySimError, first_few, nearest
 from surveysim.html import facts_table, folded, frame_table
+from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import BACKGROUND, FPC, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
 
 RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
@@ -195,6 +196,38 @@ class Codebook:
             raise CodebookError(f"codebook {self.name!r} has no trait {name!r}; {nearest(name, self.traits)}")
         return self.traits[name]
 
+    def questions_named(
+        self,
+        given: str | Sequence[str],
+        argument: str = "questions",
+        *,
+        error: type[SurveySimError] = CodebookError,
+        needed: bool = True,
+    ) -> list[Question]:
+        """Return the questions of a name or a list of names, each once.
+
+        Raises
+        ------
+        CodebookError
+            Or `error`: if one is unknown, what is given holds no names, or none where one is needed.
+        """
+        lacking = f"codebook {self.name!r} has no question"
+        names = known_names_of(given, argument, self.questions, error=error, lacking=lacking, needed=needed)
+        return [self.questions[name] for name in names]
+
+    def traits_named(
+        self, given: str | Sequence[str], argument: str, *, error: type[SurveySimError] = CodebookError, needed: bool = True
+    ) -> list[str]:
+        """Return the traits of a name or a list of names, each once.
+
+        Raises
+        ------
+        CodebookError
+            Or `error`: if one is unknown, what is given holds no names, or none where one is needed.
+        """
+        lacking = f"codebook {self.name!r} has no trait"
+        return known_names_of(given, argument, self.traits, error=error, lacking=lacking, needed=needed)
+
     def missing_codes(self, question: Question) -> dict[Code, str]:
         """Codes that are no answer to a question, each with its reason."""
         common = {code: reason for code, reason in self.missing.items() if code not in question.codes}
@@ -280,18 +313,16 @@ def in_one_country(codebook: Codebook, level: Level) -> Codebook:
     return replace(codebook, country=level.place) if level.place else codebook
 
 
-def ordinal_questions(codebook: Codebook | None, ordinal: Collection[str] | None, *, needed: bool = True) -> frozenset[str]:
+def ordinal_questions(codebook: Codebook | None, ordinal: str | Collection[str] | None, *, needed: bool = True) -> frozenset[str]:
     """Return the ids of the ordered questions, from a codebook or as given.
 
     Raises
     ------
     EvaluationError
-        If they are needed and neither argument is given, or `ordinal` is a bare string.
+        If they are needed and neither argument is given, or `ordinal` holds no names.
     """
-    if isinstance(ordinal, str):
-        raise EvaluationError(f"ordinal must be a collection of question ids; got the string {ordinal!r}")
     if ordinal is not None:
-        return frozenset(ordinal)
+        return frozenset(names_of(ordinal, "ordinal", error=EvaluationError, needed=False))
     if codebook is not None:
         return frozenset(name for name, question in codebook.questions.items() if question.type == "ordinal")
     if needed:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import background_id, parse_background_id
+from surveysim.codebook.backgrounds import one_trait_pairs, same_traits
 from surveysim.codebook.codebook import Code, Question
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.errors import TableError, first_few, nearest
@@ -40,8 +39,8 @@ PAIRS = ("one_trait", "all")
 def response_distributions(
     survey: Survey,
     *,
-    by: Sequence[str] = (),
-    questions: Sequence[str] | None = None,
+    by: str | Sequence[str] = (),
+    questions: str | Sequence[str] | None = None,
     missing: str = "drop",
     lonely_psu: str = "fail",
 ) -> pd.DataFrame:
@@ -56,10 +55,10 @@ def response_distributions(
     Parameters
     ----------
     survey : Survey
-    by : sequence of str
+    by : str or sequence of str
         Traits whose joint levels are the backgrounds; none: one background ``"all"``. Respondents without one of the traits
         are in no background.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default every question that the survey holds.
     missing : {"drop", "as_option"}
         ``"drop"``: the denominator is valid answers. ``"as_option"``: each reason found follows the valid options as an
@@ -113,7 +112,7 @@ def response_distributions(
     return table
 
 
-def cell_shares(survey: Survey, *, by: Sequence[str], questions: Sequence[str]) -> pd.DataFrame:
+def cell_shares(survey: Survey, *, by: str | Sequence[str], questions: str | Sequence[str] | None) -> pd.DataFrame:
     """Return a distributions table for whoever needs shares and sizes alone: its standard errors are not to be used.
 
     A sample drawn from a clustered survey leaves most strata with a single PSU. That hides the variance, and neither the shares nor
@@ -220,7 +219,7 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
 
 def _question_shifts(rows: pd.DataFrame, pairs: str) -> pd.DataFrame:
     backgrounds = list(rows[BACKGROUND].unique())
-    start, end = _pairs(backgrounds, pairs)
+    start, end = _pairs(backgrounds, pairs).T
     codes = rows.sort_values(ORDER, kind="stable")[OPTION].unique()
     shape = (len(backgrounds), len(codes))
     if len(rows) != shape[0] * shape[1]:
@@ -241,20 +240,9 @@ def _question_shifts(rows: pd.DataFrame, pairs: str) -> pd.DataFrame:
     )
 
 
-def _pairs(backgrounds: list[str], pairs: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions of the earlier and the later background of every pair."""
+def _pairs(backgrounds: list[str], pairs: str) -> np.ndarray:
+    """Return positions of the earlier and the later background of every pair, shape ``(pairs, 2)``."""
     if pairs == "all":
-        return np.triu_indices(len(backgrounds), 1)
-    levels = [parse_background_id(identifier) for identifier in backgrounds]
-    traits = sorted(levels[0])
-    odd = [identifier for identifier, own in zip(backgrounds, levels, strict=True) if sorted(own) != traits]
-    if odd:
-        raise TableError(f"backgrounds {first_few(odd)} have other traits than {backgrounds[0]!r}; shifts need the same traits throughout")
-    found: list[tuple[int, int]] = []
-    for trait in traits:
-        alike: dict[str, list[int]] = {}
-        for place, own in enumerate(levels):
-            alike.setdefault(background_id({**own, trait: "*"}), []).append(place)
-        found += [pair for places in alike.values() for pair in combinations(places, 2)]
-    ordered = np.array(sorted(found), dtype=int).reshape(-1, 2)
-    return ordered[:, 0], ordered[:, 1]
+        return np.stack(np.triu_indices(len(backgrounds), 1), axis=1)
+    same_traits(backgrounds, "distributions", "shifts need the same traits throughout")
+    return one_trait_pairs(backgrounds)

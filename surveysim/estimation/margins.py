@@ -13,13 +13,14 @@ from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import BackgroundError, DesignError, TableError, first_few, nearest
 from surveysim.survey.domains import observed_domains
 from surveysim.survey.survey import Survey
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, SHARE_TOLERANCE, require_columns
 
 COUNT, MARGIN = "count", "margin"
 Margins: TypeAlias = pd.DataFrame | Mapping[Hashable, Mapping[Hashable, float] | pd.Series]
 
 
-def population_margins(population: pd.DataFrame | Survey, *, by: Sequence[str | Sequence[str]]) -> pd.DataFrame:
+def population_margins(population: pd.DataFrame | Survey, *, by: str | Sequence[str | Sequence[str]]) -> pd.DataFrame:
     """Return the margins of a population, one for each trait or combination of traits.
 
     Parameters
@@ -27,7 +28,7 @@ def population_margins(population: pd.DataFrame | Survey, *, by: Sequence[str | 
     population : DataFrame or Survey
         A row per group of people, a column per trait (level names), and `count` (people) or `population_share` (0-1); or
         another survey, whose weighted shares are taken.
-    by : sequence of str or of sequences of str
+    by : str, or sequence of str or of sequences of str
         Each entry makes one margin: ``"gender"``, or ``("age3", "education")`` for their joint distribution.
 
     Returns
@@ -51,9 +52,8 @@ def population_margins(population: pd.DataFrame | Survey, *, by: Sequence[str | 
     >>> ss.population_margins(census, by=["gender"])["count"].tolist()
     [30, 30]
     """
-    margins = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in by]
-    if not margins or not all(margins):
-        raise TableError("by names no trait; give at least one, such as by=['gender', ('age3', 'education')]")
+    entries = by if isinstance(by, Sequence) and by and not isinstance(by, str) else names_of(by, "by", error=TableError)
+    margins = [tuple(names_of(entry, "by", error=TableError)) for entry in entries]
     if isinstance(population, Survey):
         table = pd.concat([_survey_margin(population, traits) for traits in margins], ignore_index=True)
         table.attrs.update(survey=population.codebook.name, weight=population.weight_name)

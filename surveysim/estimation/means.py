@@ -18,7 +18,7 @@ from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE_COLUMNS
 QUANTILE = "quantile"
 
 
-def survey_mean(survey: Survey, *, questions: Sequence[str], by: Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
+def survey_mean(survey: Survey, *, questions: str | Sequence[str], by: str | Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
     """Return the weighted mean of the answer codes of each question, in every background.
 
     Valid answers alone count. The standard error is Taylor-linearised (or from the survey's replicate weights), a background
@@ -28,9 +28,9 @@ def survey_mean(survey: Survey, *, questions: Sequence[str], by: Sequence[str] =
     Parameters
     ----------
     survey : Survey
-    questions : sequence of str
+    questions : str or sequence of str
         Questions with numeric codes.
-    by : sequence of str
+    by : str or sequence of str
         Traits whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
@@ -75,7 +75,7 @@ def survey_mean(survey: Survey, *, questions: Sequence[str], by: Sequence[str] =
     return _described(tables, survey)
 
 
-def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
+def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
     """Return the weighted total of the answer codes of each question, in every background.
 
     Respondents without a valid answer add nothing. A total is on the population's scale only if the weights are; weights scaled to
@@ -84,9 +84,9 @@ def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] 
     Parameters
     ----------
     survey : Survey
-    questions : sequence of str
+    questions : str or sequence of str
         Questions with numeric codes.
-    by : sequence of str
+    by : str or sequence of str
         Traits whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
@@ -131,7 +131,9 @@ def survey_total(survey: Survey, *, questions: Sequence[str], by: Sequence[str] 
     return _described(tables, survey)
 
 
-def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
+def survey_ratio(
+    survey: Survey, *, numerator: str, denominator: str, by: str | Sequence[str] = (), lonely_psu: str = "fail"
+) -> pd.DataFrame:
     """Return the ratio of two questions' weighted totals, in every background.
 
     Respondents with a valid answer to both count.
@@ -141,7 +143,7 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
     survey : Survey
     numerator, denominator : str
         Questions with numeric codes and the same weight.
-    by : sequence of str
+    by : str or sequence of str
         Traits whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
@@ -175,7 +177,8 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
     ['Q8_8/Q8_9']
     """
     check_survey(survey)
-    over, under = asked_questions(survey, [numerator, denominator])
+    parts = {"numerator": numerator, "denominator": denominator}
+    over, under = (asked_questions(survey, [name], argument)[0] for argument, name in parts.items())
     if over.weight != under.weight:
         raise DesignError(f"questions {numerator!r} and {denominator!r} have different weights ({over.weight}, {under.weight}); no ratio")
     domains = observed_domains(survey, by)
@@ -188,9 +191,9 @@ def survey_ratio(survey: Survey, *, numerator: str, denominator: str, by: Sequen
 def survey_quantile(
     survey: Survey,
     *,
-    questions: Sequence[str],
+    questions: str | Sequence[str],
     quantiles: Sequence[float] = (0.25, 0.5, 0.75),
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     rule: str = "math",
     lonely_psu: str = "fail",
 ) -> pd.DataFrame:
@@ -202,11 +205,11 @@ def survey_quantile(
     Parameters
     ----------
     survey : Survey
-    questions : sequence of str
+    questions : str or sequence of str
         Questions with numeric codes.
     quantiles : sequence of float
         0-1.
-    by : sequence of str
+    by : str or sequence of str
         Traits whose joint levels are the backgrounds; none: ``"all"``.
     rule : {"math", "school", "hf1", "hf2", "hf4", "hf5", "hf6", "hf7", "hf8", "hf9"}
         R's ``qrule``: ``"math"`` is the smallest code whose cumulative share reaches the quantile; ``"school"`` halves ties;

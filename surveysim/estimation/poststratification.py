@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import background_id, parse_background_id
+from surveysim.codebook.backgrounds import background_id, parse_background_id, same_traits
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import MARGIN, Margins, amount_column
 from surveysim.estimation.population import BASE, PEOPLE, RAKED_TO, VARIANCE, described_source, joint_population, table_variance
@@ -16,6 +16,7 @@ from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import draw_columns, with_draws
 from surveysim.tables.intervals import share_intervals
+from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -45,7 +46,7 @@ def poststratify(
     distributions: pd.DataFrame,
     population: pd.DataFrame | Survey | Margins,
     *,
-    by: Sequence[str] = (),
+    by: str | Sequence[str] = (),
     structure: pd.DataFrame | Survey | None = None,
 ) -> pd.DataFrame:
     """Weight the cells of a distributions table by a population's share in each, and add them up.
@@ -77,7 +78,7 @@ def poststratify(
         (people) or `population_share` (0-1, sums to 1). Where it is an estimate: `std_error` of that number, or `n_eff` or `n`,
         the respondents behind it. Or a survey, whose weighted cells are taken. Or margins (`population_margins`, or
         ``{"gender": {"female": 0.51, "male": 0.49}}``), to which `structure` is raked.
-    by : sequence of str
+    by : str or sequence of str
         Traits of the result's backgrounds; none: one background ``"all"``.
     structure : DataFrame or Survey, optional
         Joint table that margins are raked from (`joint_population`).
@@ -118,13 +119,14 @@ def poststratify(
     traits = cell_traits(distributions)
     table = joint_table(population, structure, traits)
     people = cell_numbers(table, traits)
-    weights = _cell_weights(people, by)
+    names = known_names_of(by, "by", traits, error=TableError, lacking="the cells have no trait", needed=False)
+    weights = _cell_weights(people, names)
     _refuse_empty_population(distributions, people[PEOPLE])
     groups = distributions.groupby([QUESTION, SOURCE], sort=False)
     result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)
     result = result[[*DISTRIBUTION_COLUMNS, *draw_columns(distributions)]]
     label = population_label(table, distributions)
-    result.attrs = {**weighted_across(distributions, set(traits) - set(_names(by)), label), "population": label}
+    result.attrs = {**weighted_across(distributions, set(traits) - set(names), label), "population": label}
     return result
 
 
@@ -136,12 +138,7 @@ def cell_traits(distributions: pd.DataFrame) -> list[str]:
     TableError
         If the backgrounds differ in their traits.
     """
-    cells = list(distributions[BACKGROUND].unique())
-    traits = sorted(parse_background_id(cells[0]))
-    odd = [cell for cell in cells if sorted(parse_background_id(cell)) != traits]
-    if odd:
-        raise TableError(f"distributions: backgrounds {first_few(odd)} have other traits than {cells[0]!r}; take one set at a time")
-    return traits
+    return same_traits(distributions[BACKGROUND].unique(), "distributions", "take one set at a time")
 
 
 def joint_table(
@@ -233,18 +230,10 @@ def population_label(population: pd.DataFrame, distributions: pd.DataFrame) -> s
     return described_source(population, "population table")
 
 
-def _names(by: Sequence[str]) -> list[str]:
-    return [by] if isinstance(by, str) else list(by)
-
-
-def _cell_weights(people: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def _cell_weights(people: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Return the cells with people, the background that each goes into, and its share of that background's people."""
     kept = people[people[PEOPLE] > 0]
-    names = _names(by)
     levels = [parse_background_id(cell) for cell in kept.index]
-    unknown = [name for name in names if name not in levels[0]]
-    if unknown:
-        raise TableError(f"by: the cells have no trait {first_few(unknown)}; {nearest(unknown[0], levels[0])}")
     into = [background_id({name: own[name] for name in names}) if names else POOLED for own in levels]
     table = kept.assign(**{INTO: into})
     return table.assign(**{PART: table[PEOPLE] / table.groupby(INTO)[PEOPLE].transform("sum")})

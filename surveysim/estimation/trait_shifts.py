@@ -12,7 +12,7 @@ from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.joint_shares import joint_shares
 from surveysim.tables.intervals import normal_intervals
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, POPULATION_SHARE, SHARE, SOURCE, STD_ERROR, N, require_columns
+from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, SHARE, SOURCE, STD_ERROR, N, population_shares
 
 SHIFT, POOLED_SHARE, LEVEL = "shift", "pooled_share", "level"
 
@@ -72,12 +72,7 @@ def trait_shifts(
 def _cell_weights(cells: pd.DataFrame, population: pd.DataFrame | None) -> np.ndarray:
     """Return the weight of every cell: its population share, or the respondents of the source that has most."""
     if population is not None:
-        require_columns(population, [BACKGROUND, POPULATION_SHARE], "population")
-        weights = population.set_index(BACKGROUND)[POPULATION_SHARE]
-        absent = [name for name in cells[BACKGROUND].unique() if name not in weights.index]
-        if absent:
-            raise TableError(f"population has no share of background {first_few(absent)}; give each one, 0 where there is nobody")
-        return cells[BACKGROUND].map(weights).to_numpy(float)
+        return population_shares(population, cells[BACKGROUND], "population")
     largest = largest_source(cells)
     if largest is None:
         raise TableError("distributions has no n to weight the backgrounds by; give population=, with background_id and population_share")

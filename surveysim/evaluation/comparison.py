@@ -18,14 +18,16 @@ from surveysim.baselines.methods import BASELINES, BLIND
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.floor import noise_floor
-from surveysim.evaluation.metrics import METRICS
+from surveysim.evaluation.metrics import METRICS, require_metrics
 from surveysim.evaluation.scores import KNOWN_METRICS, evaluate
 from surveysim.evaluation.summaries import diagnose, question_means
 from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS
+from surveysim.survey.domains import traits_of_survey
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import to_cells, to_table
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, CELL, ESTIMATE, METRIC, POOLED, POPULATION_SHARE, QUESTION, N
 from surveysim.whole_files import write_whole
 
@@ -43,15 +45,15 @@ SCORES = ["split", N, "seed", "method", QUESTION, BACKGROUND, METRIC, ESTIMATE, 
 def compare_methods(
     survey: Survey,
     *,
-    by: Sequence[str],
+    by: str | Sequence[str],
     train_n: Sequence[int] | int,
-    methods: Sequence[str] = ("raw", "pooled", "shrunken", "ridge", "mrp", "mean_tilt", "low_rank", "stage1", "dsa"),
+    methods: str | Sequence[str] = ("raw", "pooled", "shrunken", "ridge", "mrp", "mean_tilt", "low_rank", "stage1", "dsa"),
     seeds: Sequence[int] | int = 5,
     split: str = "respondents",
     held: float | Mapping[str, Any] | None = None,
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     model: OptionModel | None = None,
-    metrics: Sequence[str] = ("wasserstein", "total_variation"),
+    metrics: str | Sequence[str] = ("wasserstein", "total_variation"),
     equal_by: str | None = None,
     min_truth: int = 1,
     results: str | Path | None = None,
@@ -63,11 +65,11 @@ def compare_methods(
     ----------
     survey : Survey
         Its respondents are training sample and truth in turn; no respondent is both in one trial.
-    by : sequence of str
+    by : str or sequence of str
         Traits that make the backgrounds. Cells count by the background's population share.
     train_n : int or sequence of int
         Training respondents.
-    methods : sequence of str
+    methods : str or sequence of str
         What `simulate` takes: names of `BASELINES`, ``"zero-shot"``, ``"stage1"``, ``"dsa"``, ``"dsa-kernel"``. For held-out
         questions: ``"uniform"``, ``"length-matched"`` (blind to background and wording), ``"zero-shot"``, ``"stage1"``, ``"dsa"`` (the
         aligned model as it is), ``"dsa-kernel"`` (a Gaussian process over questions).
@@ -77,11 +79,11 @@ def compare_methods(
         What is kept from training beside the respondents left out, and then alone scored.
     held : float or mapping, optional
         Fraction of backgrounds or questions (by topic) held out, default 0.2; for levels ``{"country": 6}`` or ``{"country": ["Norway"]}``.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default all.
     model : OptionModel, optional
         A base model. Default: the default model, loaded if a method needs it.
-    metrics : sequence of str
+    metrics : str or sequence of str
         Names of `METRICS`, ``"debiased_squared_error"``, and of `diagnose`: ``"variance_ratio"``, ``"worst_decile"``, ``"rank_agreement"``.
     equal_by : str, optional
         A trait: as many training respondents from each of its levels.
@@ -127,7 +129,9 @@ def compare_methods(
     ['floor', 'fresh sample', 'mrp', 'raw']
     """
     check_survey(survey)
-    plan = _Plan(survey, tuple(by), split, held, require_questions(survey, questions), tuple(metrics), equal_by, min_truth)
+    traits = tuple(traits_of_survey(survey, by))
+    scored_by = require_metrics(metrics, (*KNOWN_METRICS, *DIAGNOSES))
+    plan = _Plan(survey, traits, split, held, require_questions(survey, questions), scored_by, equal_by, min_truth)
     sizes, draws, names = _checked(train_n, seeds, methods, split)
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
     work = list(product(sizes, draws))
@@ -154,14 +158,6 @@ class _Plan:
     metrics: tuple[str, ...]
     equal_by: str | None
     min_truth: int
-
-    def __post_init__(self) -> None:
-        known = (*KNOWN_METRICS, *DIAGNOSES)
-        for name in self.metrics:
-            if name not in known:
-                raise EvaluationError(f"metrics: {name!r} is unknown; {nearest(str(name), known)}")
-        if not self.metrics:
-            raise EvaluationError(f"metrics is empty; give one of {first_few(METRICS)}")
 
     def facts(self, model: OptionModel | None, methods: Sequence[str]) -> dict[str, Any]:
         """Return what a folder of results must have been made with."""
@@ -203,8 +199,8 @@ def _checked(
         raise EvaluationError(f"split {split!r} is unknown; {nearest(str(split), SPLITS)}")
     sizes = [train_n] if isinstance(train_n, int) else list(train_n)
     draws = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    names = [methods] if isinstance(methods, str) else list(dict.fromkeys(methods))
-    for what, given in (("train_n", sizes), ("seeds", draws), ("methods", names)):
+    names = names_of(methods, "methods", (*BASELINES, *MODEL_METHODS), error=EvaluationError)
+    for what, given in (("train_n", sizes), ("seeds", draws)):
         if not given:
             raise EvaluationError(f"{what} is empty; give at least one")
     for name in names:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from surveysim.errors import EvaluationError, first_few, nearest
+from surveysim.errors import EvaluationError
+from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import SHARE_TOLERANCE
 
 Array = npt.NDArray[np.float64]
@@ -165,7 +166,7 @@ ORDERED_ONLY = frozenset({"wasserstein"})
 NOMINAL_SUBSTITUTE = "total_variation"  # what a nominal question gets where a metric is for ordered ones
 
 
-def require_metrics(names: Iterable[str], known: Iterable[str] = tuple(METRICS)) -> tuple[str, ...]:
+def require_metrics(names: str | Iterable[str], known: Iterable[str] = tuple(METRICS)) -> tuple[str, ...]:
     """Return `names` as a tuple, each of them a known metric, none twice.
 
     Raises
@@ -173,13 +174,7 @@ def require_metrics(names: Iterable[str], known: Iterable[str] = tuple(METRICS))
     EvaluationError
         If a name is unknown (the message names the nearest), or there is none.
     """
-    wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-    if not wanted:
-        raise EvaluationError(f"metrics is empty; name at least one of {first_few(known, 10)}")
-    for name in wanted:
-        if name not in set(known):
-            raise EvaluationError(f"metrics: there is no metric {name!r}; {nearest(str(name), known)}")
-    return wanted
+    return tuple(known_names_of(names, "metrics", known, error=EvaluationError, lacking="there is no metric"))
 
 
 def _prepare(estimated: npt.ArrayLike, reference: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Array, Array, npt.NDArray[np.bool_]]:

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ONLY, require_metrics
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.intervals import ANYWHERE, normal_intervals
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import (
     BACKGROUND,
     CELL,
@@ -21,7 +22,6 @@ from surveysim.tables.schema import (
     ESTIMATE,
     METRIC,
     N_EFF,
-    POPULATION_SHARE,
     QUESTION,
     SCORE_COLUMNS,
     SHARE,
@@ -29,6 +29,7 @@ from surveysim.tables.schema import (
     STD_ERROR,
     N,
     check_distributions,
+    population_shares,
     require_columns,
 )
 from surveysim.tables.weighting_record import RECORD, weighted_across
@@ -43,9 +44,9 @@ def evaluate(
     estimated: pd.DataFrame,
     reference: pd.DataFrame,
     *,
-    metrics: Sequence[str] | str = ("wasserstein", "total_variation"),
+    metrics: str | Sequence[str] = ("wasserstein", "total_variation"),
     codebook: Codebook | None = None,
-    ordinal: Collection[str] | None = None,
+    ordinal: str | Collection[str] | None = None,
     by: str | Sequence[str] | None = None,
     weights: pd.DataFrame | Mapping[str, float] | None = None,
     on: str = "all",
@@ -59,12 +60,12 @@ def evaluate(
     reference : DataFrame
         A distributions table of one source. Cells without respondents (missing shares) are no truth and are left out;
         `attrs` counts them.
-    metrics : sequence of str
+    metrics : str or sequence of str
         Names of `METRICS`, and ``"debiased_squared_error"``: the squared error less the sampling variance of the
         reference, ``share (1 - share) / (n_eff - 1)``; its expectation is the error against the population.
     codebook : Codebook, optional
         Says which questions are ordered.
-    ordinal : collection of str, optional
+    ordinal : str or collection of str, optional
         Ids of the ordered questions, in place of `codebook`. All others are nominal: there a metric for ordered options
         (wasserstein) is replaced by total_variation, and named so.
     by : str or sequence of str, optional
@@ -112,7 +113,7 @@ def evaluate(
     empty = len(reference[CELL].drop_duplicates()) - len(answered[CELL].drop_duplicates())
     parts, counts = [], {"reference_empty": empty, "only_estimated": 0, "only_reference": 0}
     for keys, table in _tables(estimated, by):
-        ours, truth, only = align(table, answered, reference, on)
+        ours, truth, only = on_same_cells(table, answered, reference, on)
         part = _score(ours, truth, names, ordered)
         parts.append(part.assign(**keys)[[*keys, *part.columns]])
         counts = {name: max(count, only.get(name, 0)) for name, count in counts.items()}
@@ -133,14 +134,14 @@ def score_arrays(estimated: Array, reference: Array, mask: np.ndarray, names: Se
 
 def _weighting(estimated: pd.DataFrame, weights: pd.DataFrame | Mapping[str, float] | None) -> list[dict[str, object]]:
     """Return the steps of weighting with the cell weights as the last; refuse cells that were weighted over before."""
-    traits = {trait for identifier in estimated[BACKGROUND].unique() for trait in parse_background_id(identifier)}
+    traits = traits_in(estimated[BACKGROUND].unique())
     about = weights.attrs if isinstance(weights, pd.DataFrame) else {}
     label = "respondents of the reference" if weights is None else str(about.get("weight", about.get("source", "weights given")))
     return weighted_across(estimated, traits, label)[RECORD]
 
 
-def _tables(estimated: pd.DataFrame, by: str | Sequence[str] | None) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
-    keys = [by] if isinstance(by, str) else list(by or ())
+def _tables(estimated: pd.DataFrame, by: Sequence[str] | None) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    keys = names_of(() if by is None else by, "by", estimated.columns, error=EvaluationError, needed=False)
     require_columns(estimated, [*keys, SOURCE], "estimated")
     if not keys:
         sources = estimated[SOURCE].unique()
@@ -152,7 +153,7 @@ def _tables(estimated: pd.DataFrame, by: str | Sequence[str] | None) -> Iterator
         yield dict(zip(keys, values, strict=True)), table
 
 
-def align(estimated: pd.DataFrame, answered: pd.DataFrame, reference: pd.DataFrame, on: str) -> tuple[Cells, Cells, dict[str, int]]:
+def on_same_cells(estimated: pd.DataFrame, answered: pd.DataFrame, reference: pd.DataFrame, on: str) -> tuple[Cells, Cells, dict[str, int]]:
     """Both tables on the same cells: those that the reference answered."""
     if on not in ("all", "shared"):
         raise EvaluationError(f"on must be 'all' or 'shared'; got {on!r}")
@@ -263,13 +264,7 @@ def cell_weights(scores: pd.DataFrame, reference: pd.DataFrame, weights: pd.Data
             return np.ones(len(scores))
         sizes = reference.drop_duplicates(CELL).set_index(CELL)[column]
         return sizes.reindex(pd.MultiIndex.from_frame(scores[CELL])).to_numpy(float)
-    if isinstance(weights, pd.DataFrame):
-        require_columns(weights, [BACKGROUND, POPULATION_SHARE], "weights")
-        weights = dict(zip(weights[BACKGROUND], weights[POPULATION_SHARE], strict=True))
-    absent = [identifier for identifier in scores[BACKGROUND].unique() if identifier not in weights]
-    if absent:
-        raise EvaluationError(f"weights has no entry for background {first_few(absent)}; give each its population share")
-    return scores[BACKGROUND].map(weights).to_numpy(float)
+    return population_shares(weights, scores[BACKGROUND], "weights", error=EvaluationError)
 
 
 def _cells(index: pd.MultiIndex) -> str:

@@ -8,11 +8,12 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.codebook.backgrounds import parse_background_id, traits_in
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import SplitError, first_few, nearest
-from surveysim.survey.domains import observed_backgrounds
+from surveysim.survey.domains import observed_backgrounds, traits_of_survey
 from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import BACKGROUND, RESPONDENT_ID, require_columns
 
 FrameOrSurvey = TypeVar("FrameOrSurvey", pd.DataFrame, Survey)
@@ -65,7 +66,7 @@ def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Su
 
 
 def hold_out_backgrounds(
-    frame: FrameOrSurvey, *, fraction: float, seed: int, by: Sequence[str] = ()
+    frame: FrameOrSurvey, *, fraction: float, seed: int, by: str | Sequence[str] = ()
 ) -> tuple[FrameOrSurvey, FrameOrSurvey]:
     """Draw a fraction of whole backgrounds to be held out.
 
@@ -76,7 +77,7 @@ def hold_out_backgrounds(
     fraction : float
         Share of the backgrounds to hold out, above 0 and below 1; at least one is held out and one kept.
     seed : int
-    by : sequence of str
+    by : str or sequence of str
         With a survey: the traits whose joint levels are the backgrounds.
 
     Returns
@@ -106,14 +107,15 @@ def hold_out_backgrounds(
     (4, ['age3=55+|gender=female', 'age3=18-34|gender=male'])
     """
     if isinstance(frame, Survey):
-        return _part(frame, hold_out_backgrounds(observed_backgrounds(frame, by=by), fraction=fraction, seed=seed)[1], by)
+        traits = traits_of_survey(frame, by)
+        return _part(frame, hold_out_backgrounds(observed_backgrounds(frame, by=traits), fraction=fraction, seed=seed)[1], traits)
     require_columns(frame, [BACKGROUND], "frame")
     held = _draw(list(frame[BACKGROUND].unique()), fraction, seed, "backgrounds")
     out = frame[BACKGROUND].isin(held)
     return frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
 
 
-def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: Sequence[str] | str) -> tuple[FrameOrSurvey, FrameOrSurvey]:
+def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: str | Sequence[str]) -> tuple[FrameOrSurvey, FrameOrSurvey]:
     """Hold out every background with one of `levels` of `trait`, such as a whole country.
 
     Parameters
@@ -121,7 +123,7 @@ def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: Sequence[str] |
     frame : DataFrame or Survey
         Any table with a `background_id`: backgrounds or distributions. Or a survey: its respondents are parted.
     trait : str
-    levels : sequence of str, or one str
+    levels : str or sequence of str
 
     Returns
     -------
@@ -152,22 +154,19 @@ def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: Sequence[str] |
         return _part(frame, hold_out_levels(observed_backgrounds(frame, by=[trait]), trait=trait, levels=levels)[1], [trait])
     require_columns(frame, [BACKGROUND], "frame")
     parsed = {identifier: parse_background_id(identifier) for identifier in frame[BACKGROUND].unique()}
-    traits = sorted({name for levels_of in parsed.values() for name in levels_of})
+    traits = traits_in(parsed)
     if trait not in traits:
         raise SplitError(f"the backgrounds have no trait {trait!r}; {nearest(trait, traits)}")
     known = list(dict.fromkeys(levels_of[trait] for levels_of in parsed.values() if trait in levels_of))
-    wanted = [levels] if isinstance(levels, str) else list(levels)
-    for level in wanted:
-        if level not in known:
-            raise SplitError(f"no background has level {level!r} of trait {trait!r}; {nearest(str(level), known)}")
-    if not wanted or set(known) <= set(wanted):
+    wanted = known_names_of(levels, "levels", known, error=SplitError, lacking=f"trait {trait!r} of the backgrounds has no level")
+    if set(known) <= set(wanted):
         raise SplitError(f"levels must name some, not all, of the levels of {trait!r}: {first_few(known, 30)}")
     out = frame[BACKGROUND].map({identifier: levels_of.get(trait) in wanted for identifier, levels_of in parsed.items()})
     return frame[~out].reset_index(drop=True), frame[out].reset_index(drop=True)
 
 
 def hold_out_questions(
-    questions: Codebook | Sequence[str],
+    questions: Codebook | str | Sequence[str],
     *,
     fraction: float,
     seed: int,
@@ -177,7 +176,7 @@ def hold_out_questions(
 
     Parameters
     ----------
-    questions : Codebook or sequence of str
+    questions : Codebook, str or sequence of str
         Topics are known from a codebook only; a question without a topic is its own.
     fraction : float
         Share of the questions to hold out, above 0 and below 1. By topic, topics are drawn in random order until the
@@ -255,8 +254,8 @@ def _draw(items: list[str], fraction: float, seed: int, what: str, *, keep_all: 
     return [items[place] for place in order[:size]]
 
 
-def _ids(questions: Codebook | Sequence[str]) -> list[str]:
-    return list(questions.questions) if isinstance(questions, Codebook) else list(dict.fromkeys(questions))
+def _ids(questions: Codebook | str | Sequence[str]) -> list[str]:
+    return list(questions.questions) if isinstance(questions, Codebook) else names_of(questions, "questions", error=SplitError)
 
 
 def _divide(ids: list[str], held: set[str]) -> tuple[list[str], list[str]]:

@@ -10,9 +10,10 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import total_variation, wasserstein
-from surveysim.evaluation.scores import CELL_WEIGHT, align
+from surveysim.evaluation.scores import CELL_WEIGHT, on_same_cells
 from surveysim.tables.cells import Array, Cells, between_variance
 from surveysim.tables.intervals import mean_intervals
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SHARE, STD_ERROR, N, require_columns
 
 
@@ -65,7 +66,7 @@ def summarise_scores(
     """
     if interval not in ("t", "bootstrap"):
         raise EvaluationError(f"interval must be 't' or 'bootstrap'; got {interval!r}")
-    keys = [*([by] if isinstance(by, str) else by or ()), METRIC]
+    keys = [*names_of(() if by is None else by, "by", scores.columns, error=EvaluationError, needed=False), METRIC]
     questions = question_means(scores, by=keys)
     rows = []
     rng = np.random.default_rng(seed)
@@ -163,7 +164,7 @@ def diagnose(
     reference: pd.DataFrame,
     *,
     codebook: Codebook | None = None,
-    ordinal: Collection[str] | None = None,
+    ordinal: str | Collection[str] | None = None,
     on: str = "all",
 ) -> pd.DataFrame:
     """Say for every question whether the estimate's backgrounds differ as much, and in the same order, as the truth's.
@@ -209,7 +210,7 @@ def diagnose(
     ('1.6', 6)
     """
     ordered = ordinal_questions(codebook, ordinal)
-    ours, truth, _ = align(estimated, reference[reference[SHARE].notna()], reference, on)
+    ours, truth, _ = on_same_cells(estimated, reference[reference[SHARE].notna()], reference, on)
     rows = [_diagnose_question(ours, truth, q, truth.questions[q] in ordered) for q in range(len(truth.questions))]
     return pd.DataFrame(rows)
 

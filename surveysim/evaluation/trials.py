@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.errors import SplitError, first_few, nearest
+from surveysim.errors import SplitError, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.splits import background_of, hold_out_backgrounds, hold_out_levels, hold_out_questions
-from surveysim.survey.domains import observed_backgrounds
+from surveysim.survey.domains import asked_questions, observed_backgrounds, traits_of_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, QUESTION, RESPONDENT_ID, N
 
@@ -101,12 +101,12 @@ SPLITS: dict[str, Callable[..., Held]] = {
 def draw_trial(
     survey: Survey,
     *,
-    by: Sequence[str],
+    by: str | Sequence[str],
     n: int,
     seed: int,
     split: str = "respondents",
     held: float | Mapping[str, Any] | None = None,
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     equal_by: str | None = None,
     min_truth: int = 1,
 ) -> Trial:
@@ -115,7 +115,7 @@ def draw_trial(
     Parameters
     ----------
     survey : Survey
-    by : sequence of str
+    by : str or sequence of str
         Traits that make the backgrounds.
     n : int
         Training respondents, drawn among those with a level of every trait in `by` and outside held-out backgrounds.
@@ -125,7 +125,7 @@ def draw_trial(
         A name of `SPLITS`.
     held : float or mapping, optional
         Fraction of the backgrounds or questions held out (default 0.2), or ``{trait: levels}`` or ``{trait: number of levels}``.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default all.
     equal_by : str, optional
         A trait: as many respondents are drawn in each of its sampled levels.
@@ -139,7 +139,7 @@ def draw_trial(
     """
     if split not in SPLITS:
         raise SplitError(f"split {split!r} is unknown; {nearest(str(split), SPLITS)}")
-    asked = require_questions(survey, questions)
+    asked, by = require_questions(survey, questions), traits_of_survey(survey, by)
     backgrounds = observed_backgrounds(survey, by=by)
     out = SPLITS[split](survey, backgrounds, asked, held, seed)
     own = background_of(survey, backgrounds, by)
@@ -180,20 +180,15 @@ def _fraction(held: Any) -> float:
     return float(held)
 
 
-def require_questions(survey: Survey, questions: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the questions, checked to be in the survey.
+def require_questions(survey: Survey, questions: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the ids of the questions named, or of all that the survey holds.
 
     Raises
     ------
     SplitError
-        If one is not, or none is given.
+        If one is unknown, the survey was read without it, or none is given.
     """
-    asked = tuple(survey.questions if questions is None else questions)
-    absent = [name for name in asked if name not in survey.questions]
-    if absent or not asked:
-        remedy = nearest(str(absent[0]), survey.questions) if absent else f"the survey has {first_few(survey.questions)}"
-        raise SplitError(f"questions: {first_few(absent) or 'none given'}; {remedy}")
-    return asked
+    return tuple(question.question_id for question in asked_questions(survey, questions, error=SplitError))
 
 
 def truth_cells(trial: Trial) -> pd.MultiIndex:

@@ -29,9 +29,9 @@ def plot_distributions(
     distributions: pd.DataFrame,
     *,
     question: str,
-    backgrounds: Sequence[str] | pd.DataFrame | None = None,
+    backgrounds: str | Sequence[str] | pd.DataFrame | None = None,
     codebook: Codebook | None = None,
-    sources: Sequence[str] | None = None,
+    sources: str | Sequence[str] | None = None,
     options: Sequence[Code] | None = None,
     kind: str = "auto",
     ax: Axes | None = None,
@@ -47,11 +47,11 @@ def plot_distributions(
     distributions : DataFrame
         A distributions table (shares 0-1) of one source or several.
     question : str
-    backgrounds : sequence of str or DataFrame, optional
+    backgrounds : str, sequence of str or DataFrame, optional
         Ids, or a frame with `background_id`; default all in the table.
     codebook : Codebook, optional
         Gives wording, labels, and order of levels. Without it codes stand for labels, and the options count as nominal.
-    sources : sequence of str, optional
+    sources : str or sequence of str, optional
         Which, and in which order; default all, as they appear.
     options : sequence of codes, optional
         Options whose joint share is drawn with its interval. Default: the first half of an ordered scale without its
@@ -118,7 +118,7 @@ def plot_shifts(
     question: str,
     trait: str,
     codebook: Codebook | None = None,
-    sources: Sequence[str] | None = None,
+    sources: str | Sequence[str] | None = None,
     options: Sequence[Code] | None = None,
     population: pd.DataFrame | None = None,
     ax: Axes | None = None,
@@ -137,7 +137,7 @@ def plot_shifts(
     question, trait : str
     codebook : Codebook, optional
         Gives wording, labels, and order of levels; without it codes stand for labels.
-    sources : sequence of str, optional
+    sources : str or sequence of str, optional
         Which, and in which order; default all, as they appear.
     options : sequence of codes, optional
         Options whose joint share shifts; default as in `plot_distributions`.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from surveysim.errors import TableError, first_few, nearest
+from surveysim.errors import TableError, first_few
 from surveysim.figures.dots import interval_note, same_n, spread
 from surveysim.figures.layout import LABEL_WIDTH, check_height, check_sources
 from surveysim.figures.style import (
@@ -36,6 +36,7 @@ from surveysim.figures.style import (
     widest,
     wrap,
 )
+from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import CONF_HIGH, CONF_LOW, QUESTION, SHARE, SOURCE, N, require_columns
 
 LABEL = "label"
@@ -50,7 +51,7 @@ def plot_official(
     comparison: pd.DataFrame,
     *,
     reference: str = "official",
-    sources: Sequence[str] | None = None,
+    sources: str | Sequence[str] | None = None,
     ax: Axes | None = None,
     draw: bool = True,
 ) -> Axes | pd.DataFrame:
@@ -63,7 +64,7 @@ def plot_official(
         figure; `n`, respondents, is optional. As of `compare_with_official`.
     reference : str
         Source that the differences are taken from.
-    sources : sequence of str, optional
+    sources : str or sequence of str, optional
         Which, and in which order; default all, as they appear.
     ax : Axes, optional
         Default a new figure, 7 inches wide.
@@ -106,10 +107,9 @@ def _official_table(comparison: pd.DataFrame, reference: str, sources: Sequence[
     name = LABEL if LABEL in comparison else QUESTION
     require_columns(comparison, [name], "comparison")
     known = list(map(str, comparison[SOURCE].unique()))
-    names = list(dict.fromkeys(known if sources is None else sources))
-    strange = [source for source in [reference, *names] if source not in known]
-    if strange:
-        raise TableError(f"comparison has no source {strange[0]!r}; {nearest(strange[0], known)}")
+    lacking = "comparison has no source"
+    known_names_of([reference], "reference", known, error=TableError, lacking=lacking)
+    names = known_names_of(known if sources is None else sources, "sources", known, error=TableError, lacking=lacking)
     rows = comparison[comparison[SOURCE].isin(names)].rename(columns={name: LABEL})
     repeated = rows[rows.duplicated([LABEL, SOURCE])]
     if len(repeated):

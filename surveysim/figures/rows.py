@@ -10,6 +10,7 @@ import pandas as pd
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import TableError, first_few, nearest
+from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import (
     BACKGROUND,
     OPTION,
@@ -58,8 +59,8 @@ def question_rows(
     distributions: pd.DataFrame,
     question: str,
     *,
-    backgrounds: Sequence[str] | pd.DataFrame | None = None,
-    sources: Sequence[str] | None = None,
+    backgrounds: str | Sequence[str] | pd.DataFrame | None = None,
+    sources: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return the rows of one question, of the backgrounds and sources asked for (default: all).
 
@@ -73,9 +74,6 @@ def question_rows(
     if rows.empty:
         known = map(str, distributions[QUESTION].unique())
         raise TableError(f"distributions holds no question {question!r}; {nearest(str(question), known)}")
-    for argument, value in (("backgrounds", backgrounds), ("sources", sources)):
-        if isinstance(value, str):
-            raise TableError(f"{argument}={value!r} is one name; give a list: {argument}=[{value!r}]")
     wanted = backgrounds[BACKGROUND] if isinstance(backgrounds, pd.DataFrame) else backgrounds
     rows = _only(rows, BACKGROUND, wanted, "backgrounds", question)
     rows = _only(rows, SOURCE, sources, "sources", question)
@@ -84,24 +82,16 @@ def question_rows(
     return rows
 
 
-def _only(rows: pd.DataFrame, column: str, wanted: Sequence[str] | None, argument: str, question: str) -> pd.DataFrame:
+def _only(rows: pd.DataFrame, column: str, wanted: object, argument: str, question: str) -> pd.DataFrame:
     if wanted is None:
         return rows
-    known = list(map(str, rows[column].unique()))
-    strange = [name for name in wanted if name not in known]
-    if strange or not len(wanted):
-        named = (
-            f"has no {first_few(map(repr, strange))}; {nearest(str(strange[0]), known)}"
-            if strange
-            else f"is empty; known: {first_few(known)}"
-        )
-        raise TableError(f"{argument}: question {question!r} {named}")
-    return rows[rows[column].isin(list(wanted))]
+    known, lacking = rows[column].unique(), f"question {question!r} has no"
+    return rows[rows[column].isin(known_names_of(wanted, argument, known, error=TableError, lacking=lacking))]
 
 
-def source_order(rows: pd.DataFrame, sources: Sequence[str] | None) -> list[str]:
+def source_order(rows: pd.DataFrame, sources: str | Sequence[str] | None) -> list[str]:
     """Return the sources as asked for, or in the order in which they appear."""
-    return list(dict.fromkeys(rows[SOURCE] if sources is None else sources))
+    return names_of(rows[SOURCE] if sources is None else sources, "sources", error=TableError)
 
 
 def scale_of(rows: pd.DataFrame, question: str, codebook: Codebook | None) -> Scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import parse_background_id
+from surveysim.codebook.backgrounds import parse_background_id, same_traits, traits_from_nearest
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import response_distributions
 from surveysim.survey.survey import Survey
@@ -110,34 +110,26 @@ def _check_limits(min_n: float, max_distance: int, max_variance_left: float, tol
 
 def _respondents(sample: Survey | pd.DataFrame, simulated: pd.DataFrame) -> dict[str, pd.Series]:
     """Respondents of each question by background, of the sampled ones alone."""
-    traits = list(parse_background_id(simulated[BACKGROUND].iloc[0]))
+    traits = same_traits(simulated[BACKGROUND].unique(), "simulated", "take one set at a time", error=EstimationError)
     asked = list(simulated[QUESTION].unique())
     table = response_distributions(sample, by=traits, questions=asked) if isinstance(sample, Survey) else sample
     require_columns(table, [*CELL, N], "sample")
     absent = [question for question in asked if question not in set(table[QUESTION])]
-    odd = [cell for cell in table[BACKGROUND].unique() if set(parse_background_id(cell)) != set(traits)]
-    if absent or odd:
-        raise EstimationError(
-            f"sample lacks questions {first_few(absent) or 'none'} and has backgrounds of other traits than {first_few(traits)}: "
-            f"{first_few(odd) or 'none'}; give the survey, or its distributions by these traits, that taught the simulated table"
-        )
+    remedy = "give the survey, or its distributions by these traits, that taught the simulated table"
+    if absent:
+        raise EstimationError(f"sample lacks questions {first_few(absent)}; {remedy}")
+    same_traits([simulated[BACKGROUND].iloc[0], *table[BACKGROUND].unique()], "sample", remedy, error=EstimationError)
     taught = table[table[N] > 0].drop_duplicates(CELL)
     return {question: taught[taught[QUESTION] == question].set_index(BACKGROUND)[N] for question in asked}
 
 
 def _distances(cells: pd.DataFrame, respondents: pd.Series) -> pd.DataFrame:
     """Give cells of one question the number of respondents of their rarest level and the distance to the nearest sampled background."""
-    traits = sorted(parse_background_id(cells[BACKGROUND].iloc[0]))
-    ours, theirs = (_levels(ids, traits) for ids in (cells[BACKGROUND], respondents.index))
-    differs = ours[:, None] != theirs
-    nearest = differs.sum(-1).min(1, initial=len(traits))
-    of_level = np.where(differs, 0.0, respondents.to_numpy(float)[None, :, None]).sum(1)
-    return cells.assign(**{LEVEL_N: of_level.min(1, initial=respondents.sum()), DISTANCE: nearest})
-
-
-def _levels(ids: pd.Series | pd.Index, traits: list[str]) -> np.ndarray:
-    levels = [parse_background_id(str(one)) for one in ids]
-    return np.array([[own[trait] for trait in traits] for own in levels], dtype=object).reshape(len(levels), len(traits))
+    ours, theirs = (pd.DataFrame([parse_background_id(str(one)) for one in ids]) for ids in (cells[BACKGROUND], respondents.index))
+    n = pd.Series(respondents.to_numpy(float))
+    of_level = [ours[trait].map(n.groupby(theirs[trait]).sum() if len(n) else {}).fillna(0.0).to_numpy(float) for trait in ours]
+    rarest = np.min([np.full(len(cells), n.sum()), *of_level], axis=0)
+    return cells.assign(**{LEVEL_N: rarest, DISTANCE: traits_from_nearest(cells[BACKGROUND], respondents.index)})
 
 
 def _variance_left(simulated: pd.DataFrame) -> pd.DataFrame:

@@ -54,8 +54,8 @@ def cross_fit(
     survey: Survey,
     estimator: Estimator,
     *,
-    by: Sequence[str],
-    questions: Sequence[str] | None = None,
+    by: str | Sequence[str],
+    questions: str | Sequence[str] | None = None,
     folds: int = 2,
     seed: int = 0,
     lonely_psu: str = "fail",
@@ -75,9 +75,9 @@ def cross_fit(
     survey : Survey
     estimator : callable
         From a `Survey` of some respondents to a distributions table of every cell: ``lambda part: ss.simulate(part, grid)``.
-    by : sequence of str
+    by : str or sequence of str
         Traits of the cells.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default all of the survey's.
     folds : int
         At least 2; the estimator is called that often.

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import background_id, parse_background_id
-from surveysim.errors import EstimationError, first_few, nearest
+from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.poststratification import cell_traits
 from surveysim.inference.cross_fitting import FOLD, CrossFit, require_other_respondents
 from surveysim.survey.domains import Domains, observed_domains
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, to_cells
+from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, require_columns
 
 
@@ -104,7 +105,7 @@ def prediction_cells(survey: Survey, simulated: pd.DataFrame | CrossFit, indepen
     return PredictionCells(table, cell_traits(tables[0]), first.questions, first.backgrounds, codes, shares, fold)
 
 
-def cell_domains(survey: Survey, cells: PredictionCells, by: Sequence[str]) -> CellDomains:
+def cell_domains(survey: Survey, cells: PredictionCells, by: str | Sequence[str]) -> CellDomains:
     """Find every respondent's simulated cell, and the background over the traits `by`.
 
     Raises
@@ -114,10 +115,7 @@ def cell_domains(survey: Survey, cells: PredictionCells, by: Sequence[str]) -> C
     CodebookError, BackgroundError
         If the survey lacks a trait.
     """
-    names = [by] if isinstance(by, str) else list(by)
-    unknown = [name for name in names if name not in cells.traits]
-    if unknown:
-        raise EstimationError(f"by: the simulated cells have no trait {first_few(unknown)}; {nearest(unknown[0], cells.traits)}")
+    names = known_names_of(by, "by", cells.traits, error=EstimationError, lacking="the simulated cells have no trait", needed=False)
     found = observed_domains(survey, cells.traits) if cells.traits else Domains((POOLED,), np.zeros(len(survey), dtype=np.int64))
     lacking = [cell for cell in found.ids if cell not in cells.backgrounds]
     if lacking:

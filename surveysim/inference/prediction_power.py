@@ -48,8 +48,8 @@ def prediction_powered(
     simulated: pd.DataFrame | CrossFit,
     *,
     population: pd.DataFrame | Survey | Margins,
-    questions: Sequence[str] | None = None,
-    by: Sequence[str] = (),
+    questions: str | Sequence[str] | None = None,
+    by: str | Sequence[str] = (),
     statistic: str = "share",
     power: float | str = TUNED,
     structure: pd.DataFrame | Survey | None = None,
@@ -82,9 +82,9 @@ def prediction_powered(
         A distributions table of cells, of one source; or the result of `cross_fit` on this survey.
     population : DataFrame, Survey or mapping
         Of the cells, as of `poststratify`.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default: those simulated.
-    by : sequence of str
+    by : str or sequence of str
         Traits (of the cells) of the result's backgrounds; none: ``"all"``.
     statistic : {"share", "mean", "total"}
         Shares of the options; mean of the answer codes; total of the answer codes over the people of the population, who need

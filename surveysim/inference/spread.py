@@ -14,12 +14,12 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     ORDER,
-    POPULATION_SHARE,
     QUESTION,
     SHARE,
     SOURCE,
     STD_ERROR,
     check_distributions,
+    population_shares,
     require_columns,
 )
 
@@ -80,9 +80,8 @@ def restore_spread(simulated: pd.DataFrame, *, population: pd.DataFrame | None =
     """
     check_distributions(simulated, "simulated")
     _require_errors(simulated)
-    weights = None if population is None else _population_shares(population)
     names = draw_columns(simulated)
-    parts = [_spread_question(rows, names, weights) for _, rows in simulated.groupby([QUESTION, SOURCE], sort=False, observed=True)]
+    parts = [_spread_question(rows, names, population) for _, rows in simulated.groupby([QUESTION, SOURCE], sort=False, observed=True)]
     result = pd.concat(parts).reindex(simulated.index).drop(columns=names)
     how = f"{len(names)} draws" if names else "standard errors, taken as independent between cells"
     kept = [str(rows[QUESTION].iloc[0]) for rows in parts if rows[FACTOR].isna().any()]
@@ -103,28 +102,16 @@ def _require_errors(simulated: pd.DataFrame) -> None:
             )
 
 
-def _population_shares(population: pd.DataFrame) -> pd.Series:
-    require_columns(population, [BACKGROUND, POPULATION_SHARE], "population")
-    shares = population.groupby(BACKGROUND, observed=True)[POPULATION_SHARE].sum(min_count=1)
-    bad = shares[~(shares >= 0)]
-    if len(bad):
-        raise TableError(f"population: population_share must be 0 or more; it is not in {first_few(bad.index)}")
-    return shares
-
-
-def _weights(backgrounds: pd.Index, shares: pd.Series | None) -> Array:
-    if shares is None:
+def _weights(backgrounds: pd.Index, population: pd.DataFrame | None) -> Array:
+    if population is None:
         return np.full(len(backgrounds), 1 / len(backgrounds))
-    absent = backgrounds.difference(shares.index)
-    if len(absent):
-        raise TableError(f"population lacks background{'s' if len(absent) > 1 else ''} {first_few(absent)}; give the share of each")
-    weights = shares.reindex(backgrounds).to_numpy(float)
+    weights = population_shares(population, backgrounds, "population")
     if not weights.sum() > 0:
         raise TableError("population: the backgrounds simulated have population_share 0, all of them; give shares that sum to more")
     return weights / weights.sum()
 
 
-def _spread_question(rows: pd.DataFrame, draws: list[str], population: pd.Series | None) -> pd.DataFrame:
+def _spread_question(rows: pd.DataFrame, draws: list[str], population: pd.DataFrame | None) -> pd.DataFrame:
     wide = rows.pivot_table(index=BACKGROUND, columns=ORDER, values=SHARE, observed=True)
     row, column = wide.index.get_indexer(rows[BACKGROUND]), wide.columns.get_indexer(rows[ORDER])
     weights, shares, error = _weights(wide.index, population), wide.to_numpy(float), np.zeros(wide.shape)

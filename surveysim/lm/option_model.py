@@ -27,7 +27,7 @@ from surveysim.tables.schema import MIN_N
 from surveysim.tables.training_record import stage_html, stage_table, training_history
 
 
-def require_model(model: object, how: str = "load_model() or align()", refuse: type[SurveySimError] = SurveySimError) -> None:
+def require_model(model: object, how: str = "", refuse: type[SurveySimError] = SurveySimError) -> None:
     """Refuse what is no `OptionModel`.
 
     Raises
@@ -36,7 +36,7 @@ def require_model(model: object, how: str = "load_model() or align()", refuse: t
         `refuse`, which says how a model is had.
     """
     if not isinstance(model, OptionModel):
-        raise refuse(f"model must come from load_model() or align(); got {type(model).__name__} {model!r:.60}: {how}")
+        raise refuse(f"model must come from load_model() or align(); got {type(model).__name__} {model!r:.60}{f': {how}' if how else ''}")
 
 
 class PutQuestions(NamedTuple):

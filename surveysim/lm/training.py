@@ -11,7 +11,7 @@ import pandas as pd
 
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.training_cells import TrainingCells, training_cells
-from surveysim.codebook.backgrounds import background_grid, parse_background_id, with_background_id
+from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, with_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import TrainingError, first_few
 from surveysim.lm.alignment import Alignment
@@ -152,8 +152,8 @@ def run_alignment(
     for number, stage in enumerate(stages, start=1):
         shifts = pooled_shares(pooled[stage.pooling], cells.backgrounds) if stage.loss in NEEDS_POOLED else None
         frozen = work.shares() if stage.loss in NEEDS_MODEL else None
-        targets = [question_targets(cells, grid, codebook, population, pooled=shifts, frozen=frozen, seed=seed)]
-        targets += [] if checks is None else [question_targets(checks, grid, codebook, population, seed=seed)]
+        targets = [question_targets(cells, codebook, population, pooled=shifts, frozen=frozen, seed=seed)]
+        targets += [] if checks is None else [question_targets(checks, codebook, population, seed=seed)]
         placed = [{name: target.to(work.readout.rows.device) for name, target in each.items()} for each in targets]
         history.append({**asdict(stage), **work.run(stage, placed[0], f"stage {number} ({stage.loss})", *placed[1:])})
     recipe = _recipe(model, codebook, cells, work.prior_strength, seed=seed, history=history)
@@ -193,11 +193,10 @@ def training_backgrounds(distributions: pd.DataFrame, backgrounds: pd.DataFrame 
         If a trait or level is unknown.
     """
     levels = {identifier: parse_background_id(identifier) for identifier in distributions[BACKGROUND].unique()}
-    traits = sorted({trait for level in levels.values() for trait in level})
-    if not traits or any(sorted(level) != traits for level in levels.values()):
-        raise TrainingError(
-            "distributions must hold backgrounds of one set of traits; build them with response_distributions(survey, by=[...])"
-        )
+    remedy = "build them with response_distributions(survey, by=[...])"
+    traits = same_traits(levels, "distributions", remedy, error=TrainingError)
+    if not traits:
+        raise TrainingError(f"distributions has no backgrounds to align: all respondents are one; {remedy}")
     asked = background_grid(codebook, by=traits) if backgrounds is None else with_background_id(backgrounds, codebook)
     asked_traits = sorted(set(asked.columns) & set(codebook.traits))
     if asked_traits != traits:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.publishing.small_cells import complementary, margin_equations, rounded_table
+from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import (
     BACKGROUND,
     ESTIMATE,
@@ -37,7 +38,7 @@ def protect(
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
-    model_based: Sequence[str] = (),
+    model_based: str | Sequence[str] = (),
     published: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Withhold, or round, what a table says of small cells.
@@ -67,7 +68,7 @@ def protect(
     min_count : int
         Fewest respondents behind an option, as share times n (with weights, nearly); 0: any number. A cell with a smaller one
         is withheld whole. An option that nobody chose does not count.
-    model_based : sequence of str
+    model_based : str or sequence of str
         Sources of `table` whose shares are not those of the cell's own respondents.
     published : DataFrame, optional
         A table that is out already, with `n`: margins that withheld cells must not follow from.
@@ -104,9 +105,8 @@ def protect(
     if min_n < 1 or min_count < 0:
         raise TableError(f"min_n={min_n} must be at least 1 and min_count={min_count} at least 0")
     cells = _cells(table)
-    strange = [name for name in model_based if name not in set(cells[SOURCE])]
-    if strange:
-        raise TableError(f"model_based: table has no source {strange[0]!r}; {nearest(strange[0], map(str, cells[SOURCE].unique()))}")
+    sources = cells[SOURCE].unique()
+    model_based = known_names_of(model_based, "model_based", sources, error=TableError, lacking="table has no source", needed=False)
     done = table.attrs.get(DISCLOSURE)
     if done and done.get("how") == how and done["min_n"] >= min_n and done["min_count"] >= min_count:
         return table

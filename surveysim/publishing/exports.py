@@ -30,7 +30,7 @@ def export_table(
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
-    model_based: Sequence[str] = (),
+    model_based: str | Sequence[str] = (),
     published: pd.DataFrame | None = None,
 ) -> Path:
     """Write a table of shares or estimates for others, small cells withheld, with the facts that belong to it.

@@ -32,7 +32,7 @@ def export_popfidelity(
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
-    model_based: Sequence[str] = (),
+    model_based: str | Sequence[str] = (),
 ) -> Path:
     """Write cells in the long format of the package `popfidelity`: `cell_id question option share n source`, a row per option.
 

@@ -20,6 +20,7 @@ from surveysim.publishing.disclosure import DISCLOSURE, SUPPRESSED
 from surveysim.publishing.exports import protected, write_csv, write_facts
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, MIN_N, N_EFF, QUESTION, SOURCE, N, check_distributions, require_columns
 from surveysim.whole_files import checked_target
 
@@ -31,7 +32,7 @@ def export_poststratification(
     population: pd.DataFrame | Survey | Margins,
     path: str | Path,
     *,
-    by: Sequence[str] | None = None,
+    by: str | Sequence[str] | None = None,
     codebook: str | Path | Codebook | None = None,
     responses: pd.DataFrame | None = None,
     structure: pd.DataFrame | Survey | None = None,
@@ -54,7 +55,7 @@ def export_poststratification(
         As of `poststratify`.
     path : str or Path
         Ends in .csv. The file appears when it is complete; ``<file>.json`` beside it says the source, and levels in order.
-    by : sequence of str, optional
+    by : str or sequence of str, optional
         Traits; default those of `population` (needed for a survey and for margins).
     codebook : str, Path or Codebook, optional
         Orders the levels; without one they stand as they come.
@@ -102,7 +103,7 @@ def export_poststratification(
     target = checked_target(path, (".csv",))
     if by is None and not isinstance(population, pd.DataFrame):
         raise TableError("give by=, the traits of the cells: a survey or margins do not say which")
-    traits = [by] if isinstance(by, str) else list(population_traits(population) if by is None else by)  # type: ignore[arg-type]
+    traits = names_of(population_traits(population) if by is None else by, "by", error=TableError)  # type: ignore[arg-type]
     table = joint_table(population, structure, traits)
     people = cell_numbers(table, traits)[PEOPLE]
     _refuse_small_cells(table, traits, min_n)

@@ -19,7 +19,6 @@ from surveysim.simulation.request import (
     about_model,
     about_survey,
     aligned_by,
-    asked_questions,
     beyond_training,
     check_known_traits,
     check_method,
@@ -39,11 +38,11 @@ if TYPE_CHECKING:
 
 def simulate(
     df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | Sequence[str],
+    backgrounds: pd.DataFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
     seed: int = 0,
@@ -63,7 +62,7 @@ def simulate(
         An aligned model only simulates. A base model is aligned first, with `df`. Default: the default model.
     codebook : str, Path or Codebook, optional
         Required with a plain frame.
-    questions : sequence of str, optional
+    questions : str or sequence of str, optional
         Default: all questions of the survey.
     method : str
         ``"dsa"`` (both stages), ``"dsa-kernel"`` (its closed form: no training), ``"stage1"``
@@ -119,7 +118,7 @@ def simulate(
     survey = require_survey(df, codebook, weight)
     grid = requested_backgrounds(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
-    sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
+    sample = cell_shares(survey, by=traits, questions=questions)
     if method in BASELINES:
         ordinal = ordinal_questions(survey.codebook, None)
         table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)

@@ -11,7 +11,7 @@ import pandas as pd
 from surveysim.baselines.methods import BASELINES
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.errors import BackgroundError, SurveySimError, first_few, nearest
+from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.survey.survey import Survey, as_survey
 from surveysim.tables.schema import BACKGROUND
 
@@ -107,14 +107,6 @@ def aligned_by(model: OptionModel) -> str:
     return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
 
 
-def asked_questions(survey: Survey, questions: Sequence[str] | str | None) -> list[str]:
-    """Return the questions to ask, each once: those named, or all of the survey."""
-    names = [questions] if isinstance(questions, str) else list(dict.fromkeys(survey.questions if questions is None else questions))
-    if not names:
-        raise SurveySimError(f"questions is empty; name some of {first_few(survey.questions)}, or leave it out")
-    return names
-
-
 def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
     """Return a survey as it is, or a frame of respondents as a survey.
 
@@ -132,7 +124,7 @@ def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | 
     return as_survey(df, codebook, weight=weight)
 
 
-def requested_backgrounds(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+def requested_backgrounds(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> pd.DataFrame:
     """Return a frame of backgrounds with their ids, from a frame of trait columns or from names of traits.
 
     Raises
@@ -142,13 +134,7 @@ def requested_backgrounds(backgrounds: pd.DataFrame | Sequence[str], codebook: C
     """
     if isinstance(backgrounds, pd.DataFrame):
         return with_background_id(backgrounds.drop(columns=BACKGROUND, errors="ignore"), codebook)
-    names = [backgrounds] if isinstance(backgrounds, str) else list(backgrounds)
-    if not names:
-        raise BackgroundError(f"backgrounds is an empty list; name traits: {first_few(codebook.traits)}")
-    for name in names:
-        if name not in codebook.traits:
-            raise BackgroundError(f"backgrounds: {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}")
-    return background_grid(codebook, by=names)
+    return background_grid(codebook, by=codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError))
 
 
 def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:

@@ -12,11 +12,12 @@ import pandas as pd
 from surveysim.baselines.methods import BASELINES
 from surveysim.codebook.backgrounds import with_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.errors import SurveySimError, first_few
+from surveysim.errors import BackgroundError, PromptError, SurveySimError, first_few
 from surveysim.lm.prompts.template import PromptTemplate
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import require_survey
 from surveysim.survey.survey import Survey
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import DISTRIBUTION_KEYS, QUESTION, SHARE
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ WORDINGS: tuple[dict[str, Any], ...] = (
 )
 
 
-def prompt_variants(traits: Sequence[str] = (), template: PromptTemplate | None = None) -> dict[str, list[PromptTemplate]]:
+def prompt_variants(traits: str | Sequence[str] = (), template: PromptTemplate | None = None) -> dict[str, list[PromptTemplate]]:
     """Return other ways to write the same prompt: five wordings, the traits in other orders, the options in reversed order.
 
     Parameters
     ----------
-    traits : sequence of str
+    traits : str or sequence of str
         Of the backgrounds: named from the last to the first, and each but the first in front of the others. (A noun, such as
         "a woman", stays in front in any order; see `describe_background`.)
     template : PromptTemplate, optional
@@ -48,6 +49,11 @@ def prompt_variants(traits: Sequence[str] = (), template: PromptTemplate | None 
     -------
     dict of str to list of PromptTemplate
         Keys ``"wording"``, ``"trait order"`` (with two traits or more) and ``"option order"``.
+
+    Raises
+    ------
+    PromptError
+        If `traits` holds no names.
 
     References
     ----------
@@ -60,7 +66,7 @@ def prompt_variants(traits: Sequence[str] = (), template: PromptTemplate | None 
     {'wording': 5, 'trait order': 1, 'option order': 1}
     """
     given = template or PromptTemplate()
-    names = tuple(traits)
+    names = tuple(names_of(traits, "traits", error=PromptError, needed=False))
     orders = dict.fromkeys([names[::-1], *((name, *(other for other in names if other != name)) for name in names[1:])])
     variants = {
         "wording": [replace(given, **words) for words in WORDINGS],
@@ -72,11 +78,11 @@ def prompt_variants(traits: Sequence[str] = (), template: PromptTemplate | None 
 
 def prompt_sensitivity(
     df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | Sequence[str],
+    backgrounds: pd.DataFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     variants: Variants | None = None,
     weight: str | None = None,
@@ -145,9 +151,12 @@ def prompt_sensitivity(
     return pd.concat([_spread([own, *each], kind) for kind, each in tables.items()], ignore_index=True)
 
 
-def _traits(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> list[str]:
-    named = with_background_id(backgrounds, codebook).columns if isinstance(backgrounds, pd.DataFrame) else backgrounds
-    return [name for name in codebook.traits if name in list(named)]
+def _traits(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> list[str]:
+    if isinstance(backgrounds, pd.DataFrame):
+        named = list(with_background_id(backgrounds, codebook).columns)
+    else:
+        named = codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError)
+    return [name for name in codebook.traits if name in named]
 
 
 def _check_variants(variants: Variants) -> None:

@@ -18,7 +18,7 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.estimation.distributions import cell_shares
 from surveysim.simulation.in_memory import with_errors
-from surveysim.simulation.request import about_model, about_survey, aligned_by, asked_questions, check_known_traits, require_survey
+from surveysim.simulation.request import about_model, about_survey, aligned_by, check_known_traits, require_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, OPTION
 from surveysim.tables.storage import writable_parquet, write_parts
@@ -33,12 +33,12 @@ AT_ONCE = 960  # backgrounds of a part: ten trees of prompts; also the most that
 
 def simulate_to_parquet(
     df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | Sequence[str],
+    backgrounds: pd.DataFrame | str | Sequence[str],
     path: str | Path,
     *,
     model: OptionModel,
     codebook: str | Path | Codebook | None = None,
-    questions: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
     progress: bool = True,
@@ -107,7 +107,7 @@ def simulate_to_parquet(
     if model.aligned:
         check_known_traits(model, frame, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in frame]
-    sample = cell_shares(survey, by=traits, questions=asked_questions(survey, questions))
+    sample = cell_shares(survey, by=traits, questions=questions)
     posterior = _posterior(model, survey.codebook, sample, frame, method) if method.startswith("dsa") else None
     parts: Iterator[pd.DataFrame]
     if posterior is not None and method == "dsa-kernel":
@@ -162,10 +162,10 @@ def _posterior(model: OptionModel, codebook: Codebook, sample: pd.DataFrame, fra
     return None
 
 
-def _trait_columns(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+def _trait_columns(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> pd.DataFrame:
     """Return the trait columns of all backgrounds, a byte or so a level: ids, which are long, are made chunk by chunk."""
     if not isinstance(backgrounds, pd.DataFrame):
-        return _combinations([backgrounds] if isinstance(backgrounds, str) else list(backgrounds), codebook)
+        return _combinations(codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError), codebook)
     given = backgrounds.drop(columns=BACKGROUND, errors="ignore")
     frame = given[checked_traits(given, codebook)].reset_index(drop=True).astype("category")
     repeated = frame.duplicated()
@@ -176,8 +176,6 @@ def _trait_columns(backgrounds: pd.DataFrame | Sequence[str], codebook: Codebook
 
 
 def _combinations(names: list[str], codebook: Codebook) -> pd.DataFrame:
-    if not names:
-        raise BackgroundError(f"backgrounds is an empty list; name traits: {first_few(codebook.traits)}")
     levels = {name: codebook.trait(name).level_names for name in names}
     sizes = [len(each) for each in levels.values()]
     places = np.unravel_index(np.arange(prod(sizes)), sizes)

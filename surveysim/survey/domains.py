@@ -11,8 +11,9 @@ import pandas as pd
 from surveysim.codebook.backgrounds import background_id, with_background_id
 from surveysim.codebook.codebook import Question
 from surveysim.design.design import Design
-from surveysim.errors import BackgroundError, CodebookError, DesignError, first_few, nearest
+from surveysim.errors import BackgroundError, CodebookError, DesignError, SurveySimError, first_few, nearest
 from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import ENOUGH, N_EFF, POOLED, POPULATION_SHARE, WEIGHT, N
 
 
@@ -32,7 +33,7 @@ class Domains:
     code: np.ndarray
 
 
-def observed_domains(survey: Survey, by: Sequence[str]) -> Domains:
+def observed_domains(survey: Survey, by: str | Sequence[str]) -> Domains:
     """Return the backgrounds over the traits `by`; none: one domain of all respondents.
 
     Raises
@@ -42,15 +43,10 @@ def observed_domains(survey: Survey, by: Sequence[str]) -> Domains:
     BackgroundError
         If the survey was read without the trait, `by` repeats one, or no respondent has all of them.
     """
-    names = [by] if isinstance(by, str) else list(by)
-    if len(set(names)) < len(names):
-        raise BackgroundError(f"by names a trait twice: {first_few(names)}; name each once")
+    names = traits_of_survey(survey, by, needed=False, once=True)
     code = np.zeros(len(survey), dtype=np.int64)
     whole, levels = np.ones(len(survey), dtype=bool), []
     for name in names:
-        survey.codebook.trait(name)
-        if name not in survey.data:
-            raise BackgroundError(f"by: the survey was read without trait {name!r}; {nearest(name, survey.traits)}")
         column = survey.data[name].cat
         levels.append(list(column.categories))
         whole &= column.codes.to_numpy() >= 0
@@ -71,20 +67,37 @@ def _identifier(names: list[str], levels: list[list[str]], number: int) -> str:
     return background_id(chosen) if chosen else POOLED
 
 
-def asked_questions(survey: Survey, questions: Sequence[str] | None) -> list[Question]:
-    """Return the questions named, or all that the survey holds.
+def traits_of_survey(survey: Survey, by: str | Sequence[str], *, needed: bool = True, once: bool = False) -> list[str]:
+    """Return the traits that `by` names, each of them in the survey; `needed` and `once` as of `names_of`.
 
     Raises
     ------
     CodebookError
-        If a question is unknown, or the survey was read without it.
+        If the codebook has no such trait.
+    BackgroundError
+        If `by` holds no names, none where one is needed, or one twice that may stand there once; or the survey was read without it.
     """
-    names = survey.questions if questions is None else ([questions] if isinstance(questions, str) else list(questions))
-    for name in names:
-        survey.codebook.question(name)
-        if name not in survey.reasons:
-            raise CodebookError(f"the survey was read without question {name!r}; {nearest(name, survey.questions)}")
-    return [survey.codebook.question(name) for name in names]
+    names = names_of(by, "by", survey.traits, error=BackgroundError, needed=needed, once=once)
+    survey.codebook.traits_named(names, "by", needed=False)
+    return known_names_of(names, "by", survey.traits, error=BackgroundError, lacking="the survey was read without trait", needed=False)
+
+
+def asked_questions(
+    survey: Survey, questions: str | Sequence[str] | None, argument: str = "questions", *, error: type[SurveySimError] = CodebookError
+) -> list[Question]:
+    """Return the questions named, each once, or all that the survey holds.
+
+    Raises
+    ------
+    CodebookError
+        Or `error`: if a question is unknown, none is named, or the survey was read without one.
+    """
+    if questions is None:
+        return [survey.codebook.question(name) for name in survey.questions]
+    names = names_of(questions, argument, survey.questions, error=error)
+    survey.codebook.questions_named(names, argument, error=error)
+    lacking = "the survey was read without question"
+    return [survey.codebook.question(name) for name in known_names_of(names, argument, survey.questions, error=error, lacking=lacking)]
 
 
 def question_sample(survey: Survey, question: Question, lonely_psu: str) -> tuple[Design, np.ndarray]:
@@ -141,7 +154,7 @@ def numeric_answers(survey: Survey, question: Question) -> np.ndarray:
     return pd.to_numeric(answers).to_numpy(float)
 
 
-def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, min_n_eff: float = 0.0) -> pd.DataFrame:
+def observed_backgrounds(survey: Survey, *, by: str | Sequence[str], min_n: int = 1, min_n_eff: float = 0.0) -> pd.DataFrame:
     """Return the backgrounds that respondents have, with `n`, Kish `n_eff` and weighted `population_share`.
 
     Respondents without one of the traits count in none (``na_table(survey, of="traits")`` says how many, and why).
@@ -151,7 +164,7 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     Parameters
     ----------
     survey : Survey
-    by : sequence of str
+    by : str or sequence of str
         Traits, at least one.
     min_n : int
         Fewest respondents.
@@ -170,7 +183,7 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     CodebookError
         If a trait is unknown.
     BackgroundError
-        If `by` is no list of traits, the survey was read without one of them, or no respondent has them all; if a minimum is
+        If `by` names no trait, the survey was read without one of them, or no respondent has them all; if a minimum is
         negative.
 
     References
@@ -186,7 +199,7 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     (6, True)
     """
     check_survey(survey)
-    names = _trait_names(survey, by)
+    names = traits_of_survey(survey, by)
     if min_n < 0 or min_n_eff < 0:
         raise BackgroundError(f"min_n={min_n} and min_n_eff={min_n_eff}: a minimum is at least 0")
     weight = survey.data[WEIGHT]
@@ -200,13 +213,3 @@ def observed_backgrounds(survey: Survey, *, by: Sequence[str], min_n: int = 1, m
     out = out.assign(**{ENOUGH: (out[N] >= min_n) & (out[N_EFF] >= min_n_eff)})
     out.attrs.update(survey=survey.codebook.name, weight=survey.weight_name)
     return out
-
-
-def _trait_names(survey: Survey, by: Sequence[str]) -> list[str]:
-    if isinstance(by, str) or not len(by):
-        raise BackgroundError(f"by={by!r}: give a list of traits, at least one; {nearest(str(by), survey.traits)}")
-    for name in by:
-        survey.codebook.trait(name)
-        if name not in survey.data:
-            raise BackgroundError(f"by: the survey was read without trait {name!r}; {nearest(name, survey.traits)}")
-    return list(dict.fromkeys(by))

@@ -13,10 +13,11 @@ import pandas as pd
 
 from surveysim.codebook.codebook import RESERVED
 from surveysim.codebook.questions import MISSING_REASONS, Code
-from surveysim.errors import CodebookError, ReadError, nearest
+from surveysim.errors import CodebookError, ReadError
 from surveysim.files.rawfile import Variable, is_tag
 from surveysim.files.readers import LABELLED, file_suffix, read_columns
 from surveysim.survey.reasons import UNKNOWN, comparable, reason_from_label, states
+from surveysim.tables.names import known_names_of
 from surveysim.whole_files import write_whole
 
 MOST_OPTIONS = 12  # a variable with more labelled codes is rather a list (occupations, regions) than a question
@@ -71,7 +72,9 @@ class _Draft:
         return found if len(self.options) == 2 and len(set(found.values())) == 2 else {}
 
 
-def draft_codebook(path: str | Path, output: str | Path | None = None, *, traits: Sequence[str] = (), encoding: str | None = None) -> Path:
+def draft_codebook(
+    path: str | Path, output: str | Path | None = None, *, traits: str | Sequence[str] = (), encoding: str | None = None
+) -> Path:
     """Write a first codebook from a labelled file's own metadata, for you to finish.
 
     Every variable with 2 to 12 labelled answers becomes a question: its wording is the variable's label and has to be replaced
@@ -85,7 +88,7 @@ def draft_codebook(path: str | Path, output: str | Path | None = None, *, traits
         A .sav, .zsav, .dta or .por file.
     output : str or Path, optional
         The .toml file to write; default one beside the working directory's files, named after `path`.
-    traits : sequence of str, optional
+    traits : str or sequence of str, optional
         Further variables that make the backgrounds (education, region), in the order in which prompts name them.
     encoding : str, optional
         As in `read_survey`.
@@ -135,13 +138,11 @@ def draft_codebook(path: str | Path, output: str | Path | None = None, *, traits
     return write_whole(target, lambda place: place.write_text("\n".join(parts), encoding="utf-8"))
 
 
-def _named(drafts: Sequence[_Draft], traits: Sequence[str], file: str) -> list[_Draft]:
+def _named(drafts: Sequence[_Draft], traits: str | Sequence[str], file: str) -> list[_Draft]:
     """Return the variables that the user says are traits."""
-    names = [traits] if isinstance(traits, str) else list(dict.fromkeys(traits))
     found = {draft.name: draft for draft in drafts}
+    names = known_names_of(traits, "traits", found, error=CodebookError, lacking=f"{file} has no variable", needed=False)
     for name in names:
-        if name not in found:
-            raise CodebookError(f"traits: {file} has no variable {name!r}; {nearest(str(name), found)}")
         if not found[name].is_question:
             raise CodebookError(
                 f"traits: variable {name!r} of {file} has no 2 to {MOST_OPTIONS} labelled answers to be levels; leave it out, and write "

@@ -17,7 +17,7 @@ from surveysim.design.adjustment import declared_replicates
 from surveysim.design.calibration import Calibration
 from surveysim.design.design import Design, kish_n_eff
 from surveysim.design.replication import Replicates
-from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
+from surveysim.errors import DesignError, ReadError, SurveySimError, first_few
 from surveysim.files.rawfile import RawFile
 from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
@@ -168,8 +168,8 @@ def read_survey(
     *,
     weight: str | None = None,
     encoding: str | None = None,
-    questions: Sequence[str] | None = None,
-    traits: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
+    traits: str | Sequence[str] | None = None,
 ) -> Survey:
     """Read a survey file as released; the codebook decides what is an answer, and no code is lost.
 
@@ -186,7 +186,7 @@ def read_survey(
         Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
     encoding : str, optional
         Of the file's text; default the declared one, else UTF-8, GB18030 or Latin-1, and the notes say which.
-    questions, traits : sequence of str, optional
+    questions, traits : str or sequence of str, optional
         Only these; default all of the codebook's.
 
     Returns
@@ -228,8 +228,8 @@ def as_survey(
     codebook: str | Path | Codebook,
     *,
     weight: str | None = None,
-    questions: Sequence[str] | None = None,
-    traits: Sequence[str] | None = None,
+    questions: str | Sequence[str] | None = None,
+    traits: str | Sequence[str] | None = None,
 ) -> Survey:
     """Make a `Survey` of a frame of respondents with the codebook's variables as columns (names in any case).
 
@@ -241,7 +241,7 @@ def as_survey(
     codebook : str, Path or Codebook
     weight : str, optional
         Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
-    questions, traits : sequence of str, optional
+    questions, traits : str or sequence of str, optional
         Only these; default all of the codebook's.
 
     Returns
@@ -274,13 +274,12 @@ def as_survey(
     return _survey(assemble(RawFile.of(frame), book, weight, asked, levels))
 
 
-def _chosen(book: Codebook, questions: Sequence[str] | None, traits: Sequence[str] | None) -> tuple[list[Question], list[Trait]]:
-    for argument, value in (("questions", questions), ("traits", traits)):
-        if isinstance(value, str):
-            raise CodebookError(f"{argument}={value!r} is one name; give a list: {argument}=[{value!r}]")
-    names = book.traits if traits is None else dict.fromkeys(traits)
-    asked = book.questions if questions is None else dict.fromkeys(questions)
-    return [book.question(name) for name in asked], [book.trait(name) for name in names]
+def _chosen(
+    book: Codebook, questions: str | Sequence[str] | None, traits: str | Sequence[str] | None
+) -> tuple[list[Question], list[Trait]]:
+    names = list(book.traits) if traits is None else book.traits_named(traits, "traits", needed=False)
+    asked = list(book.questions.values()) if questions is None else book.questions_named(questions, needed=False)
+    return asked, [book.trait(name) for name in names]
 
 
 def _survey(parts: Parts, notes: tuple[str, ...] = ()) -> Survey:

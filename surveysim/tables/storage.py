@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from surveysim.errors import ReadError, TableError, first_few, nearest
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, QUESTION
 from surveysim.whole_files import checked_target, write_whole
 
@@ -100,14 +101,16 @@ def _encoded(frame: pd.DataFrame, mixed: Sequence[str]) -> pd.DataFrame:
     return frame.assign(**values)
 
 
-def read_table(path: str | Path, *, questions: Sequence[str] | None = None, backgrounds: Sequence[str] | None = None) -> pd.DataFrame:
+def read_table(
+    path: str | Path, *, questions: str | Sequence[str] | None = None, backgrounds: str | Sequence[str] | None = None
+) -> pd.DataFrame:
     """Read a table that was written to Parquet, or the part of it that concerns some questions and backgrounds.
 
     Parameters
     ----------
     path : str or Path
         As `simulate_to_parquet` returns it; any Parquet file of a table.
-    questions, backgrounds : sequence of str, optional
+    questions, backgrounds : str or sequence of str, optional
         Ids to read; the rest of the file stays on the disk. Default: all.
 
     Returns
@@ -120,7 +123,7 @@ def read_table(path: str | Path, *, questions: Sequence[str] | None = None, back
     ReadError
         If the file is not there or is no Parquet file.
     TableError
-        If it holds none of the ids asked for.
+        If it holds none of the ids asked for, or `questions` or `backgrounds` holds no names.
 
     Examples
     --------
@@ -138,7 +141,8 @@ def read_table(path: str | Path, *, questions: Sequence[str] | None = None, back
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = {name: list(ids) for name, ids in ((QUESTION, questions), (BACKGROUND, backgrounds)) if ids is not None}
+    asked_for = {QUESTION: ("questions", questions), BACKGROUND: ("backgrounds", backgrounds)}
+    wanted = {name: names_of(ids, argument, error=TableError) for name, (argument, ids) in asked_for.items() if ids is not None}
     try:
         found = pq.read_table(path, filters=[(name, "in", ids) for name, ids in wanted.items()] or None)
     except (OSError, pa.ArrowException) as error:

@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import surveysim as ss
-from surveysim.codebook.backgrounds import background_id, parse_background_id, with_background_id
+from surveysim.codebook.backgrounds import (
+    background_id,
+    one_trait_pairs,
+    parse_background_id,
+    same_traits,
+    traits_apart,
+    traits_from_nearest,
+    traits_in,
+    with_background_id,
+)
 from surveysim.codebook.codebook import Level, Option, Question, Trait
-from surveysim.errors import BackgroundError, CodebookError
+from surveysim.errors import BackgroundError, CodebookError, EstimationError, TableError
 from surveysim.tables.schema import check_backgrounds
 from tests.support.small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
@@ -77,8 +86,8 @@ def test_respondents_without_a_level_count_in_none() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({"by": "age"}, r"by='age': give a list of traits, at least one"),
-    ({"by": []}, r"by=\[\]: give a list of traits"),
+    ({"by": 3}, r"by must be a name or a list of names; got int 3; give by= one name or several of age, gender"),
+    ({"by": []}, r"by is empty; give by= one name or several of age, gender"),
     ({"by": ["region"]}, r"by: the survey was read without trait 'region'; known: age, gender"),
     ({"by": ["age"], "min_n": -1}, r"min_n=-1 and min_n_eff=0.0: a minimum is at least 0"),
 ])  # fmt: skip
@@ -145,3 +154,30 @@ def test_words_for_what_is_unknown_are_refused() -> None:
         ss.describe_background({"age": "1"}, BOOK, order=["sex"])
     with pytest.raises(CodebookError, match="trait 'age' has no level '3'"):
         ss.describe_background({"age": "3"}, BOOK)
+
+
+IDS = st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from("123"), max_size=3).map(background_id), max_size=6)
+
+
+@given(IDS, IDS)
+def test_the_distance_is_the_number_of_traits_that_differ(ids: list[str], others: list[str]) -> None:
+    apart = traits_apart(ids, others)
+    assert apart.shape == (len(ids), len(others))
+    for row, one in enumerate(map(parse_background_id, ids)):
+        for column, other in enumerate(map(parse_background_id, others)):
+            assert apart[row, column] == sum(one.get(trait) != other.get(trait) for trait in "abc")
+    np.testing.assert_array_equal(apart, traits_apart(others, ids).T)
+    nearest = apart.min(1) if others else [len(parse_background_id(identifier)) for identifier in ids]
+    assert traits_from_nearest(ids, others).tolist() == list(nearest)
+    pairs = one_trait_pairs(ids)
+    assert pairs.tolist() == [[i, j] for i in range(len(ids)) for j in range(i + 1, len(ids)) if traits_apart(ids, ids)[i, j] == 1]
+
+
+def test_traits_of_cells_and_margins() -> None:
+    cells = ["age=old|gender=female", "age=old|gender=male"]
+    assert traits_in([*cells, "all"]) == same_traits(cells, "cells", "join them") == ["age", "gender"]
+    assert traits_in(["all"]) == same_traits(["all", "all"], "cells", "join them") == []
+    with pytest.raises(TableError, match=r"cells: backgrounds age=old, all have other traits than 'age=old\|gender=female'; join them"):
+        same_traits([*cells, "age=old", "all"], "cells", "join them")
+    with pytest.raises(EstimationError, match="cells: backgrounds age=old"):
+        same_traits(["all", "age=old"], "cells", "join them", error=EstimationError)

@@ -303,7 +303,7 @@ BROKEN: list[tuple[Callable[[], object], str]] = [
     (lambda: ss.poststratify(CELLS, PEOPLE.assign(count=1)), "needs one of the columns 'count' and 'population_share'"),
     (lambda: ss.poststratify(CELLS, pd.DataFrame({"count": [0], "age": ["old"], "gender": ["male"]})), "sums to 0"),
     (lambda: ss.poststratify(CELLS, PEOPLE.drop(columns=["gender", "background_id"])), "population lacks trait gender"),
-    (lambda: ss.poststratify(CELLS, PEOPLE, by=["gendr"]), "no trait gendr; did you mean 'gender'"),
+    (lambda: ss.poststratify(CELLS, PEOPLE, by=["gendr"]), "by: the cells have no trait 'gendr'; did you mean 'gender'"),
     (lambda: ss.poststratify(pd.concat([CELLS, ss.response_distributions(SURVEY)]), PEOPLE), "all have other traits than 'age=young"),
     (lambda: ss.poststratify(CELLS.assign(share=2 * CELLS["share"]), PEOPLE), "shares must lie in 0-1"),
     (lambda: ss.poststratify(CELLS.iloc[1:], PEOPLE), "the shares of a cell must sum to 1"),

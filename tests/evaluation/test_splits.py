@@ -97,7 +97,7 @@ def test_a_level_or_a_background_can_be_held_out_of_a_survey(survey: ss.Survey, 
     kept, held = ss.hold_out_backgrounds(survey, by=by, fraction=0.4, seed=3)
     assert set(ss.observed_backgrounds(held, by=by).background_id) == out
     assert set(ss.observed_backgrounds(kept, by=by).background_id) == set(cells.background_id) - out
-    with pytest.raises(BackgroundError, match="give a list of traits"):
+    with pytest.raises(BackgroundError, match="by is empty; give by= one name or several of gender, age3"):
         ss.hold_out_backgrounds(survey, fraction=0.4, seed=3)
     with pytest.raises(CodebookError, match="age7"):
         ss.hold_out_levels(survey, trait="age7", levels="65+")
@@ -114,7 +114,7 @@ def test_respondents_without_the_trait_are_kept(survey: ss.Survey) -> None:
 def test_unknown_traits_and_levels_get_the_nearest_name(survey: ss.Survey, grid: pd.DataFrame) -> None:
     with pytest.raises(SplitError, match="no trait 'educaton'; did you mean 'education'"):
         ss.hold_out_levels(grid, trait="educaton", levels=["x"])
-    with pytest.raises(SplitError, match="no background has level 'femal' of trait 'gender'; did you mean 'female'"):
+    with pytest.raises(SplitError, match="levels: trait 'gender' of the backgrounds has no level 'femal'; did you mean 'female'"):
         ss.hold_out_levels(grid, trait="gender", levels=["femal"])
     with pytest.raises(SplitError, match="some, not all"):
         ss.hold_out_levels(grid, trait="gender", levels=survey.codebook.trait("gender").level_names)

@@ -304,7 +304,7 @@ def test_what_is_not_there_is_refused_with_the_nearest(survey: ss.Survey, few: p
         ss.plot_distributions(few, question="Q8_8", codebook=small_codebook())
     with pytest.raises(TableError, match="every background has level 'female' of 'gender'; a shift needs two levels"):
         ss.plot_shifts(few[few.background_id.str.contains("female")], question="Q8_8", trait="gender", codebook=book)
-    with pytest.raises(TableError, match="population has no share of background"):
+    with pytest.raises(TableError, match="population has no population_share of background"):
         ss.plot_shifts(few, question="Q8_8", trait="age3", population=pd.DataFrame({"background_id": ["x"], "population_share": [1.0]}))
     with pytest.raises(TableError, match="no n to weight the backgrounds by; give population="):
         ss.plot_shifts(few.drop(columns="n"), question="Q8_8", trait="age3", codebook=book)

@@ -118,7 +118,7 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
     (
         lambda: ss.abstain(TABLE, ss.response_distributions(SURVEY, by=["age"])),
         EstimationError,
-        "backgrounds of other traits than age, gender, region: age=",
+        "sample: backgrounds age=young, age=old have other traits than 'age=young|gender=female|region=north'; give the survey",
     ),
     (lambda: ss.abstain(TABLE, ss.response_distributions(SURVEY, by=BY, questions=["q1"])), EstimationError, "sample lacks questions q2"),
     (lambda: ss.abstain(TABLE, TABLE.drop(columns="n")), TableError, "sample lacks column n"),

@@ -234,7 +234,11 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
         EstimationError,
         "population has nobody in cell=0, where respondents are",
     ),
-    (lambda: ss.prediction_powered(SURVEY, MODEL, population=people(PEOPLE), by=["age"]), EstimationError, "have no trait age"),
+    (
+        lambda: ss.prediction_powered(SURVEY, MODEL, population=people(PEOPLE), by=["age"]),
+        EstimationError,
+        "by: the simulated cells have no trait 'age'",
+    ),
     (lambda: ss.prediction_powered(SURVEY, MODEL.assign(question_id="z"), population=people(PEOPLE)), SurveySimError, "'z'"),
     (lambda: ss.prediction_powered(SURVEY, MODEL, population=people(PEOPLE), questions=["x"]), SurveySimError, "'x'"),
     (

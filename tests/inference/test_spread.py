@@ -133,7 +133,7 @@ def test_bad_tables(change: object, error: type[Exception], words: str) -> None:
 def test_bad_populations() -> None:
     made = table_of(np.array([0.4, 0.6]), 0.05)
     people = pd.DataFrame({"background_id": ["place=000"], "population_share": [1.0]})
-    with pytest.raises(TableError, match="population lacks background place=001"):
+    with pytest.raises(TableError, match="population has no population_share of background place=001"):
         ss.restore_spread(made, population=people)
     with pytest.raises(TableError, match="must be 0 or more; it is not in place=000"):
         ss.restore_spread(made, population=people.assign(population_share=-1.0))

@@ -327,8 +327,8 @@ def _two_sources(sample: pd.DataFrame) -> pd.DataFrame:
     [
         (_nobody, TrainingError, "nobody in the sample answered question trust; leave it out"),
         (_few, TrainingError, r"at least as many respondents as options; too few answered news \(4 respondents, 5 options\)"),
-        (_mixed, TrainingError, "must hold backgrounds of one set of traits; build them with response_distributions"),
-        (_pooled, TrainingError, "must hold backgrounds of one set of traits"),
+        (_mixed, TrainingError, r"distributions: backgrounds .* have other traits than .*; build them with response_distributions"),
+        (_pooled, TrainingError, "all respondents are one; build them with response_distributions"),
         (_percent, TableError, "are these percentages"),
         (_not_one, TableError, r"shares of a cell must sum to 1; they do not in taxes / age=.* \(0.9\)"),
         (_unknown_question, CodebookError, "has no question 'texas'; did you mean 'taxes'"),

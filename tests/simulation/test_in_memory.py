@@ -245,8 +245,12 @@ UNUSED = pd.DataFrame({"age": ["old"], "gender": ["male"]})
         (lambda: _simulate(codebook=opinion_codebook()), SurveySimError, "a Survey brings its own codebook and weight; leave codebook="),
         (lambda: _simulate(weight="w"), SurveySimError, "a Survey brings its own codebook and weight"),
         (lambda: _simulate([1, 2], codebook=opinion_codebook()), ReadError, "frame must be a pandas DataFrame .*; got list"),
-        (lambda: _simulate(backgrounds=[]), BackgroundError, "backgrounds is an empty list; name traits: age, gender"),
-        (lambda: _simulate(backgrounds=["agee"]), BackgroundError, "'agee' is no trait of codebook 'opinions'; did you mean 'age'"),
+        (lambda: _simulate(backgrounds=[]), BackgroundError, "backgrounds is empty; give backgrounds= one name or several of age"),
+        (
+            lambda: _simulate(backgrounds=["agee"]),
+            BackgroundError,
+            "backgrounds: codebook 'opinions' has no trait 'agee'; did you mean 'age'",
+        ),
         (lambda: _simulate(backgrounds=UNUSED.rename(columns={"age": "agee"})), BackgroundError, "column 'agee' is no trait"),
         (lambda: _simulate(backgrounds=UNUSED.replace("old", "olde")), BackgroundError, "trait 'age' has no level 'olde'; its levels are"),
         (
@@ -256,7 +260,11 @@ UNUSED = pd.DataFrame({"age": ["old"], "gender": ["male"]})
         ),
         (lambda: _simulate(backgrounds=UNUSED.iloc[:0]), BackgroundError, "needs a row per background"),
         (lambda: _simulate(questions=["taxas"]), CodebookError, "has no question 'taxas'; did you mean 'taxes'"),
-        (lambda: _simulate(questions=[]), SurveySimError, "questions is empty; name some of taxes, trust, vote, party, news"),
+        (
+            lambda: _simulate(questions=[]),
+            SurveySimError,
+            "questions is empty; give questions= one name or several of taxes, trust",
+        ),
         (
             lambda: _simulate(model="smollm2-135m"),
             SurveySimError,

@@ -112,9 +112,13 @@ def test_refusals(base: ss.OptionModel, options: dict, error: type[Exception], m
     ("options", "message"),
     [
         ({"listing": "reverse"}, "listing 'reverse' is unknown; did you mean 'reversed'"),
-        ({"traits": "age"}, r"traits must be a sequence of names; write traits=\['age'\]"),
+        ({"traits": 3}, "traits must be a name or a list of names; got int 3; give traits= one name"),
     ],
 )
 def test_orders_that_a_template_refuses(options: dict, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         ss.PromptTemplate(**options)
+
+
+def test_one_trait_is_a_list_of_one() -> None:
+    assert ss.PromptTemplate(traits="age") == ss.PromptTemplate(traits=["age"]) == ss.PromptTemplate(traits=("age",))

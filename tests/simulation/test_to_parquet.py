@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mon
         ({"method": "mrp"}, SurveySimError, r"method 'mrp' cannot be written part by part"),
         ({"model": None}, SurveySimError, r"model must come from load_model\(\) or align\(\); got NoneType None"),
         ({"questions": []}, SurveySimError, "questions is empty"),
-        ({"backgrounds": []}, BackgroundError, "backgrounds is an empty list; name traits: age, gender"),
+        ({"backgrounds": []}, BackgroundError, "backgrounds is empty; give backgrounds= one name or several of age, gender"),
         ({"backgrounds": pd.DataFrame({"age": ["ancient"]})}, BackgroundError, "trait 'age' has no level 'ancient'"),
         ({"backgrounds": pd.DataFrame({"age": ["old", "old"]})}, BackgroundError, "backgrounds repeats age=old; keep one row each"),
     ],

@@ -435,8 +435,9 @@ def test_a_respondents_frame_has_its_weight_under_the_standard_name() -> None:
 
 
 @pytest.mark.parametrize(("change", "kind", "message"), [
-    ({"questions": "trust"}, CodebookError, r"questions='trust' is one name; give a list: questions=\['trust'\]"),
-    ({"traits": "sex"}, CodebookError, r"traits='sex' is one name"),
+    ({"questions": "trst"}, CodebookError, r"questions: codebook 'trust' has no question 'trst'"),
+    ({"questions": 3}, CodebookError, r"questions must be a name or a list of names; got int 3; give questions= one name or several of "),
+    ({"traits": ["sex", 1]}, CodebookError, r"traits must hold names, which are text; got 1; give traits= one name or several of "),
     ({"questions": ["trsut"]}, CodebookError, r"has no question 'trsut'; did you mean 'trust'"),
     ({"traits": ["age"]}, CodebookError, r"has no trait 'age'"),
     ({"frame": trust_frame().iloc[:0]}, ReadError, r"frame holds no respondents"),

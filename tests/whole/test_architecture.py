@@ -48,7 +48,6 @@ COVERED = {
     "tests/publishing/test_disclosure.py": "publishing.small_cells",
     "tests/publishing/test_exports.py": "publishing.poststratification_frame",
     "tests/publishing/test_report.py": "publishing.report_sections",
-    "tests/simulation/test_request.py": "simulation.reach",
     "tests/simulation/test_to_parquet.py": "tables.storage",
     "tests/survey/test_survey.py": "survey.assembly survey.codebook_match survey.domains survey.reasons survey.recoding",
     "tests/survey/test_writers.py": "files.outfile",
@@ -163,6 +162,17 @@ def test_a_module_can_be_read_in_one_sitting(name: str) -> None:
 def _body_lines(function: ast.FunctionDef) -> int:
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return int(body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def test_no_two_functions_bear_one_name() -> None:
+    """Whoever looks for a name finds one thing; the command line's commands may bear the names of the verbs that they call."""
+    homes: dict[str, set[str]] = {}
+    for module, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and module != "cli" and node.name != "main":
+                homes.setdefault(node.name, set()).add(module)
+    shared = {name: sorted(modules) for name, modules in homes.items() if len(modules) > 1}
+    assert not shared, f"{shared}: let one module import the other's, or give the function that does another thing another name"
 
 
 def test_no_example_is_skipped() -> None:

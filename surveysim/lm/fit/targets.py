@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from surveysim.codebook.backgrounds import one_trait_pairs, traits_apart
 from surveysim.codebook.codebook import Codebook
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, QUESTION, SHARE, STD_ERROR
@@ -99,7 +99,6 @@ def pooled_shares(table: pd.DataFrame, backgrounds: tuple[str, ...]) -> PooledSh
 
 def question_targets(
     cells: Cells,
-    backgrounds: pd.DataFrame,
     codebook: Codebook,
     population: np.ndarray,
     *,
@@ -114,8 +113,6 @@ def question_targets(
     ----------
     cells : Cells
         The sample.
-    backgrounds : DataFrame
-        With `background_id` and trait columns, in the order of the cells.
     codebook : Codebook
     population : array, shape (backgrounds,)
     pooled : PooledShares, optional
@@ -123,12 +120,10 @@ def question_targets(
     frozen : mapping of question_id to array, shape (backgrounds, options), optional
         The model's shares that carry answers from background to background; default: nothing is carried.
     max_pairs, seed : int
-        As of `one_trait_pairs`.
+        As of `drawn_pairs`.
     """
-    traits = [column for column in backgrounds.columns if column in codebook.traits]
-    levels = backgrounds.set_index(BACKGROUND)[traits].to_dict("index")
-    pairs = one_trait_pairs(levels, cells.backgrounds, max_pairs=max_pairs, seed=seed)
-    apart = traits_apart(levels, cells.backgrounds)
+    pairs = drawn_pairs(cells.backgrounds, max_pairs=max_pairs, seed=seed)
+    apart = traits_apart(cells.backgrounds, cells.backgrounds).astype(float)
     weight = population / population.sum()
     out = {}
     for row, question_id in enumerate(cells.questions):
@@ -156,21 +151,9 @@ def question_targets(
     return out
 
 
-def traits_apart(levels: Mapping[str, Mapping[str, str]], order: Sequence[str]) -> Array:
-    """Return in how many traits every two backgrounds differ, `(backgrounds, backgrounds)`."""
-    rows = np.array([list(levels[identifier].values()) for identifier in order], dtype=object)
-    return (rows[:, None] != rows[None]).sum(-1).astype(float)
-
-
-def one_trait_pairs(levels: Mapping[str, Mapping[str, str]], order: Sequence[str], *, max_pairs: int, seed: int) -> Tensor:
+def drawn_pairs(backgrounds: Sequence[str], *, max_pairs: int, seed: int) -> Tensor:
     """Return positions of all pairs of backgrounds that differ in one trait, `(pairs, 2)`; a random `max_pairs` of them if more."""
-    rows = np.array([list(levels[identifier].values()) for identifier in order], dtype=object)
-    position = {tuple(row): index for index, row in enumerate(rows)}
-    groups: dict[tuple, list[int]] = {}
-    for index, row in enumerate(position):
-        for trait in range(len(row)):
-            groups.setdefault((trait, *row[:trait], *row[trait + 1 :]), []).append(index)
-    pairs = np.array([pair for members in groups.values() for pair in combinations(members, 2)], dtype=np.int64).reshape(-1, 2)
+    pairs = one_trait_pairs(backgrounds)
     if len(pairs) > max_pairs:
         pairs = pairs[np.random.default_rng(seed).choice(len(pairs), max_pairs, replace=False)]
     return torch.from_numpy(pairs)

@@ -11,6 +11,7 @@ from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.codebook.codebook import Codebook, Question, country_trait
 from surveysim.errors import PromptError, first_few, nearest
 from surveysim.lm.prompts.words import fill_question, names_country, told_apart_before_country
+from surveysim.tables.names import names_of
 
 SCORINGS = ("letters", "text")
 LISTINGS = ("scale", "reversed")
@@ -39,7 +40,7 @@ class PromptTemplate:
         What the model's answer is read from: the option's letter, or the option's own words.
     listing : {"scale", "reversed"}
         Whether the options stand in scale order or from the last to the first; the first one listed is A.
-    traits : tuple of str
+    traits : str or tuple of str
         Traits of a background to name first; the others follow in the codebook's order.
 
     Raises
@@ -71,9 +72,7 @@ class PromptTemplate:
         for name, known in (("scoring", SCORINGS), ("listing", LISTINGS)):
             if getattr(self, name) not in known:
                 raise PromptError(f"{name} {getattr(self, name)!r} is unknown; {nearest(str(getattr(self, name)), known)}")
-        if isinstance(self.traits, str):
-            raise PromptError(f"prompt template: traits must be a sequence of names; write traits=[{self.traits!r}]")
-        object.__setattr__(self, "traits", tuple(self.traits))
+        object.__setattr__(self, "traits", tuple(names_of(self.traits, "traits", error=PromptError, needed=False)))
         for part, fields in FIELDS.items():
             held = _fields(part, getattr(self, part))
             strange = [field for field in held if field not in fields]

@@ -12,10 +12,10 @@ from torch import Tensor
 
 import surveysim as ss
 from surveysim.lm.fit.losses import LOSSES
-from surveysim.lm.fit.targets import QuestionTargets, one_trait_pairs
+from surveysim.lm.fit.targets import QuestionTargets, drawn_pairs
 
 N_OPTIONS = 4
-LEVELS = {f"{age}|{gender}": {"age": age, "gender": gender} for age, gender in product(["young", "middle", "old"], ["f", "m"])}
+LEVELS = {f"age={age}|gender={gender}": {"age": age, "gender": gender} for age, gender in product(["young", "middle", "old"], ["f", "m"])}
 N_EFF = (30.0, 12.5, 8.0, 41.0, 0.0, 3.0)
 
 
@@ -32,7 +32,7 @@ def _targets(*, ordered: bool = True) -> QuestionTargets:
     share = torch.where(n_eff[:, None] > 0, _shares(0), 0.0)
     population = torch.tensor([0.1, 0.2, 0.3, 0.15, 0.05, 0.2], dtype=torch.float64)
     level = (n_eff[:, None] * share).sum(0) / n_eff.sum()
-    pairs = one_trait_pairs(LEVELS, tuple(LEVELS), max_pairs=1000, seed=0)
+    pairs = drawn_pairs(tuple(LEVELS), max_pairs=1000, seed=0)
     worth = torch.tensor([90.0, 40.0, 35.0, 120.0, 20.0, 15.0], dtype=torch.float64)
     return QuestionTargets("q", ordered, share, n_eff, level, _shares(1), worth, _shares(3), _shares(4), population, pairs)
 
@@ -166,7 +166,7 @@ def test_without_pairs_there_is_no_shift_to_lose(name: str) -> None:
 
 
 def test_pairs_differ_in_one_trait_each_once() -> None:
-    pairs = one_trait_pairs(LEVELS, tuple(LEVELS), max_pairs=1000, seed=0).tolist()
+    pairs = drawn_pairs(tuple(LEVELS), max_pairs=1000, seed=0).tolist()
     names = list(LEVELS)
     expected = {
         frozenset((first, second))
@@ -175,6 +175,6 @@ def test_pairs_differ_in_one_trait_each_once() -> None:
     }
     assert len(pairs) == len(expected) == 9
     assert {frozenset((names[first], names[second])) for first, second in pairs} == expected
-    few = [one_trait_pairs(LEVELS, tuple(LEVELS), max_pairs=4, seed=seed) for seed in (1, 1, 2)]
+    few = [drawn_pairs(tuple(LEVELS), max_pairs=4, seed=seed) for seed in (1, 1, 2)]
     assert all(len(drawn) == 4 for drawn in few)
     assert few[0].tolist() == few[1].tolist() != few[2].tolist()
