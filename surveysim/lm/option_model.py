@@ -36,7 +36,7 @@ def require_model(model: object, how: str = "", refuse: type[SurveySimError] = S
         `refuse`, which says how a model is had.
     """
     if not isinstance(model, OptionModel):
-        raise refuse(f"model must come from load_model() or align(); got {type(model).__name__} {model!r:.60}{f': {how}' if how else ''}")
+        raise refuse(f"model must come from load_model() or align(); got {type(model).__name__} {model!r:.60}{how and ': '}{how}")
 
 
 class PutQuestions(NamedTuple):
