@@ -62,7 +62,7 @@ _PUBLIC = {
     "lm.prompts.template": ["PromptTemplate"],
     "lm.loading": ["load_model"],
     "lm.base.model_files": ["fetch_model"],
-    "lm.base.costs": ["QWEN3_4B", "memory_and_time", "model_size"],
+    "lm.base.costs": ["MODEL_SIZES", "memory_and_time", "model_size"],
     "lm.base.parallel": ["is_main"],
     "lm.option_model": ["OptionModel", "export_model"],
     "lm.fit.stages": ["DSA", "StageConfig"],

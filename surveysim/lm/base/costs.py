@@ -58,6 +58,19 @@ class ModelSize:
 QWEN3_4B = ModelSize(2560, 36, 32, 8, 128, 9728, 151_936, tied=True, head_norms=True)
 QWEN3_32B = ModelSize(5120, 64, 64, 8, 128, 25_600, 151_936, tied=False, head_norms=True)
 SMOLLM2_135M = ModelSize(576, 30, 9, 3, 64, 1536, 49_152, tied=True)
+MODEL_SIZES = {"Qwen3-4B": QWEN3_4B, "Qwen3-32B": QWEN3_32B, "SmolLM2-135M": SMOLLM2_135M}
+"""Sizes of models by name, for `memory_and_time` before anything is downloaded; `model_size` reads those of any other.
+
+References
+----------
+Yang et al. (2025), Qwen3 Technical Report, arXiv:2505.09388, table 1.
+
+Examples
+--------
+>>> import surveysim as ss
+>>> f"{ss.MODEL_SIZES['Qwen3-4B'].parameters / 1e9:.1f} billion parameters"
+'4.0 billion parameters'
+"""
 
 
 def model_size(config: Any) -> ModelSize:
@@ -182,9 +195,8 @@ def memory_and_time(
     Examples
     --------
     >>> import surveysim as ss
-    >>> from surveysim.lm.base.costs import QWEN3_4B
     >>> prompts = {"questions": 20, "backgrounds": 50, "opening_tokens": 80, "background_tokens": 12}
-    >>> cost = ss.memory_and_time(QWEN3_4B, **prompts, operations=66e12)
+    >>> cost = ss.memory_and_time(ss.MODEL_SIZES["Qwen3-4B"], **prompts, operations=66e12)
     >>> f"{cost.weights / 1e9:.1f} GB of weights, {cost.cache / 1e6:.0f} MB of cache, {cost.trunk:.1f} s for {cost.tokens:,} tokens"
     '8.0 GB of weights, 70 MB of cache, 1.5 s for 13,600 tokens'
     """

@@ -42,7 +42,22 @@ def rank() -> int:
 
 
 def is_main() -> bool:
-    """Say whether this is the process that writes files and shows bars."""
+    """Say whether this is the process that writes files and shows bars: the only one, or the first of those that share the work.
+
+    Returns
+    -------
+    bool
+
+    References
+    ----------
+    Processes that torchrun starts, https://docs.pytorch.org/docs/stable/elastic/run.html.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> ss.is_main()
+    True
+    """
     return rank() == 0
 
 
