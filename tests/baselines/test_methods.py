@@ -374,7 +374,7 @@ def test_unusable_training_tables_are_refused(sample: pd.DataFrame, grid: pd.Dat
     with pytest.raises(EstimationError, match="nobody in the sample answered question kind"):
         ss.estimate_baseline(silent, grid)
     few = sample[sample.background_id == grid.background_id[0]].assign(n=3, n_eff=3.0)
-    with pytest.raises(EstimationError, match=r"scale \(3 for 5 options\), agree \(3 for 4 options\)"):
+    with pytest.raises(EstimationError, match=r"scale \(3 respondents, 5 options\), agree \(3 respondents, 4 options\)"):
         ss.estimate_baseline(few, grid)
     with pytest.raises(TableError, match="training: the shares of a cell must sum to 1"):
         ss.estimate_baseline(sample.assign(share=sample.share / 2), grid)
