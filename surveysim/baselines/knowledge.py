@@ -144,8 +144,10 @@ def told(
     if strange:
         raise EstimationError(f"levels: the backgrounds have no trait {first_few(map(repr, strange))}; {nearest(str(strange[0]), found)}")
     order = levels if levels is not None else known_order(codebook) if codebook is not None else {}
+    if predictors is None:
+        return Knowledge(order)
     groups = found if codebook is None else {trait: codebook.trait(trait).level_names for trait in found}
-    return Knowledge(order, None if predictors is None else standardise_predictors(predictors, groups))
+    return Knowledge(order, standardise_predictors(predictors, groups, all_known=codebook is not None))
 
 
 def knowledge_of(codebook: Codebook, traits: Sequence[str], predictors: pd.DataFrame | None = None) -> Knowledge:

@@ -82,7 +82,7 @@ class GroupPredictors:
         return np.asarray((row[:, None] == np.arange(len(self.groups))).astype(float))
 
 
-def standardise_predictors(frame: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> GroupPredictors:
+def standardise_predictors(frame: pd.DataFrame, levels: Mapping[str, Sequence[str]], *, all_known: bool = True) -> GroupPredictors:
     """Check a frame of predictors, and standardise them over its groups.
 
     Parameters
@@ -91,6 +91,8 @@ def standardise_predictors(frame: pd.DataFrame, levels: Mapping[str, Sequence[st
         A row per group: a column of level names for one trait of the backgrounds or more, and numeric columns.
     levels : mapping of str to sequence of str
         Traits of the backgrounds and their levels.
+    all_known : bool
+        True: `levels` has all there are, so that another is an error. False: the frame may have more, but not only others.
 
     Raises
     ------
@@ -123,13 +125,13 @@ def standardise_predictors(frame: pd.DataFrame, levels: Mapping[str, Sequence[st
         )
     if not names:
         raise EstimationError(f"group_predictors has only columns of traits ({first_few(traits)}); add a numeric column beside them")
-    groups = _groups(frame, traits, levels)
+    groups = _groups(frame, traits, levels, all_known)
     values = np.column_stack([_predictor(frame, name, traits, groups) for name in names])
     digest = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
     return GroupPredictors(traits, names, {own: row for row, own in enumerate(groups)}, values, digest)
 
 
-def check_uses_predictors(method: str, group_predictors: pd.DataFrame | None) -> None:
+def check_uses_predictors(method: str, group_predictors: object | None) -> None:
     """Refuse predictors of groups for a method that does not use them.
 
     Raises
@@ -143,11 +145,12 @@ def check_uses_predictors(method: str, group_predictors: pd.DataFrame | None) ->
         )
 
 
-def _groups(frame: pd.DataFrame, traits: tuple[str, ...], levels: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+def _groups(frame: pd.DataFrame, traits: tuple[str, ...], levels: Mapping[str, Sequence[str]], all_known: bool) -> list[tuple[str, ...]]:
     for trait in traits:
         known = [str(level) for level in levels[trait]]
-        strange = [level for level in dict.fromkeys(frame[trait].astype(object)) if str(level) not in known]
-        if strange:
+        named = list(dict.fromkeys(frame[trait].astype(object)))
+        strange = [level for level in named if str(level) not in known]
+        if strange and (all_known or len(strange) == len(named)):
             raise EstimationError(
                 f"group_predictors: trait {trait!r} has no level {first_few(map(repr, strange))}; {nearest(str(strange[0]), known)}: "
                 "name the levels as the backgrounds do, and leave out rows of others"

@@ -170,6 +170,7 @@ def _simulate_with_model(
     if chosen.aligned:
         check_known_traits(chosen, grid, book)
         method = aligned_by(chosen)
+        check_uses_predictors(method, known.predictors)
     if draws and not method.startswith("dsa"):
         raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
     if method in ("dsa", "stage1") and not chosen.aligned:
