@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.boosted_trees import boosted_shares
-from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
+from surveysim.baselines.knowledge import NOTHING, Knowledge, Levels, told
+from surveysim.baselines.multilevel import fit_multilevel
+from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.regressions import choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EstimationError, nearest
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
@@ -32,6 +35,9 @@ def estimate_baseline(
     *,
     method: str = "mrp",
     ordinal: str | Collection[str] | None = None,
+    codebook: Codebook | None = None,
+    levels: Levels | None = None,
+    group_predictors: pd.DataFrame | None = None,
     seed: int = 0,
     draws: int = 0,
 ) -> pd.DataFrame:
@@ -46,7 +52,14 @@ def estimate_baseline(
     method : str
         A name of `BASELINES`.
     ordinal : str or collection of str, optional
-        Ids of the ordered questions; all others are nominal.
+        Ids of the ordered questions, in place of `codebook`; without either all are nominal.
+    codebook : Codebook, optional
+        Says which questions and which traits are ordered, and in which order a trait's levels stand.
+    levels : mapping of str to sequence of str, optional
+        Ordered traits and all their levels in order, in place of `codebook`; without either the levels of every trait are exchangeable.
+    group_predictors : DataFrame, optional
+        Numbers known of the levels of a trait (a country's income), or of combinations of several traits' levels: columns of level names,
+        named as the traits, and numeric columns. Not for raw, pooled and shrunken.
     seed : int
         Deals cells into folds where a method cross-validates, and makes the draws.
     draws : int
@@ -57,13 +70,15 @@ def estimate_baseline(
     -------
     DataFrame
         A distributions table with ``source=method``; `n` and `n_eff` are the training sample's. `attrs["never_sampled"]`
-        counts backgrounds without any respondent. `std_error` is missing where the method has none.
+        counts backgrounds without any respondent; `attrs["group_predictors"]` names the predictors, and the levels that lack them.
+        `std_error` is missing where the method has none.
 
     Raises
     ------
     EstimationError
         If the method is unknown, has no posterior to draw from, the traits differ, nobody answered a question, or fewer
-        respondents than options did.
+        respondents than options did; if `levels` lacks a level or has one twice, or `group_predictors` is not for the method, has no
+        column of a trait, an unknown or repeated level, or a predictor that is constant, missing or not numeric.
     TableError
         If a table breaks its contract.
 
@@ -88,12 +103,22 @@ def estimate_baseline(
     if draws and method not in POSTERIORS:
         raise EstimationError(f"method {method!r} has no posterior to draw from; use one of {', '.join(POSTERIORS)}")
     drawn = {"draws": draws} if draws else {}
-    return BASELINES[method](training, backgrounds, ordinal=ordinal, seed=seed, **drawn)
+    check_uses_predictors(method, group_predictors)
+    known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors)
+    scales = ordinal_questions(codebook, ordinal, needed=False)
+    return BASELINES[method](training, backgrounds, ordinal=scales, knowledge=known, seed=seed, **drawn)
 
 
-def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def raw(
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
+) -> pd.DataFrame:
     """The sample's own shares; a cell without respondents gets the pooled shares, counted in ``attrs["filled_from_pooled"]``."""
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     empty = sample.cells.n_eff <= 0
     shares = np.where(empty[..., None], sample.pooled[:, None], sample.cells.shares)
     table = sample.to_table(shares, source="raw")
@@ -102,15 +127,25 @@ def raw(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Col
 
 
 def pooled(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """One distribution a question for every background: the mean of the sampled cells, each weighted by `n_eff`."""
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     return sample.to_table(np.broadcast_to(sample.pooled[:, None], sample.cells.shares.shape), source="pooled")
 
 
 def shrunken(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Cells shrunk towards the pooled shares, which count as many answers as maximise the Dirichlet-multinomial likelihood.
 
@@ -118,7 +153,7 @@ def shrunken(
     ----------
     Minka (2012), Estimating a Dirichlet distribution; Fay and Herriot (1979), doi:10.2307/2286322, for the idea.
     """
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     counts, centre = sample.cells.counts, sample.pooled_positive
     worth = _concentration(counts, centre, sample.cells.mask)[:, None, None]
     total = counts.sum(-1, keepdims=True) + worth
@@ -127,18 +162,28 @@ def shrunken(
 
 
 def ridge(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Multinomial logit regression on the traits' main effects, ridge penalty chosen by cross-validation over training cells."""
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    """Multinomial logit regression on main effects (of ordered traits also lines), ridge penalty cross-validated over training cells."""
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     return sample.to_table(_regression(sample, multinomial_ridge, np.ones(len(sample.ordered), bool), seed), source="ridge")
 
 
 def cumulative(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Proportional-odds regression on main effects with a cross-validated ridge penalty; nominal questions as in `ridge`."""
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     shares = np.zeros_like(sample.cells.shares)
     for fit, rows in ((cumulative_ridge, sample.ordered), (multinomial_ridge, ~sample.ordered)):
         if rows.any():
@@ -147,38 +192,65 @@ def cumulative(
 
 
 def mrp(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0, draws: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
+    draws: int = 0,
 ) -> pd.DataFrame:
     """Multilevel regression: partially pooled main effects, two-way interactions and cell effects on every contrast of the options.
 
+    An ordered trait also has a line and a random walk over its levels; predictors of groups have a line and a smooth surface.
     Variances by marginal likelihood, each question's leaning on all questions'. Post-stratify the result for the "P".
 
     References
     ----------
     Gelman and Little (1997), Survey Methodology 23(2), 127-135; Ghitza and Gelman (2013), doi:10.1111/ajps.12004.
     """
-    return _multilevel(training, backgrounds, ordinal, "mrp", draws, seed)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
+    return _multilevel(sample, "mrp", draws, seed)
 
 
 def mean_tilt(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0, draws: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
+    draws: int = 0,
 ) -> pd.DataFrame:
     """As `mrp`, but scales of five or more options are the pooled shares tilted exponentially to the estimated mean."""
-    return _multilevel(training, backgrounds, ordinal, "mean_tilt", draws, seed)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
+    return _multilevel(sample, "mean_tilt", draws, seed)
 
 
 def low_rank(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0, draws: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
+    draws: int = 0,
 ) -> pd.DataFrame:
     """As `mrp`, and patterns over backgrounds that many questions share are learned from all of them: a soft low-rank regression."""
-    return _multilevel(training, backgrounds, ordinal, "low_rank", draws, seed)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
+    return _multilevel(sample, "low_rank", draws, seed)
 
 
 def boosting(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: str | Collection[str] | None = None, seed: int = 0
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Gradient-boosted trees on one-hot traits, one model a question (needs scikit-learn)."""
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     shares = boosted_shares(sample.cells.counts, sample.indicators(), sample.cells.mask, sample.pooled_positive, seed)
     return sample.to_table(shares, source="boosting")
 
@@ -210,15 +282,11 @@ Examples
 """
 
 
-def _multilevel(
-    training: pd.DataFrame, backgrounds: pd.DataFrame, ordinal: str | Collection[str] | None, method: str, draws: int, seed: int
-) -> pd.DataFrame:
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
-    kernels, _ = trait_kernels(sample.levels)
+def _multilevel(sample: TrainingCells, method: str, draws: int, seed: int) -> pd.DataFrame:
     tilted = sample.ordered & (sample.cells.mask.sum(-1) >= TILTED_OPTIONS) & (method == "mean_tilt")
     fit = fit_multilevel(
         sample.cells,
-        kernels,
+        sample.kernels(),
         ordered=sample.ordered,
         pooled=sample.pooled_positive,
         tilt_only=tilted,

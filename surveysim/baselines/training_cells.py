@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from surveysim.baselines.knowledge import NOTHING, Knowledge
+from surveysim.baselines.multilevel import trait_kernels
 from surveysim.codebook.backgrounds import parse_background_id, same_traits
 from surveysim.codebook.codebook import ordinal_questions
 from surveysim.errors import EstimationError, SurveySimError, first_few
@@ -37,6 +39,8 @@ class TrainingCells:
         True where the options are a scale; a question with two options is one.
     asked : array of int
         Positions of the backgrounds to return, in the order asked.
+    known : Knowledge
+        What is known of the backgrounds besides the sample.
     """
 
     cells: Cells
@@ -45,6 +49,7 @@ class TrainingCells:
     n_levels: tuple[int, ...]
     ordered: npt.NDArray[np.bool_]
     asked: npt.NDArray[np.int_]
+    known: Knowledge = NOTHING
 
     @property
     def pooled(self) -> Array:
@@ -60,12 +65,19 @@ class TrainingCells:
         return counts / counts.sum(-1, keepdims=True)
 
     def indicators(self, *, interactions: bool = False) -> Array:
-        """Return 0/1 columns, one a level of a trait (and one a pair of levels), shape (backgrounds, columns)."""
+        """Return the columns of a regression, shape (backgrounds, columns).
+
+        0 or 1 for each level of a trait (and each pair of levels), then what is known of the backgrounds (`Knowledge.columns`).
+        """
         groups = [self.levels[:, [j]] == np.arange(size) for j, size in enumerate(self.n_levels)]
         if interactions:
             pairs = combinations(list(groups), 2)
             groups += [(left[:, :, None] & right[:, None, :]).reshape(len(self.levels), -1) for left, right in pairs]
-        return np.hstack([np.zeros((len(self.levels), 0)), *groups]).astype(float)
+        return np.hstack([*groups, self.known.columns(self.cells.backgrounds)]).astype(float)
+
+    def kernels(self) -> list[Array]:
+        """Return covariances between backgrounds: of exchangeable levels (`trait_kernels`), and of what is known (`Knowledge.kernels`)."""
+        return [*trait_kernels(self.levels)[0], *self.known.kernels(self.cells.backgrounds)]
 
     def to_table(self, shares: Array, *, source: str, std_error: Array | None = None, draws: Array | None = None) -> pd.DataFrame:
         """Return the backgrounds asked for as a distributions table; `shares` is shaped as ``cells.shares``, `draws` with an axis more."""
@@ -76,6 +88,8 @@ class TrainingCells:
             exists = np.broadcast_to(asked.mask[:, None], asked.shares.shape)
             table = with_draws(table, draws[:, :, self.asked][:, exists].T)
         table.attrs["never_sampled"] = int((asked.n_eff.sum(0) <= 0).sum())
+        if self.known.predictors is not None:
+            table.attrs["group_predictors"] = self.known.predictors.about(self.cells.backgrounds)
         return table
 
 
@@ -84,6 +98,7 @@ def training_cells(
     backgrounds: pd.DataFrame,
     *,
     ordinal: str | Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
     refuse: type[SurveySimError] = EstimationError,
 ) -> TrainingCells:
     """Lay out a training table and the backgrounds to estimate.
@@ -96,6 +111,8 @@ def training_cells(
         A row per background to estimate, with `background_id`; any combination of levels, sampled or not.
     ordinal : str or collection of str, optional
         Ids of the ordered questions; default none (options are then taken as nominal).
+    knowledge : Knowledge
+        What is known of the backgrounds besides the sample.
     refuse : type of SurveySimError
         The error of a sample that is too small to learn from.
 
@@ -122,7 +139,7 @@ def training_cells(
     ordered = np.array([question in named for question in cells.questions]) | (cells.mask.sum(-1) == 2)
     place = {identifier: position for position, identifier in enumerate(order)}
     positions = np.array([place[identifier] for identifier in asked], int)
-    return TrainingCells(cells, traits, levels, tuple(len(names) for _, names in coded), ordered, positions)
+    return TrainingCells(cells, traits, levels, tuple(len(names) for _, names in coded), ordered, positions, knowledge)
 
 
 def require_respondents(cells: Cells, refuse: type[SurveySimError] = EstimationError) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from tqdm.auto import tqdm
 
+from surveysim.baselines.knowledge import FEWEST_LEVELS, Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, BLIND
+from surveysim.baselines.predictors import PREDICTORLESS
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.floor import noise_floor
@@ -56,6 +58,7 @@ def compare_methods(
     metrics: str | Sequence[str] = ("wasserstein", "total_variation"),
     equal_by: str | None = None,
     min_truth: int = 1,
+    group_predictors: pd.DataFrame | None = None,
     results: str | Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -89,6 +92,8 @@ def compare_methods(
         A trait: as many training respondents from each of its levels.
     min_truth : int
         Cells with fewer respondents left out are not scored.
+    group_predictors : DataFrame, optional
+        As of `simulate`, for every method that uses them.
     results : str or Path, optional
         Folder for one file per size, seed and method; what is there already is read and not computed again.
     progress : bool
@@ -112,7 +117,7 @@ def compare_methods(
     SplitError
         If a size cannot be drawn, or `held` does not fit the split.
     EstimationError
-        If a draw has too few answers to a question for a classical method.
+        If a draw has too few answers to a question for a classical method, or `group_predictors` is unusable, as of `simulate`.
 
     References
     ----------
@@ -131,7 +136,7 @@ def compare_methods(
     check_survey(survey)
     traits = tuple(traits_of_survey(survey, by))
     scored_by = require_metrics(metrics, (*KNOWN_METRICS, *DIAGNOSES))
-    plan = _Plan(survey, traits, split, held, require_questions(survey, questions), scored_by, equal_by, min_truth)
+    plan = _Plan(survey, traits, split, held, require_questions(survey, questions), scored_by, equal_by, min_truth, group_predictors)
     sizes, draws, names = _checked(train_n, seeds, methods, split)
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
     work = list(product(sizes, draws))
@@ -158,12 +163,22 @@ class _Plan:
     metrics: tuple[str, ...]
     equal_by: str | None
     min_truth: int
+    group_predictors: pd.DataFrame | None
+
+    def known(self) -> Knowledge:
+        return knowledge_of(self.survey.codebook, self.by, self.group_predictors)
+
+    def predictors(self, method: str) -> pd.DataFrame | None:
+        """Return the predictors of groups, for a method that uses them."""
+        return None if method in (*PREDICTORLESS, *BLIND) else self.group_predictors
 
     def facts(self, model: OptionModel | None, methods: Sequence[str]) -> dict[str, Any]:
         """Return what a folder of results must have been made with."""
         from surveysim.lm.base.model_files import DEFAULT_MODEL
 
         named = DEFAULT_MODEL if model is None else model.backbone.name
+        known = self.known()
+        ordered = [trait for trait in self.by if len(known.levels.get(trait, ())) >= FEWEST_LEVELS]
         return {
             "survey": self.survey.codebook.name,
             "respondents": len(self.survey),
@@ -176,6 +191,8 @@ class _Plan:
             "equal_by": self.equal_by,
             "min_truth": self.min_truth,
             "model": named,
+            "ordered_traits": ordered or None,
+            "group_predictors": None if known.predictors is None else known.predictors.digest,
         }
 
     def trial(self, n: int, seed: int) -> Trial:
@@ -281,6 +298,7 @@ def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | N
             model=model if method in MODEL_METHODS else None,
             questions=trial.asked,
             method=method,
+            group_predictors=plan.predictors(method),
             seed=seed,
             progress=False,
         )
@@ -317,10 +335,11 @@ def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, 
     book = plan.survey.codebook
     asked = trial.backgrounds.set_index(BACKGROUND).loc[list(layout.backgrounds)].reset_index()
     if method == "dsa-kernel":
-        return to_table(layout, unasked_shares(chosen, sample, asked, layout, book), source=method)
+        return to_table(layout, unasked_shares(chosen, sample, asked, layout, book, knowledge=plan.known()), source=method)
     if method != "zero-shot":
         stages = DSA if method == "dsa" else DSA[:1]
         grid = trial.backgrounds[[*plan.by, POPULATION_SHARE]]
-        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, seed=seed, progress=False)
+        told = plan.predictors(method)
+        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, group_predictors=told, seed=seed, progress=False)
     put = chosen.put(book, layout.questions, layout.backgrounds)
     return answer_table(answers(chosen, put, progress=False), put, layout, source=method)

@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
+from surveysim.baselines.knowledge import Knowledge, known_order
+from surveysim.baselines.multilevel import fit_multilevel
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.lm.base.parallel import exchange, own
@@ -72,6 +73,7 @@ def kernel_shares(
     order: tuple[str, ...],
     codebook: Codebook,
     *,
+    knowledge: Knowledge | None = None,
     draws: int = 0,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -88,6 +90,9 @@ def kernel_shares(
     order : tuple of str
         Background ids of the states' rows: at least those sampled and those asked for.
     codebook : Codebook
+        Says which questions are ordered.
+    knowledge : Knowledge, optional
+        Of the backgrounds, besides the sample; default the order of levels in `codebook`.
     draws : int
         From the posterior, as columns ``draw_1``, ...
     seed : int
@@ -98,7 +103,8 @@ def kernel_shares(
     EstimationError
         As of the classical estimators: a question nobody answered, or other traits than the sample's.
     """
-    laid = training_cells(sample, backgrounds, ordinal=ordinal_questions(codebook, None))
+    known = Knowledge(known_order(codebook)) if knowledge is None else knowledge
+    laid = training_cells(sample, backgrounds, ordinal=ordinal_questions(codebook, None), knowledge=known)
     return closed_form(laid, states, order, draws=draws, seed=seed)
 
 
@@ -106,7 +112,7 @@ def closed_form(
     laid: TrainingCells, states: Mapping[str, Tensor], order: tuple[str, ...], *, draws: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return what `kernel_shares` does, of a sample that is laid out already."""
-    kernels = [*trait_kernels(laid.levels)[0], *model_kernels(_features(laid, states, order), laid.levels)]
+    kernels = [*laid.kernels(), *model_kernels(_features(laid, states, order), laid.levels)]
     fit = fit_multilevel(laid.cells, kernels, ordered=laid.ordered, pooled=laid.pooled_positive, learn=True, draws=draws, seed=seed)
     return laid.to_table(fit.shares, source="dsa-kernel", std_error=fit.std_error, draws=fit.draws)
 

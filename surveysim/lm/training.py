@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.knowledge import Knowledge, knowledge_of, known_order
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.training_cells import TrainingCells, training_cells
-from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, with_background_id
+from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, traits_in, with_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import TrainingError, first_few
 from surveysim.lm.alignment import Alignment
@@ -31,6 +32,7 @@ def align(
     backgrounds: pd.DataFrame | None = None,
     stages: Sequence[StageConfig] = DSA,
     validation: pd.DataFrame | None = None,
+    group_predictors: pd.DataFrame | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> OptionModel:
@@ -56,6 +58,8 @@ def align(
     validation : DataFrame, optional
         Distributions of respondents who are in no cell of `distributions`, same questions and traits: after every epoch the model
         is compared with them, and each stage keeps the best (0: the heads alone). Without it all epochs are kept.
+    group_predictors : DataFrame, optional
+        Numbers known of a trait's levels, as of `simulate`: the pooled shifts of stage 2 lean on them.
     seed : int
         Order of the questions.
     progress : bool
@@ -74,6 +78,8 @@ def align(
         loss becomes infinite.
     CodebookError
         If a question or trait is not in the codebook.
+    EstimationError
+        If `group_predictors` is unusable, as of `estimate_baseline`.
 
     References
     ----------
@@ -88,8 +94,18 @@ def align(
     >>> [stage["loss"] for stage in aligned.recipe["stages"]]
     ['option_kl', 'pooled_shift']
     """
+    require_columns(distributions, DISTRIBUTION_KEYS, "distributions")
+    known = None if group_predictors is None else knowledge_of(codebook, traits_in(distributions[BACKGROUND].unique()), group_predictors)
     work = run_alignment(
-        model, distributions, codebook, backgrounds=backgrounds, stages=stages, validation=validation, seed=seed, progress=progress
+        model,
+        distributions,
+        codebook,
+        backgrounds=backgrounds,
+        stages=stages,
+        validation=validation,
+        knowledge=known,
+        seed=seed,
+        progress=progress,
     )
     return work.model
 
@@ -124,11 +140,14 @@ def run_alignment(
     backgrounds: pd.DataFrame | None = None,
     stages: Sequence[StageConfig] = DSA,
     validation: pd.DataFrame | None = None,
+    knowledge: Knowledge | None = None,
     seed: int = 0,
     draws: int = 0,
     progress: bool = True,
 ) -> AlignmentRun:
     """Align as `align` does, and hand back what was made on the way; `draws` are of the closed form.
+
+    `knowledge` of the backgrounds is by default the order of levels in `codebook`.
 
     Raises
     ------
@@ -140,7 +159,8 @@ def run_alignment(
     if not stages:
         raise TrainingError("stages is empty; use DSA, or DSA[:1] for stage 1 alone")
     grid = training_backgrounds(distributions, backgrounds, codebook)
-    laid = training_cells(distributions, grid, ordinal=ordinal_questions(codebook, None), refuse=TrainingError)
+    known = Knowledge(known_order(codebook)) if knowledge is None else knowledge
+    laid = training_cells(distributions, grid, ordinal=ordinal_questions(codebook, None), knowledge=known, refuse=TrainingError)
     cells = laid.cells.on(backgrounds=tuple(grid[BACKGROUND]))
     checks = None if validation is None else _validation_cells(validation, cells)
     put = model.put(codebook, cells.questions, cells.backgrounds)
@@ -177,7 +197,7 @@ def _pooled_tables(
     return {
         name: work.closed_form(laid, order, draws=draws, seed=seed)
         if name == KERNEL
-        else BASELINES[name](distributions, grid, ordinal=ordinal_questions(codebook, None))
+        else BASELINES[name](distributions, grid, ordinal=ordinal_questions(codebook, None), knowledge=laid.known)
         for name in needed
     }
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from surveysim.baselines.knowledge import Knowledge
 from surveysim.baselines.methods import length_matched
 from surveysim.baselines.multilevel import option_contrasts
 from surveysim.baselines.regressions import softmax
@@ -29,7 +30,15 @@ FEWEST_QUESTIONS = 3
 SMALLEST_SHARE = 1e-3
 
 
-def unasked_shares(model: OptionModel, sample: pd.DataFrame, backgrounds: pd.DataFrame, unasked: Cells, codebook: Codebook) -> Array:
+def unasked_shares(
+    model: OptionModel,
+    sample: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    unasked: Cells,
+    codebook: Codebook,
+    *,
+    knowledge: Knowledge | None = None,
+) -> Array:
     """Return shares of questions that nobody was asked, shape of ``unasked.shares``.
 
     Parameters
@@ -43,11 +52,13 @@ def unasked_shares(model: OptionModel, sample: pd.DataFrame, backgrounds: pd.Dat
     unasked : Cells
         Layout of the questions to answer.
     codebook : Codebook
+    knowledge : Knowledge, optional
+        Of the backgrounds; default the order of levels in `codebook`.
     """
     order = tuple(dict.fromkeys([*backgrounds[BACKGROUND], *sample[BACKGROUND]]))
     asked_names = tuple(sample[QUESTION].unique())
     states = _states(model, codebook, (*asked_names, *unasked.questions), order)
-    asked = to_cells(kernel_shares(sample, backgrounds, states, order, codebook), backgrounds=unasked.backgrounds)
+    asked = to_cells(kernel_shares(sample, backgrounds, states, order, codebook, knowledge=knowledge), backgrounds=unasked.backgrounds)
     features = {name: state.numpy().mean(0) for name, state in states.items()}
     topics = {name: codebook.question(name).topic or name for name in asked.questions}
     shares = np.array(length_matched(to_cells(sample), unasked))

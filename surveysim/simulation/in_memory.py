@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, estimate_baseline
+from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import SurveySimError, nearest
@@ -45,6 +47,7 @@ def simulate(
     questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
+    group_predictors: pd.DataFrame | None = None,
     seed: int = 0,
     draws: int = 0,
     progress: bool = True,
@@ -70,6 +73,10 @@ def simulate(
         ``"mrp"`` or ``"raw"``, which needs no language model.
     weight : str, optional
         Weight variable of a plain frame; default the codebook's first.
+    group_predictors : DataFrame, optional
+        Numbers known of the levels of a trait (a country's income, a district's past vote), or of combinations of several traits' levels:
+        columns of level names, named as the traits, and numeric columns. They enter "dsa", "dsa-kernel" and the regressions; a level
+        without a row gets the mean and its own effect, and is named in ``attrs["group_predictors"]``.
     seed : int
         The same seed, data and model give the same shares.
     draws : int
@@ -98,6 +105,9 @@ def simulate(
         If a trait or level is unknown, or an aligned model never saw these traits.
     TrainingError
         If nobody answered a question, or fewer respondents than it has options.
+    EstimationError
+        If `group_predictors` is not for the method, has no column of a trait, an unknown or repeated level, or a predictor that is
+        constant, missing or not numeric; for a classical baseline also where a TrainingError is named.
 
     References
     ----------
@@ -115,19 +125,26 @@ def simulate(
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
     check_method(method, model)
     check_draws(draws)
+    check_uses_predictors(method, group_predictors)
     survey = require_survey(df, codebook, weight)
     grid = requested_backgrounds(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
     sample = cell_shares(survey, by=traits, questions=questions)
+    known = knowledge_of(survey.codebook, traits, group_predictors)
     if method in BASELINES:
-        ordinal = ordinal_questions(survey.codebook, None)
-        table = estimate_baseline(sample, grid, method=method, ordinal=ordinal, seed=seed, draws=draws).assign(source=method)
+        table = estimate_baseline(
+            sample, grid, method=method, codebook=survey.codebook, group_predictors=group_predictors, seed=seed, draws=draws
+        ).assign(source=method)
         about: dict[str, object] = {"model": None, "method": method}
     else:
-        table, about = _simulate_with_model(model, sample, grid, survey, method=method, seed=seed, draws=draws, progress=progress)
+        table, about = _simulate_with_model(
+            model, sample, grid, survey, method=method, known=known, seed=seed, draws=draws, progress=progress
+        )
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
+    if known.predictors is not None:
+        table.attrs["group_predictors"] = known.predictors.about([*sample[BACKGROUND], *grid[BACKGROUND]])
     return table
 
 
@@ -138,6 +155,7 @@ def _simulate_with_model(
     survey: Survey,
     *,
     method: str,
+    known: Knowledge,
     seed: int,
     draws: int,
     progress: bool,
@@ -155,10 +173,10 @@ def _simulate_with_model(
     if draws and not method.startswith("dsa"):
         raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
     if method in ("dsa", "stage1") and not chosen.aligned:
-        run = _aligned_now(chosen, sample, grid, survey, method=method, seed=seed, draws=draws, progress=progress)
+        run = _aligned_now(chosen, sample, grid, survey, method=method, known=known, seed=seed, draws=draws, progress=progress)
         chosen, put, cells, closed = run.model, run.put, run.laid.cells, run.closed_form
     elif method.startswith("dsa"):
-        laid = training_cells(sample, grid, ordinal=ordinal_questions(book, None))
+        laid = training_cells(sample, grid, ordinal=ordinal_questions(book, None), knowledge=known)
         cells, put = laid.cells, chosen.put(book, laid.cells.questions, (*grid[BACKGROUND], *sample[BACKGROUND]))
         closed = closed_form(laid, all_answer_states(chosen, put.tokenised), put.backgrounds, draws=draws, seed=seed)
     else:
@@ -175,7 +193,16 @@ def _simulate_with_model(
 
 
 def _aligned_now(
-    model: OptionModel, sample: pd.DataFrame, grid: pd.DataFrame, survey: Survey, *, method: str, seed: int, draws: int, progress: bool
+    model: OptionModel,
+    sample: pd.DataFrame,
+    grid: pd.DataFrame,
+    survey: Survey,
+    *,
+    method: str,
+    known: Knowledge,
+    seed: int,
+    draws: int,
+    progress: bool,
 ) -> AlignmentRun:
     from surveysim.lm.base.parallel import is_main
     from surveysim.lm.fit.stages import DSA
@@ -188,7 +215,9 @@ def _aligned_now(
             file=sys.stderr,
         )
     stages = DSA if method == "dsa" else DSA[:1]
-    return run_alignment(model, sample, survey.codebook, backgrounds=grid, stages=stages, seed=seed, draws=draws, progress=progress)
+    return run_alignment(
+        model, sample, survey.codebook, backgrounds=grid, stages=stages, knowledge=known, seed=seed, draws=draws, progress=progress
+    )
 
 
 def with_errors(table: pd.DataFrame, kernel: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.knowledge import Knowledge, knowledge_of
+from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
@@ -41,6 +43,7 @@ def simulate_to_parquet(
     questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
+    group_predictors: pd.DataFrame | None = None,
     progress: bool = True,
 ) -> Path:
     """Simulate as `simulate` does, but to a Parquet file, in memory that does not grow with the number of cells.
@@ -63,6 +66,8 @@ def simulate_to_parquet(
     model : OptionModel
         Aligned with the survey before: memory of an alignment grows with its backgrounds, so which it learns from is for you to say. A
         base model for "zero-shot".
+    group_predictors : DataFrame, optional
+        As of `simulate`; they enter the closed form: "dsa-kernel", and the standard errors of "dsa".
     method : {"dsa", "dsa-kernel", "stage1", "zero-shot"}
         An aligned model has its own; "dsa-kernel" and "zero-shot" are for a base model.
 
@@ -81,6 +86,8 @@ def simulate_to_parquet(
         If the path does not end in .parquet, its folder does not exist, or the disk has no room.
     PromptError
         If a question cannot be put to this model.
+    EstimationError
+        If `group_predictors` is unusable or not for the method, as of `simulate`.
 
     References
     ----------
@@ -108,7 +115,9 @@ def simulate_to_parquet(
         check_known_traits(model, frame, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in frame]
     sample = cell_shares(survey, by=traits, questions=questions)
-    posterior = _posterior(model, survey.codebook, sample, frame, method) if method.startswith("dsa") else None
+    check_uses_predictors(method, group_predictors)
+    known = knowledge_of(survey.codebook, traits, group_predictors)
+    posterior = _posterior(model, survey.codebook, sample, frame, known, method=method) if method.startswith("dsa") else None
     parts: Iterator[pd.DataFrame]
     if posterior is not None and method == "dsa-kernel":
         parts = iter([posterior])
@@ -119,6 +128,8 @@ def simulate_to_parquet(
     about = {**about_survey(survey, int(model.recipe.get("seed", 0))), **about_model(model, method)}
     if method == "dsa" and posterior is None:
         about["no_std_error"] = f"more than {AT_ONCE} backgrounds"
+    if known.predictors is not None and posterior is not None:
+        about["group_predictors"] = posterior.attrs["group_predictors"]
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
     if is_main():
         write_parts(parts, target, about=about, mixed=mixed)
@@ -143,7 +154,9 @@ def _method_of(model: OptionModel, method: str) -> str:
     )
 
 
-def _posterior(model: OptionModel, codebook: Codebook, sample: pd.DataFrame, frame: pd.DataFrame, method: str) -> pd.DataFrame | None:
+def _posterior(
+    model: OptionModel, codebook: Codebook, sample: pd.DataFrame, frame: pd.DataFrame, known: Knowledge, *, method: str
+) -> pd.DataFrame | None:
     """Return the kernel form's table, as `simulate` computes it; None, with a warning, where there are too many backgrounds for it."""
     from surveysim.lm.kernel import kernel_shares, sample_states
 
@@ -151,7 +164,7 @@ def _posterior(model: OptionModel, codebook: Codebook, sample: pd.DataFrame, fra
     if len(frame) <= AT_ONCE:
         grid = with_background_id(frame, codebook)
         if len(sampled | set(grid[BACKGROUND])) <= AT_ONCE:
-            return kernel_shares(sample, grid, *sample_states(model, codebook, sample, grid), codebook)
+            return kernel_shares(sample, grid, *sample_states(model, codebook, sample, grid), codebook, knowledge=known)
     count = f"{len(frame):,} backgrounds, and {len(sampled):,} sampled"
     if method == "dsa-kernel":
         raise SurveySimError(

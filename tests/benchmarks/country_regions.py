@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.knowledge import NOTHING, Knowledge
 from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.backgrounds import parse_background_id
@@ -22,13 +23,22 @@ REGIONS = {
 REGION = {country: region for region, countries in REGIONS.items() for country in countries}
 
 
-def regions(training: pd.DataFrame, backgrounds: pd.DataFrame, *, ordinal: Collection[str] | None = None, seed: int = 0) -> pd.DataFrame:
+def regions(
+    training: pd.DataFrame,
+    backgrounds: pd.DataFrame,
+    *,
+    ordinal: Collection[str] | None = None,
+    knowledge: Knowledge = NOTHING,
+    seed: int = 0,
+) -> pd.DataFrame:
     """As the `low_rank` baseline, with effects of the region and of region by every other trait beside those of the country."""
-    sample = training_cells(training, backgrounds, ordinal=ordinal)
+    sample = training_cells(training, backgrounds, ordinal=ordinal, knowledge=knowledge)
     place = sample.traits.index("country")
     names = np.array([REGION[parse_background_id(identifier)["country"]] for identifier in sample.cells.backgrounds])
     same = (names[:, None] == names).astype(float)
-    kernels, of = trait_kernels(sample.levels)
-    crossed = [same * kernel for kernel, traits in zip(kernels, of, strict=True) if len(traits) == 1 and traits != (place,)]
-    fit = fit_multilevel(sample.cells, [*kernels, same, *crossed], ordered=sample.ordered, pooled=sample.pooled_positive, learn=True)
+    exchangeable, of = trait_kernels(sample.levels)
+    crossed = [same * kernel for kernel, traits in zip(exchangeable, of, strict=True) if len(traits) == 1 and traits != (place,)]
+    fit = fit_multilevel(
+        sample.cells, [*sample.kernels(), same, *crossed], ordered=sample.ordered, pooled=sample.pooled_positive, learn=True
+    )
     return sample.to_table(fit.shares, source="regions", std_error=fit.std_error)
