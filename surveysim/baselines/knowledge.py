@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.predictors import GroupPredictors, centred, standardise_predictors
+from surveysim.baselines.prior import Prior
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import EstimationError, first_few, nearest
@@ -30,6 +31,8 @@ class Knowledge:
         Ordered traits and all their levels, in order; a trait that backgrounds lack is not used.
     predictors : GroupPredictors, optional
         Numbers known of the groups that levels make.
+    prior : Prior, optional
+        Shares known before the sample.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Knowledge:
 
     levels: Levels = field(default_factory=dict)
     predictors: GroupPredictors | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         for trait, levels in self.levels.items():
@@ -131,6 +135,7 @@ def told(
     codebook: Codebook | None = None,
     levels: Levels | None = None,
     predictors: pd.DataFrame | None = None,
+    prior: Prior | None = None,
 ) -> Knowledge:
     """Return what a caller tells of the backgrounds of two tables: by a codebook, or the levels of ordered traits in their place.
 
@@ -145,12 +150,14 @@ def told(
         raise EstimationError(f"levels: the backgrounds have no trait {first_few(map(repr, strange))}; {nearest(str(strange[0]), found)}")
     order = levels if levels is not None else known_order(codebook) if codebook is not None else {}
     if predictors is None:
-        return Knowledge(order)
+        return Knowledge(order, prior=prior)
     groups = found if codebook is None else {trait: codebook.trait(trait).level_names for trait in found}
-    return Knowledge(order, standardise_predictors(predictors, groups, all_known=codebook is not None))
+    return Knowledge(order, standardise_predictors(predictors, groups, all_known=codebook is not None), prior)
 
 
-def knowledge_of(codebook: Codebook, traits: Sequence[str], predictors: pd.DataFrame | None = None) -> Knowledge:
+def knowledge_of(
+    codebook: Codebook, traits: Sequence[str], predictors: pd.DataFrame | None = None, *, prior: Prior | None = None
+) -> Knowledge:
     """Return what a codebook knows of the backgrounds that `traits` make, with predictors of groups where they are given.
 
     Raises
@@ -161,7 +168,7 @@ def knowledge_of(codebook: Codebook, traits: Sequence[str], predictors: pd.DataF
         If a trait is unknown.
     """
     levels = {name: codebook.trait(name).level_names for name in traits}
-    return Knowledge(known_order(codebook), None if predictors is None else standardise_predictors(predictors, levels))
+    return Knowledge(known_order(codebook), None if predictors is None else standardise_predictors(predictors, levels), prior)
 
 
 def known_order(codebook: Codebook) -> dict[str, tuple[str, ...]]:

@@ -12,15 +12,19 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.boosted_trees import boosted_shares
+from surveysim.baselines.fitting import check_takes_prior, fitted_table
 from surveysim.baselines.knowledge import NOTHING, Knowledge, Levels, told
-from surveysim.baselines.multilevel import fit_multilevel
 from surveysim.baselines.predictors import check_uses_predictors
+from surveysim.baselines.prior import prior_of
 from surveysim.baselines.regressions import choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
+from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import EstimationError, nearest
+from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
+from surveysim.tables.schema import BACKGROUND, QUESTION
 
 Baseline = Callable[..., pd.DataFrame]
 
@@ -38,6 +42,7 @@ def estimate_baseline(
     codebook: Codebook | None = None,
     levels: Levels | None = None,
     group_predictors: pd.DataFrame | None = None,
+    prior: pd.DataFrame | Survey | None = None,
     seed: int = 0,
     draws: int = 0,
 ) -> pd.DataFrame:
@@ -60,6 +65,9 @@ def estimate_baseline(
     group_predictors : DataFrame, optional
         Numbers known of the levels of a trait (a country's income), or of combinations of several traits' levels: columns of level names,
         named as the traits, and numeric columns. Not for raw, pooled and shrunken.
+    prior : DataFrame or Survey, optional
+        Shares known before the sample, of an earlier wave or any simulator, for mrp, mean_tilt and low_rank: the estimate starts from its
+        cells and is moved by the sample (`surveysim.baselines.moved_prior`). A table without `n` states no error.
     seed : int
         Deals cells into folds where a method cross-validates, and makes the draws.
     draws : int
@@ -70,15 +78,16 @@ def estimate_baseline(
     -------
     DataFrame
         A distributions table with ``source=method``; `n` and `n_eff` are the training sample's. `attrs["never_sampled"]`
-        counts backgrounds without any respondent; `attrs["group_predictors"]` names the predictors, and the levels that lack them.
-        `std_error` is missing where the method has none.
+        counts backgrounds without any respondent; `attrs["prior"]` says by question what the prior was worth;
+        `attrs["group_predictors"]` names the predictors, and the levels that lack them. `std_error` is missing where the method has none.
 
     Raises
     ------
     EstimationError
         If the method is unknown, has no posterior to draw from, the traits differ, nobody answered a question, or fewer
         respondents than options did; if `levels` lacks a level or has one twice, or `group_predictors` is not for the method, has no
-        column of a trait, an unknown or repeated level, or a predictor that is constant, missing or not numeric.
+        column of a trait, an unknown or repeated level, or a predictor that is constant, missing or not numeric; if `prior` is not for the
+        method, lacks a question, or has other options or traits.
     TableError
         If a table breaks its contract.
 
@@ -99,14 +108,31 @@ def estimate_baseline(
     """
     if method not in BASELINES:
         raise EstimationError(f"method: there is no baseline {method!r}; {nearest(str(method), BASELINES)}")
+    check_uses_predictors(method, group_predictors)
+    before = None
+    if prior is not None:
+        check_takes_prior(method)
+        before = prior_of(prior, traits_in(training[BACKGROUND].unique()), list(training[QUESTION].unique()))
+    known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
+    scales = ordinal_questions(codebook, ordinal, needed=False)
+    return fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
+
+
+def fitted_baseline(
+    training: pd.DataFrame, backgrounds: pd.DataFrame, *, method: str, ordinal: Collection[str], known: Knowledge, seed: int, draws: int
+) -> pd.DataFrame:
+    """Return what `estimate_baseline` does, with what is known besides the sample put together already.
+
+    Raises
+    ------
+    EstimationError
+        If draws are asked of a method that has no posterior, or as of the method.
+    """
     check_draws(draws)
     if draws and method not in POSTERIORS:
         raise EstimationError(f"method {method!r} has no posterior to draw from; use one of {', '.join(POSTERIORS)}")
     drawn = {"draws": draws} if draws else {}
-    check_uses_predictors(method, group_predictors)
-    known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors)
-    scales = ordinal_questions(codebook, ordinal, needed=False)
-    return BASELINES[method](training, backgrounds, ordinal=scales, knowledge=known, seed=seed, **drawn)
+    return BASELINES[method](training, backgrounds, ordinal=ordinal, knowledge=known, seed=seed, **drawn)
 
 
 def raw(
@@ -284,17 +310,7 @@ Examples
 
 def _multilevel(sample: TrainingCells, method: str, draws: int, seed: int) -> pd.DataFrame:
     tilted = sample.ordered & (sample.cells.mask.sum(-1) >= TILTED_OPTIONS) & (method == "mean_tilt")
-    fit = fit_multilevel(
-        sample.cells,
-        sample.kernels(),
-        ordered=sample.ordered,
-        pooled=sample.pooled_positive,
-        tilt_only=tilted,
-        learn=method == "low_rank",
-        draws=draws,
-        seed=seed,
-    )
-    return sample.to_table(fit.shares, source=method, std_error=fit.std_error, draws=fit.draws)
+    return fitted_table(sample, sample.kernels(), source=method, tilt_only=tilted, learn=method == "low_rank", draws=draws, seed=seed)
 
 
 def _regression(sample: TrainingCells, fit: Callable[..., Array], rows: np.ndarray, seed: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.baselines.knowledge import NOTHING, Knowledge
+from surveysim.baselines.moved_prior import StartCells
 from surveysim.baselines.multilevel import trait_kernels
+from surveysim.baselines.prior import start_cells
 from surveysim.codebook.backgrounds import parse_background_id, same_traits
 from surveysim.codebook.codebook import ordinal_questions
 from surveysim.errors import EstimationError, SurveySimError, first_few
@@ -63,6 +66,11 @@ class TrainingCells:
         mask = self.cells.mask
         counts = self.cells.counts.sum(1) + PRIOR_ANSWERS * mask / mask.sum(-1, keepdims=True)
         return counts / counts.sum(-1, keepdims=True)
+
+    @cached_property
+    def start(self) -> StartCells | None:
+        """The prior's cells in the layout of the sample's; None where there is no prior."""
+        return None if self.known.prior is None else start_cells(self.known.prior, self.cells, self.ordered)
 
     def indicators(self, *, interactions: bool = False) -> Array:
         """Return the columns of a regression, shape (backgrounds, columns).
@@ -129,7 +137,8 @@ def training_cells(
     sampled = to_cells(training, what="training")
     order = tuple(dict.fromkeys([*sampled.backgrounds, *asked]))
     cells = sampled.on(backgrounds=order)
-    require_respondents(cells, refuse)
+    if knowledge.prior is None:
+        require_respondents(cells, refuse)
     parsed = [parse_background_id(identifier) for identifier in order]
     remedy = "make the training table with by= the traits of the backgrounds to estimate"
     traits = tuple(same_traits(order, "training and backgrounds", remedy, error=EstimationError))

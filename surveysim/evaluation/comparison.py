@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from tqdm.auto import tqdm
 
+from surveysim.baselines.fitting import TAKE_PRIOR
 from surveysim.baselines.knowledge import FEWEST_LEVELS, Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, BLIND
 from surveysim.baselines.predictors import PREDICTORLESS
+from surveysim.baselines.prior import prior_of
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.floor import noise_floor
@@ -59,6 +61,7 @@ def compare_methods(
     equal_by: str | None = None,
     min_truth: int = 1,
     group_predictors: pd.DataFrame | None = None,
+    prior: pd.DataFrame | Survey | None = None,
     results: str | Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -94,6 +97,8 @@ def compare_methods(
         Cells with fewer respondents left out are not scored.
     group_predictors : DataFrame, optional
         As of `simulate`, for every method that uses them.
+    prior : DataFrame or Survey, optional
+        As of `simulate`, for every method that takes one: the others have none. Not for questions held out.
     results : str or Path, optional
         Folder for one file per size, seed and method; what is there already is read and not computed again.
     progress : bool
@@ -136,7 +141,7 @@ def compare_methods(
     check_survey(survey)
     traits = tuple(traits_of_survey(survey, by))
     scored_by = require_metrics(metrics, (*KNOWN_METRICS, *DIAGNOSES))
-    plan = _Plan(survey, traits, split, held, require_questions(survey, questions), scored_by, equal_by, min_truth, group_predictors)
+    plan = _Plan(survey, traits, split, held, require_questions(survey, questions), scored_by, equal_by, min_truth, group_predictors, prior)
     sizes, draws, names = _checked(train_n, seeds, methods, split)
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
     work = list(product(sizes, draws))
@@ -164,6 +169,7 @@ class _Plan:
     equal_by: str | None
     min_truth: int
     group_predictors: pd.DataFrame | None
+    prior: pd.DataFrame | Survey | None = None
 
     def known(self) -> Knowledge:
         return knowledge_of(self.survey.codebook, self.by, self.group_predictors)
@@ -193,6 +199,7 @@ class _Plan:
             "model": named,
             "ordered_traits": ordered or None,
             "group_predictors": None if known.predictors is None else known.predictors.digest,
+            "prior": None if self.prior is None else prior_of(self.prior, self.by, self.questions).digest,
         }
 
     def trial(self, n: int, seed: int) -> Trial:
@@ -299,6 +306,7 @@ def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | N
             questions=trial.asked,
             method=method,
             group_predictors=plan.predictors(method),
+            prior=plan.prior if method in TAKE_PRIOR else None,
             seed=seed,
             progress=False,
         )

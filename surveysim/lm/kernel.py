@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from surveysim.baselines.fitting import fitted_table
 from surveysim.baselines.knowledge import Knowledge, known_order
-from surveysim.baselines.multilevel import fit_multilevel
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.lm.base.parallel import exchange, own
@@ -113,8 +113,7 @@ def closed_form(
 ) -> pd.DataFrame:
     """Return what `kernel_shares` does, of a sample that is laid out already."""
     kernels = [*laid.kernels(), *model_kernels(_features(laid, states, order), laid.levels)]
-    fit = fit_multilevel(laid.cells, kernels, ordered=laid.ordered, pooled=laid.pooled_positive, learn=True, draws=draws, seed=seed)
-    return laid.to_table(fit.shares, source="dsa-kernel", std_error=fit.std_error, draws=fit.draws)
+    return fitted_table(laid, kernels, source="dsa-kernel", learn=True, draws=draws, seed=seed)
 
 
 def sample_states(

@@ -11,6 +11,8 @@ import pandas as pd
 
 from surveysim.baselines.knowledge import Knowledge, knowledge_of, known_order
 from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.moved_prior import WORTH
+from surveysim.baselines.prior import prior_of
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, traits_in, with_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
@@ -20,8 +22,9 @@ from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
 from surveysim.lm.fit.stages import DSA, KERNEL, StageConfig
 from surveysim.lm.fit.targets import pooled_shares, question_targets
 from surveysim.lm.option_model import OptionModel, PutQuestions, require_model
+from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Cells, to_cells
-from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, require_columns
+from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, QUESTION, require_columns
 
 
 def align(
@@ -33,6 +36,7 @@ def align(
     stages: Sequence[StageConfig] = DSA,
     validation: pd.DataFrame | None = None,
     group_predictors: pd.DataFrame | None = None,
+    prior: pd.DataFrame | Survey | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> OptionModel:
@@ -60,6 +64,8 @@ def align(
         is compared with them, and each stage keeps the best (0: the heads alone). Without it all epochs are kept.
     group_predictors : DataFrame, optional
         Numbers known of a trait's levels, as of `simulate`: the pooled shifts of stage 2 lean on them.
+    prior : DataFrame or Survey, optional
+        Shares known before the sample, as of `simulate`: stage 1 learns the prior's cells, stage 2 how the sample moves them.
     seed : int
         Order of the questions.
     progress : bool
@@ -95,7 +101,9 @@ def align(
     ['option_kl', 'pooled_shift']
     """
     require_columns(distributions, DISTRIBUTION_KEYS, "distributions")
-    known = None if group_predictors is None else knowledge_of(codebook, traits_in(distributions[BACKGROUND].unique()), group_predictors)
+    traits = traits_in(distributions[BACKGROUND].unique())
+    before = None if prior is None else prior_of(prior, traits, list(distributions[QUESTION].unique()))
+    known = knowledge_of(codebook, traits, group_predictors, prior=before) if traits else None
     work = run_alignment(
         model,
         distributions,
@@ -169,14 +177,18 @@ def run_alignment(
     population = _population(grid, cells)
     pooled = _pooled_tables(work, laid, grid, codebook, distributions=distributions, stages=stages, draws=draws, seed=seed)
     history = []
+    taught = cells if laid.start is None else _prior_targets(laid, cells)
     for number, stage in enumerate(stages, start=1):
         shifts = pooled_shares(pooled[stage.pooling], cells.backgrounds) if stage.loss in NEEDS_POOLED else None
         frozen = work.shares() if stage.loss in NEEDS_MODEL else None
-        targets = [question_targets(cells, codebook, population, pooled=shifts, frozen=frozen, seed=seed)]
+        learnt = taught if number == 1 else cells
+        targets = [question_targets(learnt, codebook, population, pooled=shifts, frozen=frozen, seed=seed)]
         targets += [] if checks is None else [question_targets(checks, codebook, population, seed=seed)]
         placed = [{name: target.to(work.readout.rows.device) for name, target in each.items()} for each in targets]
         history.append({**asdict(stage), **work.run(stage, placed[0], f"stage {number} ({stage.loss})", *placed[1:])})
     recipe = _recipe(model, codebook, cells, work.prior_strength, seed=seed, history=history)
+    if known.prior is not None:
+        recipe["prior"] = {"name": known.prior.name, "digest": known.prior.digest}
     return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL))
 
 
@@ -200,6 +212,13 @@ def _pooled_tables(
         else BASELINES[name](distributions, grid, ordinal=ordinal_questions(codebook, None), knowledge=laid.known)
         for name in needed
     }
+
+
+def _prior_targets(laid: TrainingCells, cells: Cells) -> Cells:
+    """Return the prior's cells as what stage 1 learns: each counts as much as `WORTH` respondents."""
+    assert laid.start is not None
+    known = replace(laid.cells, shares=laid.start.shares, n=np.full(laid.cells.n.shape, WORTH), n_eff=np.full(laid.cells.n.shape, WORTH))
+    return known.on(backgrounds=cells.backgrounds)
 
 
 def training_backgrounds(distributions: pd.DataFrame, backgrounds: pd.DataFrame | None, codebook: Codebook) -> pd.DataFrame:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
-from surveysim.baselines.methods import BASELINES, estimate_baseline
+from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import SurveySimError, nearest
-from surveysim.estimation.distributions import cell_shares
 from surveysim.simulation.request import (
     MODEL_METHODS,
     about_model,
@@ -24,8 +23,10 @@ from surveysim.simulation.request import (
     beyond_training,
     check_known_traits,
     check_method,
+    check_same_prior,
     requested_backgrounds,
     require_survey,
+    sample_and_prior,
 )
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
@@ -48,6 +49,7 @@ def simulate(
     method: str = "dsa",
     weight: str | None = None,
     group_predictors: pd.DataFrame | None = None,
+    prior: pd.DataFrame | Survey | None = None,
     seed: int = 0,
     draws: int = 0,
     progress: bool = True,
@@ -77,6 +79,10 @@ def simulate(
         Numbers known of the levels of a trait (a country's income, a district's past vote), or of combinations of several traits' levels:
         columns of level names, named as the traits, and numeric columns. They enter "dsa", "dsa-kernel" and the regressions; a level
         without a row gets the mean and its own effect, and is named in ``attrs["group_predictors"]``.
+    prior : DataFrame or Survey, optional
+        Shares known before the sample: a distributions table of any simulator (a table without `n` states no error), or a `Survey`, such as
+        an earlier wave. For "dsa", "dsa-kernel", "mrp", "mean_tilt" and "low_rank": the estimate starts from the prior's cells and is moved
+        by the sample, as far as the sample shows. Questions that only the prior has are simulated from it; a prior may have fewer traits.
     seed : int
         The same seed, data and model give the same shares.
     draws : int
@@ -129,20 +135,23 @@ def simulate(
     survey = require_survey(df, codebook, weight)
     grid = requested_backgrounds(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
-    sample = cell_shares(survey, by=traits, questions=questions)
-    known = knowledge_of(survey.codebook, traits, group_predictors)
+    sample, before = sample_and_prior(survey, traits, questions, prior=prior, method=method)
+    known = knowledge_of(survey.codebook, traits, group_predictors, prior=before)
     if method in BASELINES:
-        table = estimate_baseline(
-            sample, grid, method=method, codebook=survey.codebook, group_predictors=group_predictors, seed=seed, draws=draws
-        ).assign(source=method)
+        table = fitted_baseline(
+            sample, grid, method=method, ordinal=ordinal_questions(survey.codebook, None), known=known, seed=seed, draws=draws
+        )
         about: dict[str, object] = {"model": None, "method": method}
     else:
         table, about = _simulate_with_model(
             model, sample, grid, survey, method=method, known=known, seed=seed, draws=draws, progress=progress
         )
+    learnt = table.attrs.get("prior")
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
+    if learnt is not None:
+        table.attrs["prior"] = learnt
     if known.predictors is not None:
         table.attrs["group_predictors"] = known.predictors.about([*sample[BACKGROUND], *grid[BACKGROUND]])
     return table
@@ -169,6 +178,7 @@ def _simulate_with_model(
     chosen = model if model is not None else load_model()
     if chosen.aligned:
         check_known_traits(chosen, grid, book)
+        check_same_prior(chosen, known.prior)
         method = aligned_by(chosen)
         check_uses_predictors(method, known.predictors)
     if draws and not method.startswith("dsa"):
@@ -185,12 +195,16 @@ def _simulate_with_model(
         put = chosen.put(book, cells.questions, grid[BACKGROUND])
     about = about_model(chosen, method)
     if closed is not None:
-        closed = closed[closed[BACKGROUND].isin(grid[BACKGROUND])].reset_index(drop=True)
+        closed = closed[closed[BACKGROUND].isin(grid[BACKGROUND])].reset_index(drop=True)  # its attrs stay
         if method == "dsa-kernel":
             return closed, about
     shares = answers(chosen, put, progress=progress)
     table = answer_table(shares, put, cells.on(backgrounds=grid[BACKGROUND]), source=method)
-    return (table if closed is None else with_errors(table, closed)), about
+    if closed is None:
+        return table, about
+    stated = with_errors(table, closed)
+    stated.attrs["prior"] = closed.attrs.get("prior")
+    return stated, about
 
 
 def _aligned_now(

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.prior import Prior, prior_of, with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
+from surveysim.estimation.distributions import cell_shares
 from surveysim.survey.survey import Survey, as_survey
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND
 
 if TYPE_CHECKING:
@@ -146,4 +150,53 @@ def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codeboo
             f"backgrounds has traits {first_few(sorted(asked))}, but the model was aligned with {first_few(sorted(seen))}; "
             f"{first_few(sorted(asked ^ seen))} stands in one of them alone, so every background asked for is at least {len(asked ^ seen)} "
             f"of {len(asked | seen)} traits away from those it learnt from: align a model with these traits"
+        )
+
+
+def sample_and_prior(
+    survey: Survey,
+    traits: Sequence[str],
+    questions: str | Sequence[str] | None,
+    *,
+    prior: pd.DataFrame | Survey | None,
+    method: str,
+) -> tuple[pd.DataFrame, Prior | None]:
+    """Return the sample's table, with rows of nobody for questions that only the prior knows, and the prior.
+
+    Raises
+    ------
+    SurveySimError
+        If the method takes no prior, or the prior cannot be used.
+    CodebookError
+        If neither survey nor prior has a question.
+    """
+    if prior is None:
+        return cell_shares(survey, by=traits, questions=questions), None
+    check_takes_prior(method)
+    wanted = names_of(survey.questions if questions is None else questions, "questions", error=SurveySimError)
+    asked = [name for name in wanted if name in survey.questions]
+    known = prior_of(prior, traits, wanted)
+    if not asked:
+        raise SurveySimError(
+            f"questions: the survey has none of {first_few(wanted)}; ask for one that it has as well, or use the prior's own table"
+        )
+    for name in wanted:
+        survey.codebook.question(name)
+    return with_prior_questions(cell_shares(survey, by=traits, questions=asked), known, wanted), known
+
+
+def check_same_prior(model: OptionModel, prior: Prior | None) -> None:
+    """Refuse another prior than an aligned model was aligned with.
+
+    Raises
+    ------
+    SurveySimError
+        If they differ.
+    """
+    recorded = model.recipe.get("prior") or {}
+    if recorded.get("digest") != (None if prior is None else prior.digest):
+        has = f"prior {recorded['name']!r}" if recorded else "no prior"
+        given = "none" if prior is None else f"{prior.name!r}"
+        raise SurveySimError(
+            f"prior: the model was aligned with {has}, simulate was given {given}; give the same, or align a model with this one"
         )

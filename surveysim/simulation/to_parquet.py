@@ -18,9 +18,16 @@ from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
-from surveysim.estimation.distributions import cell_shares
 from surveysim.simulation.in_memory import with_errors
-from surveysim.simulation.request import about_model, about_survey, aligned_by, check_known_traits, require_survey
+from surveysim.simulation.request import (
+    about_model,
+    about_survey,
+    aligned_by,
+    check_known_traits,
+    check_same_prior,
+    require_survey,
+    sample_and_prior,
+)
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, OPTION
 from surveysim.tables.storage import writable_parquet, write_parts
@@ -44,6 +51,7 @@ def simulate_to_parquet(
     method: str = "dsa",
     weight: str | None = None,
     group_predictors: pd.DataFrame | None = None,
+    prior: pd.DataFrame | Survey | None = None,
     progress: bool = True,
 ) -> Path:
     """Simulate as `simulate` does, but to a Parquet file, in memory that does not grow with the number of cells.
@@ -114,9 +122,11 @@ def simulate_to_parquet(
     if model.aligned:
         check_known_traits(model, frame, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in frame]
-    sample = cell_shares(survey, by=traits, questions=questions)
+    sample, before = sample_and_prior(survey, traits, questions, prior=prior, method=method)
     check_uses_predictors(method, group_predictors)
-    known = knowledge_of(survey.codebook, traits, group_predictors)
+    known = knowledge_of(survey.codebook, traits, group_predictors, prior=before)
+    if model.aligned:
+        check_same_prior(model, before)
     posterior = _posterior(model, survey.codebook, sample, frame, known, method=method) if method.startswith("dsa") else None
     parts: Iterator[pd.DataFrame]
     if posterior is not None and method == "dsa-kernel":
@@ -130,6 +140,8 @@ def simulate_to_parquet(
         about["no_std_error"] = f"more than {AT_ONCE} backgrounds"
     if known.predictors is not None and posterior is not None:
         about["group_predictors"] = posterior.attrs["group_predictors"]
+    if before is not None and posterior is not None:
+        about["prior"] = posterior.attrs["prior"]
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
     if is_main():
         write_parts(parts, target, about=about, mixed=mixed)

@@ -1,0 +1,71 @@
+"""Moving a prior's cells: the mode is where the posterior's slope is 0, and what is not observed stays as it is expected."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from surveysim.baselines.moved_prior import StartCells, contrast_variance, independent_rows, move_prior, offset_mode
+from surveysim.baselines.multilevel import option_contrasts
+from surveysim.tables.cells import Cells
+
+
+def _cells(sizes: np.ndarray, shares: np.ndarray) -> Cells:
+    questions, backgrounds, options = shares.shape
+    names, ids = tuple(f"q{place}" for place in range(questions)), tuple(f"a={place}" for place in range(backgrounds))
+    codes, orders = (tuple(range(options)),) * questions, (tuple(range(1, options + 1)),) * questions
+    return Cells(names, ids, codes, orders, shares, sizes, sizes, np.ones((questions, options), bool))
+
+
+@pytest.fixture
+def start() -> StartCells:
+    rng = np.random.default_rng(200)
+    shares = rng.dirichlet(np.full(4, 20.0), size=(3, 6))
+    return StartCells(shares, np.zeros((3, 3, 6, 6)), shares.mean(1))
+
+
+def test_without_a_sample_the_prior_stays(start: StartCells) -> None:
+    cells = _cells(np.zeros((3, 6)), np.zeros((3, 6, 4)))
+    moved = move_prior(cells, [np.eye(6)], start, ordered=np.ones(3, bool))
+    np.testing.assert_allclose(moved.shares, start.shares, atol=1e-6)
+    np.testing.assert_allclose(moved.slope, 1.0, atol=1e-6)
+    assert (moved.std_error > 0).all()
+
+
+def test_with_a_large_sample_the_sample_stands(start: StartCells) -> None:
+    truth = np.random.default_rng(201).dirichlet(np.full(4, 5.0), size=(3, 6))
+    moved = move_prior(_cells(np.full((3, 6), 1e5), truth), [np.eye(6)], start, ordered=np.ones(3, bool))
+    np.testing.assert_allclose(moved.shares, truth, atol=0.01)
+
+
+def test_a_level_that_all_backgrounds_share_is_moved(start: StartCells) -> None:
+    basis, _ = start.contrasts(np.ones((3, 4), bool))
+    shifted = start.shares * np.exp(0.4 * basis[:, None, :, 0])
+    shifted /= shifted.sum(-1, keepdims=True)
+    moved = move_prior(_cells(np.full((3, 6), 300.0), shifted), [np.eye(6)], start, ordered=np.ones(3, bool))
+    np.testing.assert_allclose(moved.level_shift, 0.4, atol=0.05)
+    np.testing.assert_allclose(moved.shares, shifted, atol=0.02)
+
+
+def test_the_mode_is_where_the_slope_of_the_posterior_is_0(start: StartCells) -> None:
+    rng = np.random.default_rng(202)
+    cells = _cells(rng.integers(1, 40, (3, 6)).astype(float), rng.dirichlet(np.ones(4), size=(3, 6)))
+    mask = np.ones((3, 4), bool)
+    basis = option_contrasts(start.reference, mask)
+    covariance = np.broadcast_to(0.2 * np.eye(6) + 0.1, (3, 3, 6, 6)).copy()
+    shares, modes = offset_mode(cells, basis, np.ones((3, 3), bool), start.shares, covariance)
+    data = np.einsum("qbk,qkm->qbm", cells.n_eff[..., None] * (cells.shares - shares), basis)
+    prior = np.einsum("qmab,qbm->qam", np.linalg.inv(covariance), modes)
+    np.testing.assert_allclose(data, prior, atol=1e-2)
+
+
+def test_rows_answered_alike_count_once() -> None:
+    rng = np.random.default_rng(203)
+    row = rng.standard_normal(400)
+    assert independent_rows(np.stack([row, row]), np.ones((2, 400))) == pytest.approx(1.0, abs=0.02)
+    assert independent_rows(rng.standard_normal((2, 400)), np.ones((2, 400))) == pytest.approx(2.0, abs=0.1)
+
+
+def test_contrasts_of_one_respondent_have_variance_1_at_the_reference(start: StartCells) -> None:
+    basis = option_contrasts(start.reference, np.ones((3, 4), bool))
+    np.testing.assert_allclose(contrast_variance(start.reference[:, None], basis), 1.0, atol=1e-9)

@@ -1,0 +1,201 @@
+"""A prior: what is taken as one, how it is laid out, and that an estimate starts from it and is moved by the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import surveysim as ss
+from surveysim.errors import EstimationError, SurveySimError, TableError
+from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_frame, opinion_survey
+
+QUESTIONS = ["trust", "taxes", "news"]
+KEYS = ["question_id", "background_id", "option_code"]
+
+
+def _before(n: int = 4000, seed: int = 9) -> ss.Survey:
+    return opinion_survey(n, seed)
+
+
+def _sample(n: int, seed: int = 1) -> pd.DataFrame:
+    return ss.response_distributions(opinion_survey(n, seed), by=TRAITS, questions=QUESTIONS)
+
+
+def _grid() -> pd.DataFrame:
+    return ss.background_grid(opinion_codebook(), by=TRAITS)
+
+
+def _estimate(sample: pd.DataFrame, prior: object = None, **options: object) -> pd.DataFrame:
+    return ss.estimate_baseline(sample, _grid(), method="mrp", codebook=opinion_codebook(), prior=prior, **options)
+
+
+def _error(table: pd.DataFrame, truth: pd.DataFrame) -> float:
+    both = truth.merge(table, on=KEYS, suffixes=("", "_estimated"))
+    return float((both["share"] - both["share_estimated"]).abs().mean())
+
+
+@pytest.fixture(scope="module")
+def truth() -> pd.DataFrame:
+    return ss.response_distributions(opinion_survey(20_000, 77), by=TRAITS, questions=QUESTIONS)
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_a_wave_of_the_same_population_lowers_the_error(n: int, truth: pd.DataFrame) -> None:
+    without = np.mean([_error(_estimate(_sample(n, seed)), truth) for seed in range(3)])
+    moved = np.mean([_error(_estimate(_sample(n, seed), _before()), truth) for seed in range(3)])
+    assert moved < 0.8 * without
+
+
+def test_much_data_and_a_misleading_prior_end_where_no_prior_does(truth: pd.DataFrame) -> None:
+    wrong = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    turned = {1: 4, 2: 3, 3: 2, 4: 1}
+    rows = wrong["question_id"] == "trust"
+    wrong.loc[rows, "option_order"] = 4 - wrong.loc[rows, "option_code"]
+    wrong.loc[rows, "option_code"] = wrong.loc[rows, "option_code"].map(turned)
+    sample = _sample(3000)
+    assert _error(_estimate(sample, wrong), truth) < 1.1 * _error(_estimate(sample), truth)
+
+
+def test_what_the_prior_was_worth_is_said() -> None:
+    table = _estimate(_sample(300), _before())
+    about = table.attrs["prior"]
+    assert about["name"] == "opinions"
+    assert about["question_id"] == QUESTIONS
+    assert all(0.5 < slope < 1.5 for slope in about["slope"])
+    assert all(0 <= part <= 1 for part in about["explained"])
+    assert table["std_error"].between(0, 0.2).all()
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    shuffled = prior.sample(frac=1, random_state=0)
+    left, right = (_estimate(_sample(100), each).sort_values(KEYS)["share"].to_numpy() for each in (prior, shuffled))
+    np.testing.assert_allclose(left, right, atol=1e-8)
+
+
+def test_without_respondents_the_prior_stands(truth: pd.DataFrame) -> None:
+    """A question that only the prior knows has its shares, and an interval wider than the prior's own."""
+    survey = ss.as_survey(opinion_frame(200, 1).drop(columns="news"), opinion_codebook(), questions=["trust", "taxes"])
+    table = ss.simulate(survey, TRAITS, method="mrp", questions=QUESTIONS, prior=_before())
+    news = table[table["question_id"] == "news"]
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=["news"])
+    assert _error(news, prior) < 0.02
+    assert (news["n"] == 0).all()
+    assert (news["std_error"] > 0).all()
+
+
+def test_a_prior_of_fewer_traits_informs_these(truth: pd.DataFrame) -> None:
+    coarse = ss.response_distributions(_before(), by=["age"], questions=QUESTIONS)
+    assert _error(_estimate(_sample(30), coarse), truth) < _error(_estimate(_sample(30)), truth)
+
+
+def test_single_traits_add_up(truth: pd.DataFrame) -> None:
+    single = pd.concat([ss.response_distributions(_before(), by=[trait], questions=QUESTIONS) for trait in TRAITS], ignore_index=True)
+    assert _error(_estimate(_sample(30), single), truth) < _error(_estimate(_sample(30)), truth)
+
+
+def test_a_table_without_n_states_no_error_and_zero_shares_are_possible() -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS).assign(n=0, n_eff=0.0, std_error=np.nan)
+    empty = prior["option_code"].eq(1) & prior["question_id"].eq("taxes")
+    prior.loc[empty, "share"] = 0.0
+    prior["share"] /= prior.groupby(KEYS[:2])["share"].transform("sum")
+    table = _estimate(_sample(300), prior)
+    assert np.isfinite(table["share"]).all()
+    assert (table["share"] > 0).all()
+
+
+def test_draws_carry_it() -> None:
+    table = _estimate(_sample(100), _before(), draws=40)
+    draws = table[[name for name in table if name.startswith("draw_")]].to_numpy()
+    np.testing.assert_allclose(draws.std(1), table["std_error"], rtol=0.6, atol=0.01)
+
+
+def _not_a_prior(prior: pd.DataFrame) -> object:
+    return "ess9"
+
+
+def _two(prior: pd.DataFrame) -> object:
+    return [prior, prior]
+
+
+def _other_question(prior: pd.DataFrame) -> object:
+    return prior[prior["question_id"] == "trust"].assign(question_id="weather")
+
+
+def _one_question(prior: pd.DataFrame) -> object:
+    return prior[prior["question_id"] == "trust"]
+
+
+def _other_options(prior: pd.DataFrame) -> object:
+    return prior.assign(option_code=prior["option_code"] + 10)
+
+
+def _percent(prior: pd.DataFrame) -> object:
+    return prior.assign(share=prior["share"] * 100)
+
+
+def _more_traits(prior: pd.DataFrame) -> object:
+    return prior.assign(background_id=prior["background_id"] + "|region=north")
+
+
+def _other_levels(prior: pd.DataFrame) -> object:
+    return prior.assign(background_id=prior["background_id"].str.replace("age=", "age=very "))
+
+
+def _double_use(prior: pd.DataFrame) -> object:
+    again = prior.copy()
+    again.attrs = {"simulated": True, "n_respondents": 300, "survey": "opinions"}
+    return again
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (_not_a_prior, EstimationError, "prior must be a distributions table or a Survey; got str"),
+        (_two, EstimationError, "prior must be one distributions table or Survey; got 2 in a list"),
+        (_other_question, EstimationError, "prior has none of the questions trust, taxes, news; it has weather"),
+        (_one_question, EstimationError, "lacks question taxes, news; leave it out with questions="),
+        (_other_options, EstimationError, "never stretched"),
+        (_percent, TableError, "are these percentages"),
+        (_more_traits, EstimationError, "prior has trait region, which the backgrounds to estimate lack"),
+        (_other_levels, EstimationError, "none of its backgrounds .* give its traits the same levels"),
+        (_double_use, EstimationError, "would count twice"),
+    ],
+)
+def test_what_is_no_prior(change: Callable[[pd.DataFrame], object], error: type[SurveySimError], message: str) -> None:
+    prior = ss.response_distributions(_before(500), by=TRAITS, questions=QUESTIONS)
+    with pytest.raises(error, match=message):
+        _estimate(_sample(100), change(prior))
+
+
+def test_methods_that_take_none_say_so() -> None:
+    with pytest.raises(EstimationError, match="method 'raw' takes none; use one of mrp"):
+        ss.simulate(opinion_survey(), TRAITS, method="raw", prior=_before(500))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_language_model_starts_from_it_too(base: ss.OptionModel) -> None:
+    survey, prior = opinion_survey(120, 1), _before(1000)
+    options = {"questions": ["trust", "news"], "progress": False}
+    table = ss.simulate(survey, TRAITS, model=base, prior=prior, **options)
+    kernel = ss.simulate(survey, TRAITS, model=base, method="dsa-kernel", prior=prior, **options)
+    assert table.attrs["prior"]["digest"] == kernel.attrs["prior"]["digest"]
+    assert _error(table, kernel) < 0.03
+    sample = ss.response_distributions(survey, by=TRAITS, questions=["trust", "news"])
+    aligned = ss.align(base, sample, survey.codebook, prior=prior, progress=False)
+    with pytest.raises(SurveySimError, match="the model was aligned with prior 'opinions', simulate was given none"):
+        ss.simulate(survey, TRAITS, model=aligned, **options)
+    again = ss.simulate(survey, TRAITS, model=aligned, prior=prior, **options)
+    assert again.attrs["prior"]["digest"] == aligned.recipe["prior"]["digest"]
+
+
+def test_a_comparison_records_its_prior(tmp_path: object) -> None:
+    survey, prior = opinion_survey(600, 3), _before(1000)
+    plan = {"by": TRAITS, "train_n": 100, "methods": ["raw", "mrp"], "seeds": 1, "questions": ["trust"], "progress": False}
+    with_prior = ss.compare_methods(survey, prior=prior, results=tmp_path, **plan)
+    assert with_prior.attrs["prior"]
+    with pytest.raises(SurveySimError, match="prior"):
+        ss.compare_methods(survey, results=tmp_path, **plan)
