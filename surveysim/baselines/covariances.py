@@ -330,16 +330,18 @@ def information_of(parts: Parts, factored: Factored) -> Array:
 
 
 def times_information(parts: Parts, factored: Factored, matrix: Array) -> Array:
-    """Return ``matrix (K + diag(1 / sizes))^-1`` of a single group, both of shape (rows, backgrounds)."""
-    root = factored.root[0]
-    laid = parts.laid(matrix) * root
-    found = (laid.swapaxes(0, 1) @ factored.inverse[0]).swapaxes(0, 1)
+    """Return ``matrix (K + diag(1 / sizes))^-1`` of every group, shape (groups, rows, backgrounds), for one matrix (rows, backgrounds)."""
+    root = factored.root[:, :, None]
+    laid = parts.laid(matrix).swapaxes(0, 1) * root  # (groups, blocks, rows, size)
+    found = laid @ factored.inverse
     if parts.rank:
-        flat = laid.reshape(len(matrix), -1)
-        found = found - (flat @ factored.loadings[0] @ factored.middle[0] @ factored.loadings[0].T).reshape(laid.shape)
+        loadings = factored.loadings.reshape(*factored.root.shape, parts.rank)
+        reached = (laid @ loadings).sum(1) @ factored.middle
+        found -= reached[:, None] @ loadings.swapaxes(-1, -2)
+    found *= root
     real = parts.places < parts.n_backgrounds
-    out = np.empty_like(matrix)
-    out[:, parts.places[real]] = (found * root)[:, real]
+    out = np.empty((len(root), *matrix.shape))
+    out[:, :, parts.places[real]] = found.swapaxes(1, 2)[:, :, real]
     return out
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.covariances import Factored, Kernel, Parts, factor, parts_of
+from surveysim.baselines.covariances import Factored, Kernel, Parts, dense_sum, factor, invert, parts_of
 from surveysim.tables.cells import Array
 
 LARGEST_SPREAD = 0.4  # of cells, as a standard deviation where one respondent's answer has 1: far more than surveys show
@@ -63,7 +63,7 @@ def scaled_covariance(covariance: Array, sizes: Array, *, beyond: float = 0.0) -
 def information(scaled: Array, sizes: Array) -> Array:
     """Return ``(K + diag(1 / sizes))^-1``, 0 for cells of size 0, of ``scaled = root K root + I`` (`scaled_covariance`)."""
     root = np.sqrt(sizes)
-    return np.asarray(root[:, :, None] * np.linalg.inv(scaled) * root[:, None])
+    return np.asarray(root[:, :, None] * invert(scaled.copy())[0] * root[:, None])
 
 
 def variance_components(kernels: Sequence[Kernel], scores: Array, sizes: Array, questions: np.ndarray, intercept_variance: float) -> Array:
@@ -204,13 +204,57 @@ def unexplained_variance(covariance: Array, scores: Array, sizes: Array) -> floa
     ----------
     Gelman (2006), Prior distributions for variance parameters in hierarchical models, doi:10.1214/06-BA117A (uniform prior).
     """
-    spreads = LARGEST_SPREAD * np.linspace(0.0, 1.0, POINTS) ** 2  # denser where it matters
-    logs = np.array([_log_likelihood(covariance, scores, sizes, spread**2) for spread in spreads])
+    logs = _spectral_likelihoods(covariance, scores[..., None], sizes)
+    return posterior_mean_variance(logs.sum((0, 2)))
+
+
+def _spreads() -> Array:
+    return LARGEST_SPREAD * np.linspace(0.0, 1.0, POINTS) ** 2  # denser where it matters
+
+
+def posterior_mean_variance(logs: Array) -> float:
+    """Return the posterior mean of a variance from its log likelihoods at the points of `point_likelihoods`, shape (points,)."""
+    spreads = _spreads()
     weight = np.exp(logs - logs.max()) * np.gradient(spreads)
     return float((weight * spreads**2).sum() / weight.sum())
 
 
-def _log_likelihood(covariance: Array, scores: Array, sizes: Array, variance: float) -> float:
-    lower = np.linalg.cholesky(scaled_covariance(covariance, sizes, beyond=variance))
-    whitened = np.linalg.solve(lower, (np.sqrt(sizes) * scores)[..., None])
-    return -float(np.log(np.einsum("raa->ra", lower)).sum() + 0.5 * np.square(whitened).sum())
+def point_likelihoods(parts: Parts, variances: Array, questions: np.ndarray, scores: Array, sizes: Array) -> Array:
+    """Return log likelihoods, but for a constant, of a variance of cells beyond a covariance, at `POINTS` standard deviations.
+
+    Parameters
+    ----------
+    parts : Parts
+    variances : array, shape (groups, kernels)
+    questions : array of int, shape (groups,)
+    scores : array, shape (groups, backgrounds, rows)
+    sizes : array, shape (groups, backgrounds)
+
+    Returns
+    -------
+    array, shape (groups, points, rows)
+    """
+    if len(parts.places) == 1:
+        ones = (slice(row, row + 1) for row in range(len(variances)))
+        found = [_spectral_likelihoods(dense_sum(parts, variances[one], questions[one]), scores[one], sizes[one]) for one in ones]
+        return np.concatenate(found)
+    likelihoods = []
+    for own, question, observed, size in zip(variances, questions, scores, sizes, strict=True):
+        tiled = np.tile(own, (POINTS, 1)), np.full(POINTS, question), np.tile(size, (POINTS, 1))
+        found = factor(parts, *tiled, beyond=_spreads() ** 2)
+        right = found.root[..., None] * parts.laid(observed[None])
+        distance = (right * found.solve(right)).sum((1, 2))
+        likelihoods.append(-0.5 * (distance + found.log_determinant[:, None]))
+    return np.array(likelihoods)
+
+
+def _spectral_likelihoods(covariances: Array, scores: Array, sizes: Array) -> Array:
+    """`point_likelihoods` of covariances written out: the sampled cells' matrix has the same eigenvectors whatever is added."""
+    added = _spreads()[:, None] ** 2
+    likelihoods = np.zeros((len(scores), POINTS, scores.shape[-1]))
+    for row, (covariance, observed, size) in enumerate(zip(covariances, scores, sizes, strict=True)):
+        sampled = np.flatnonzero(size > 0)
+        values, vectors = np.linalg.eigh(covariance[np.ix_(sampled, sampled)] + np.diag(1.0 / size[sampled]))
+        total = np.maximum(values, 0.0) + added
+        likelihoods[row] = -0.5 * ((1.0 / total) @ (vectors.T @ observed[sampled]) ** 2 + np.log(total).sum(1)[:, None])
+    return likelihoods
