@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.covariances import Factored, Kernel, Parts, dense_sum, factor, invert, parts_of
+from surveysim.baselines.covariances import Factored, factor, invert, summed
+from surveysim.baselines.kernel_parts import Kernel, Parts, parts_of
 from surveysim.tables.cells import Array
 
 LARGEST_SPREAD = 0.4  # of cells, as a standard deviation where one respondent's answer has 1: far more than surveys show
@@ -149,9 +150,8 @@ class _Groups:
 
 
 def _grouped(kernels: Sequence[Kernel], scores: Array, sizes: Array, questions: np.ndarray) -> _Groups:
-    sampled = (sizes > 0).any(0)
-    sampled[0] |= not sampled.any()
-    kept = np.flatnonzero(sampled)
+    kept = np.flatnonzero((sizes > 0).any(0))
+    kept = kept if len(kept) else np.array([0])
     parts = parts_of([*(kernel[..., kept[:, None], kept] for kernel in kernels), np.ones((len(kept), len(kept)))])
     keys, group = np.unique(np.column_stack([questions, sizes[:, kept]]), axis=0, return_inverse=True)
     rows = np.bincount(group)
@@ -236,8 +236,8 @@ def point_likelihoods(parts: Parts, variances: Array, questions: np.ndarray, sco
     """
     if len(parts.places) == 1:
         ones = (slice(row, row + 1) for row in range(len(variances)))
-        found = [_spectral_likelihoods(dense_sum(parts, variances[one], questions[one]), scores[one], sizes[one]) for one in ones]
-        return np.concatenate(found)
+        each = [_spectral_likelihoods(summed(parts, variances[one], questions[one]).dense(), scores[one], sizes[one]) for one in ones]
+        return np.concatenate(each)
     likelihoods = []
     for own, question, observed, size in zip(variances, questions, scores, sizes, strict=True):
         tiled = np.tile(own, (POINTS, 1)), np.full(POINTS, question), np.tile(size, (POINTS, 1))
