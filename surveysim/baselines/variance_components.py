@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from surveysim.baselines.covariances import Factored, factor, invert, summed
+from surveysim.baselines.kernel_parts import Kernel, Parts, parts_of
 from surveysim.tables.cells import Array
 
 LARGEST_SPREAD = 0.4  # of cells, as a standard deviation where one respondent's answer has 1: far more than surveys show
 POINTS = 24
-
-Kernel = Array  # (backgrounds, backgrounds), or (questions, backgrounds, backgrounds) where it differs by question
 
 START = -4.0  # log variance, on the scale where one respondent's answer has variance 1
 LOWEST, HIGHEST = -12.0, 2.0
@@ -63,7 +64,7 @@ def scaled_covariance(covariance: Array, sizes: Array, *, beyond: float = 0.0) -
 def information(scaled: Array, sizes: Array) -> Array:
     """Return ``(K + diag(1 / sizes))^-1``, 0 for cells of size 0, of ``scaled = root K root + I`` (`scaled_covariance`)."""
     root = np.sqrt(sizes)
-    return np.asarray(root[:, :, None] * np.linalg.inv(scaled) * root[:, None])
+    return np.asarray(root[:, :, None] * invert(scaled.copy())[0] * root[:, None])
 
 
 def variance_components(kernels: Sequence[Kernel], scores: Array, sizes: Array, questions: np.ndarray, intercept_variance: float) -> Array:
@@ -91,13 +92,16 @@ def variance_components(kernels: Sequence[Kernel], scores: Array, sizes: Array, 
 
     if not len(kernels):
         return np.zeros((len(scores), 0))
+    groups = _grouped(kernels, scores, sizes, questions)
     found, group = np.unique(questions, return_inverse=True)
+    place = np.searchsorted(found, groups.questions)
     n_groups, n_kernels = len(found), len(kernels)
 
     def loss(log_variances: Array) -> tuple[float, Array]:
-        value, slopes = _marginal_loss(kernels, np.exp(log_variances)[group], scores, sizes, questions, intercept_variance)
+        variances = np.column_stack([np.exp(log_variances)[place], np.full(len(place), intercept_variance)])
+        value, slopes = _marginal_loss(groups, variances)
         by_group = np.zeros((n_groups, n_kernels))
-        np.add.at(by_group, group, slopes)
+        np.add.at(by_group, place, slopes[:, :-1])
         return value, by_group
 
     def shared_loss(point: Array) -> tuple[float, Array]:
@@ -123,21 +127,65 @@ def variance_components(kernels: Sequence[Kernel], scores: Array, sizes: Array, 
     return np.exp(logs)[group]
 
 
-def _marginal_loss(
-    kernels: Sequence[Kernel], components: Array, scores: Array, sizes: Array, questions: np.ndarray, intercept_variance: float
-) -> tuple[float, Array]:
-    """Negative log marginal likelihood summed over rows, and its slopes by log variance, shape (rows, kernels)."""
-    matrix = scaled_covariance(kernel_sum(kernels, components, questions) + intercept_variance, sizes)
-    known = information(matrix, sizes)
-    weights = np.einsum("rab,rb->ra", known, scores)
-    value = 0.5 * float((scores * weights).sum() + np.linalg.slogdet(matrix)[1].sum())
-    slopes = np.empty_like(components)
-    for place, kernel in enumerate(kernels):
-        own = kernel[questions] if kernel.ndim == 3 else kernel
-        trace = (known * own).sum((1, 2))
-        fitted = (weights * (own @ weights[:, :, None])[..., 0]).sum(1)
-        slopes[:, place] = 0.5 * components[:, place] * (trace - fitted)
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Rows that share a question and its sizes, so that one matrix serves them all.
+
+    Attributes
+    ----------
+    parts : Parts
+        The kernels, and one of an intercept, between the backgrounds that somebody was sampled from.
+    scores : array, shape (groups, blocks, size, rows)
+        0 beyond a group's rows.
+    sizes : array, shape (groups, backgrounds)
+    questions, rows : array of int, shape (groups,)
+        Question, and number of rows.
+    """
+
+    parts: Parts
+    scores: Array
+    sizes: Array
+    questions: np.ndarray
+    rows: np.ndarray
+
+
+def _grouped(kernels: Sequence[Kernel], scores: Array, sizes: Array, questions: np.ndarray) -> _Groups:
+    kept = np.flatnonzero((sizes > 0).any(0))
+    kept = kept if len(kept) else np.array([0])
+    parts = parts_of([*(kernel[..., kept[:, None], kept] for kernel in kernels), np.ones((len(kept), len(kept)))])
+    keys, group = np.unique(np.column_stack([questions, sizes[:, kept]]), axis=0, return_inverse=True)
+    rows = np.bincount(group)
+    order = np.argsort(group, kind="stable")
+    laid = np.zeros((len(keys), len(kept), rows.max()))
+    laid[group[order], :, np.arange(len(order)) - np.searchsorted(group[order], group[order])] = scores[order][:, kept]
+    return _Groups(parts, parts.laid(laid), keys[:, 1:], keys[:, 0].astype(int), rows)
+
+
+def _marginal_loss(groups: _Groups, variances: Array) -> tuple[float, Array]:
+    """Negative log marginal likelihood summed over rows, and its slopes by log variance; both arrays of shape (groups, kernels)."""
+    value, slopes = 0.0, np.empty_like(variances)
+    for chunk in groups.parts.chunks(len(variances)):
+        questions, rows, own = groups.questions[chunk], groups.rows[chunk], variances[chunk]
+        found = factor(groups.parts, own, questions, groups.sizes[chunk])
+        right = found.root[..., None] * groups.scores[chunk]
+        weights = found.solve(right)
+        value += 0.5 * float((right * weights).sum() + rows @ found.log_determinant)
+        _slopes(groups.parts, found, weights, rows, questions, slopes[chunk])
+        slopes[chunk] *= 0.5 * own
     return value, slopes
+
+
+def _slopes(parts: Parts, found: Factored, weights: Array, rows: np.ndarray, questions: np.ndarray, out: Array) -> None:
+    """Write ``tr((rows W - w w') K_j)``, of the information W and the weighted scores w, into `out`, shape (groups, kernels)."""
+    rooted = found.root[..., None] * weights
+    blocks = found.diagonal_blocks() * found.root[..., None]
+    blocks *= (found.root * rows[:, None, None])[..., None, :]
+    blocks -= rooted @ rooted.swapaxes(-1, -2)
+    parts.blocks.contract(blocks, questions, out)
+    if parts.rank:
+        reached = found.reach.swapaxes(1, 2) @ weights.reshape(len(rows), -1, weights.shape[-1])
+        cores = (found.within - found.within @ found.middle @ found.within) * rows[:, None, None]
+        parts.cores.contract(cores - reached @ reached.swapaxes(1, 2), questions, out)
 
 
 def unexplained_variance(covariance: Array, scores: Array, sizes: Array) -> float:
@@ -156,13 +204,57 @@ def unexplained_variance(covariance: Array, scores: Array, sizes: Array) -> floa
     ----------
     Gelman (2006), Prior distributions for variance parameters in hierarchical models, doi:10.1214/06-BA117A (uniform prior).
     """
-    spreads = LARGEST_SPREAD * np.linspace(0.0, 1.0, POINTS) ** 2  # denser where it matters
-    logs = np.array([_log_likelihood(covariance, scores, sizes, spread**2) for spread in spreads])
+    logs = _spectral_likelihoods(covariance, scores[..., None], sizes)
+    return posterior_mean_variance(logs.sum((0, 2)))
+
+
+def _spreads() -> Array:
+    return LARGEST_SPREAD * np.linspace(0.0, 1.0, POINTS) ** 2  # denser where it matters
+
+
+def posterior_mean_variance(logs: Array) -> float:
+    """Return the posterior mean of a variance from its log likelihoods at the points of `point_likelihoods`, shape (points,)."""
+    spreads = _spreads()
     weight = np.exp(logs - logs.max()) * np.gradient(spreads)
     return float((weight * spreads**2).sum() / weight.sum())
 
 
-def _log_likelihood(covariance: Array, scores: Array, sizes: Array, variance: float) -> float:
-    lower = np.linalg.cholesky(scaled_covariance(covariance, sizes, beyond=variance))
-    whitened = np.linalg.solve(lower, (np.sqrt(sizes) * scores)[..., None])
-    return -float(np.log(np.einsum("raa->ra", lower)).sum() + 0.5 * np.square(whitened).sum())
+def point_likelihoods(parts: Parts, variances: Array, questions: np.ndarray, scores: Array, sizes: Array) -> Array:
+    """Return log likelihoods, but for a constant, of a variance of cells beyond a covariance, at `POINTS` standard deviations.
+
+    Parameters
+    ----------
+    parts : Parts
+    variances : array, shape (groups, kernels)
+    questions : array of int, shape (groups,)
+    scores : array, shape (groups, backgrounds, rows)
+    sizes : array, shape (groups, backgrounds)
+
+    Returns
+    -------
+    array, shape (groups, points, rows)
+    """
+    if len(parts.places) == 1:
+        ones = (slice(row, row + 1) for row in range(len(variances)))
+        each = [_spectral_likelihoods(summed(parts, variances[one], questions[one]).dense(), scores[one], sizes[one]) for one in ones]
+        return np.concatenate(each)
+    likelihoods = []
+    for own, question, observed, size in zip(variances, questions, scores, sizes, strict=True):
+        tiled = np.tile(own, (POINTS, 1)), np.full(POINTS, question), np.tile(size, (POINTS, 1))
+        found = factor(parts, *tiled, beyond=_spreads() ** 2)
+        right = found.root[..., None] * parts.laid(observed[None])
+        distance = (right * found.solve(right)).sum((1, 2))
+        likelihoods.append(-0.5 * (distance + found.log_determinant[:, None]))
+    return np.array(likelihoods)
+
+
+def _spectral_likelihoods(covariances: Array, scores: Array, sizes: Array) -> Array:
+    """`point_likelihoods` of covariances written out: the sampled cells' matrix has the same eigenvectors whatever is added."""
+    added = _spreads()[:, None] ** 2
+    likelihoods = np.zeros((len(scores), POINTS, scores.shape[-1]))
+    for row, (covariance, observed, size) in enumerate(zip(covariances, scores, sizes, strict=True)):
+        sampled = np.flatnonzero(size > 0)
+        values, vectors = np.linalg.eigh(covariance[np.ix_(sampled, sampled)] + np.diag(1.0 / size[sampled]))
+        total = np.maximum(values, 0.0) + added
+        likelihoods[row] = -0.5 * ((1.0 / total) @ (vectors.T @ observed[sampled]) ** 2 + np.log(total).sum(1)[:, None])
+    return likelihoods

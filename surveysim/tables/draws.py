@@ -59,7 +59,11 @@ def check_draws(draws: int) -> None:
 
 def normal_draws(covariance: Array, draws: int, generator: np.random.Generator) -> Array:
     """Return normal draws with mean 0, shape ``(draws, *, size)``, of covariances of shape ``(*, size, size)``."""
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :]
     standard = generator.standard_normal((draws, *covariance.shape[:-1]))
-    return np.einsum("...ij,d...j->d...i", root, standard)
+    return np.einsum("...ij,d...j->d...i", normal_root(covariance), standard)
+
+
+def normal_root(covariance: Array) -> Array:
+    """Return roots of covariances, shape ``(*, size, size)``: times standard normal numbers, they have the covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None))[..., None, :])

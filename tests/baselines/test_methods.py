@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import check_grad
-from scipy.stats import multivariate_normal
 
 import surveysim as ss
 from surveysim.baselines import multilevel, regressions, variance_components
@@ -238,46 +236,6 @@ def test_option_contrasts_are_orthonormal_under_the_pooled_shares() -> None:
         np.testing.assert_allclose(pooled[q] @ contrasts[q], 0, atol=1e-9)
         assert (contrasts[q, :, options - 1 :] == 0).all()
         assert (np.diff(contrasts[q, :options, 0]) > 0).all()
-
-
-@pytest.fixture
-def gaussian() -> dict[str, Any]:
-    rng = np.random.default_rng(3)
-    levels = np.array(list(product(range(3), range(2))))
-    kernels, _ = multilevel.trait_kernels(levels)
-    per_question = rng.normal(size=(2, 6, 9))
-    kernels = [*kernels, per_question @ per_question.swapaxes(1, 2)]
-    return {
-        "kernels": kernels,
-        "scores": rng.normal(size=(4, 6)),
-        "sizes": rng.uniform(1, 20, (4, 6)),
-        "questions": np.array([0, 1, 0, 1]),
-        "components": rng.uniform(0.01, 0.3, (4, len(kernels))),
-    }
-
-
-def test_the_marginal_likelihood_is_the_gaussian_one(gaussian: dict[str, Any]) -> None:
-    g = gaussian
-    value, _ = variance_components._marginal_loss(g["kernels"], g["components"], g["scores"], g["sizes"], g["questions"], 1.0)
-    expected = 0.0
-    for row, question in enumerate(g["questions"]):
-        covariance = 1.0 + np.diag(1 / g["sizes"][row])
-        for variance, kernel in zip(g["components"][row], g["kernels"], strict=True):
-            covariance = covariance + variance * (kernel[question] if kernel.ndim == 3 else kernel)
-        expected -= multivariate_normal(np.zeros(6), covariance).logpdf(g["scores"][row])
-    constant = 0.5 * (24 * np.log(2 * np.pi) - np.log(g["sizes"]).sum())
-    assert value + constant == pytest.approx(expected)
-
-
-def test_the_slopes_of_the_marginal_likelihood(gaussian: dict[str, Any]) -> None:
-    g = gaussian
-
-    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        components = np.exp(logs).reshape(g["components"].shape)
-        return variance_components._marginal_loss(g["kernels"], components, g["scores"], g["sizes"], g["questions"], 1.0)
-
-    start = np.log(g["components"]).ravel()
-    assert check_grad(lambda x: loss(x)[0], lambda x: loss(x)[1].ravel(), start) < 1e-4
 
 
 def test_variances_are_recovered_and_shared_by_the_rows_of_a_question() -> None:

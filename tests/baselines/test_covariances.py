@@ -1,0 +1,56 @@
+"""Covariances inverted block by block and by Woodbury's identity: numpy's own inverse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from surveysim.baselines.covariances import factor, invert, times_information
+from surveysim.baselines.kernel_parts import parts_of
+from surveysim.baselines.variance_components import kernel_sum
+from surveysim.errors import EstimationError
+from tests.baselines.test_kernel_parts import of_levels
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_information_and_the_determinant_are_numpys(dense: bool) -> None:
+    generator, (_, kernels) = np.random.default_rng(1), of_levels(12, 2, 3)
+    if dense:
+        features = generator.normal(size=(len(kernels[0]), 90))
+        kernels = [*kernels, features @ features.T / 90]
+    parts, variances, questions = parts_of(kernels), generator.uniform(0, 0.5, (3, len(kernels))), np.arange(3)
+    assert (len(parts.places) == 1) == dense
+    sizes = generator.uniform(0, 30, (3, len(kernels[0])))
+    sizes[:, ::5] = 0.0
+    found, covariance = factor(parts, variances, questions, sizes, beyond=0.02), kernel_sum(kernels, variances, questions)
+    right = generator.normal(size=(3, len(kernels[0]), 2))
+    product_ = parts.in_order(found.information_times(parts.laid(right)))
+    multiplied = times_information(parts, found, covariance[0])
+    for row in range(3):
+        known, seen = np.zeros_like(covariance[0]), np.flatnonzero(sizes[row] > 0)
+        own = covariance[row] + 0.02 * np.eye(len(known))
+        known[np.ix_(seen, seen)] = np.linalg.inv(own[np.ix_(seen, seen)] + np.diag(1 / sizes[row, seen]))
+        np.testing.assert_allclose(product_[row], known @ right[row], atol=1e-7)
+        np.testing.assert_allclose(multiplied[row], covariance[0] @ known, atol=1e-7)
+        scaled = np.sqrt(sizes[row])[:, None] * own * np.sqrt(sizes[row]) + np.eye(len(known))
+        assert found.log_determinant[row] == pytest.approx(np.linalg.slogdet(scaled)[1])
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_matrices_that_rounding_made_indefinite_get_a_ridge(size: int) -> None:
+    """The smallest eigenvalue is -1e-10 of the largest: the inverse is that with the ridge."""
+    vectors = np.linalg.qr(np.random.default_rng(2).normal(size=(size, size)))[0]
+    values = np.linspace(1.0, 2.0, size)
+    values[0] = -1e-10
+    matrix = (vectors * values) @ vectors.T
+    inverse, logs = invert(np.stack([matrix]))
+    assert np.isfinite(inverse).all()
+    assert np.isfinite(logs).all()
+    right = vectors[:, -1]
+    np.testing.assert_allclose(inverse[0] @ right, right / 2.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_what_is_no_covariance_is_refused(size: int) -> None:
+    with pytest.raises(EstimationError, match=r"kernels: their sum is not positive semidefinite .* covariance between backgrounds"):
+        invert(np.stack([np.eye(size), -np.eye(size)]))
