@@ -91,12 +91,12 @@ def status(table: pd.DataFrame) -> str:
 
 def cell_sizes(table: pd.DataFrame, column: str) -> str:
     """Return the range of `n` or `n_eff` over the cells of a table, in words."""
-    if column not in table or not table[column].notna().any():
+    if column not in table or not table[column].notna().any() or table.attrs.get("n_stated") is False:
         return NOT_RECORDED
     keys = [name for name in (QUESTION, BACKGROUND, SOURCE) if name in table]
     sizes = table.drop_duplicates(keys)[column].astype(float)
     low, high = f"{sizes.min():,.0f}", f"{sizes.max():,.0f}"
-    whose = "respondents a cell" if column == N else "a cell"
+    whose = f"{table.attrs.get('n_of', 'respondents')} a cell" if column == N else "a cell"
     empty = int((sizes <= 0).sum())
     unsampled = f"; {empty:,} of {len(sizes):,} cells have none" if empty and column == N else ""
     return f"{low if low == high else f'{low} to {high}'} {whose}{unsampled}"
