@@ -58,9 +58,11 @@ def uniform(table: pd.DataFrame) -> pd.DataFrame:
 def drawn(table: pd.DataFrame, n: int | None, seed: int, codebook: ss.Codebook) -> pd.DataFrame:
     """Return a table of `n` answers drawn a cell (default: as many as the cell's own `n`), as an outside table of counts."""
     rng = np.random.default_rng(seed)
-    cells = table.groupby(["question_id", "background_id"], sort=False)
-    counts = [rng.multinomial(n or int(own["n"].iloc[0]), own["share"] / own["share"].sum()) for _, own in cells]
-    keys = table[["question_id", "background_id", "option_code"]].assign(count=np.concatenate(counts))
+    count = np.zeros(len(table), dtype=int)
+    for rows in table.groupby(["question_id", "background_id"], sort=False).indices.values():
+        own = table.iloc[rows]
+        count[rows] = rng.multinomial(n or int(own["n"].iloc[0]), own["share"] / own["share"].sum())
+    keys = table[["question_id", "background_id", "option_code"]].assign(count=count)
     return ss.as_distributions(keys, codebook, counts="count", source="drawn")
 
 
