@@ -131,6 +131,9 @@ def _background_ids(frame: pd.DataFrame, codebook: Codebook, by: str | Sequence[
         return np.full(len(frame), POOLED, dtype=object)
     levels = pd.DataFrame(index=range(len(frame)))
     for column, trait in traits.items():
+        if trait == BACKGROUND and column not in frame.columns:
+            has = f"frame has no column {column!r}; it has {first_few(frame.columns, 12)}"
+            raise BackgroundError(f"by: {has}; name its columns of traits in by=, or give by=[] for rows of everybody")
         given = _column(frame, column, "by").to_numpy(object)
         missing = pd.isna(given)
         if missing.any():

@@ -11,6 +11,7 @@ import pandas as pd
 from surveysim.errors import TableError, first_few
 from surveysim.html import facts_line, frame_table
 from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.stacking import PARTS
 from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
 
 STATUS = "status"
@@ -82,6 +83,10 @@ def status(table: pd.DataFrame) -> str:
     if is_simulated(table):
         made_by = first_few(sources) or table.attrs.get("method", "a model")
         return f"{SIMULATED} ({made_by}): estimates of a method, not counts of respondents' answers"
+    parts = [part for part in table.attrs.get(PARTS, []) if part.get("simulated")]
+    if parts:
+        made_by = first_few(dict.fromkeys(str(part.get("method", "a model")) for part in parts))
+        return f"{len(parts)} of {len(table.attrs[PARTS])} tables {SIMULATED} ({made_by}); sources: {first_few(sources) or NOT_RECORDED}"
     if len(sources) == 1 and sources[0] in OBSERVED:
         return OBSERVED[sources[0]]
     if not sources and table.attrs.get("design"):

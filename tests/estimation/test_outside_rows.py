@@ -78,6 +78,7 @@ BAD: list[tuple[pd.DataFrame, dict[str, Any], type[SurveySimError], str]] = [
     (FRAME.assign(question_id=[None, "q2"]), {}, TableError, "column 'question_id' is empty in 1 of 2 rows"),
     (FRAME, {"by": "sex"}, BackgroundError, "codebook 'small' has no trait 'sex'"),
     (FRAME, {"by": "agent.age"}, BackgroundError, "no trait 'agent.age'.*by={'agent.age': trait}"),
+    (FRAME.drop(columns="background_id"), {}, BackgroundError, "no column 'background_id'; it has .*; name its columns of traits in by="),
     (FRAME, {"by": "age"}, TableError, "by: frame has no column 'age'; did you mean"),
     (FRAME, {"by": ["background_id", "gender"]}, BackgroundError, "'background_id' stands alone"),
     (FRAME.assign(gender=["female", None]), {"by": "gender"}, BackgroundError, "column 'gender' is empty in 1 of 2 rows"),

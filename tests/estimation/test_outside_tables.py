@@ -98,6 +98,7 @@ def test_counts_are_divided_and_added_up() -> None:
     np.testing.assert_allclose(table.share, [0.1, 0.2, 0.3, 0.4, 0, 0, 0, 1])
     assert table.n.tolist() == [10] * 4 + [7] * 4
     assert table.attrs["n_of"] == "answers drawn"
+    assert ss.show(table).facts["n"] == "7 to 10 answers drawn a cell"
     with pytest.raises(TableError, match=r"counts: a cell needs at least one answer; not so in q1 / gender=male"):
         _read(LONG.assign(count=[1, 2, 3, 4, 0, 0]), shares=None, counts="count")
 

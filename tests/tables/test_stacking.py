@@ -31,6 +31,13 @@ def test_a_stack_on_a_stack_lists_all_parts_in_order() -> None:
     assert ss.show(alike).heading.startswith("SIMULATED")
 
 
+def test_a_stack_of_surveyed_and_simulated_tables_says_so() -> None:
+    heading = ss.show(ss.stack([SURVEYED, SIMULATED])).heading
+    assert heading.startswith("1 of 2 tables SIMULATED (shrunken); sources: survey, shrunken")
+    surveyed = ss.show(ss.stack([SURVEYED, SURVEYED.assign(background_id="all")])).heading
+    assert surveyed.startswith("Survey estimates")
+
+
 def test_facts_that_hold_arrays_are_kept_with_their_part() -> None:
     first, second = SURVEYED.copy(), SURVEYED.copy()
     first.attrs = {"array": np.arange(2)}
