@@ -28,6 +28,7 @@ FILE, PAGE = PROJECT / "docs" / "benchmarks" / "referee.json", PROJECT / "docs" 
 SEEDS = range(5)
 ANSWERS = (10, 25, 50)  # drawn a segment
 LEARNT = ("pooled", "raw", "shrunken", "mrp")
+LARGE = 100  # respondents of a segment that is parted into a sample and a truth
 ASKED = 20  # questions of SubPOP that the default model is asked
 SIMILARITY = "similarity"  # 1 - sqrt(Jensen-Shannon divergence, base 2)
 Rows = list[dict[str, Any]]
@@ -109,6 +110,25 @@ def dialogues(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
+def held_out(name: str, folder: Path) -> dict[str, Any]:
+    """Score one round's larger segments by their own answers: n of them to learn from, the rest is truth."""
+    data, sizes = global_dialogues(folder, name), tuple(ANSWERS)
+    published, book = data.truth[data.truth["n"] >= LARGE].reset_index(drop=True), data.codebook
+    parts = []
+    for seed in SEEDS:
+        samples, truth = nulls.parted(published, sizes, seed, book)
+        tables = [
+            ("marginal of the truth", nulls.marginal(truth, weight="n")),
+            ("segments shuffled", nulls.shuffled(truth, seed)),
+        ]
+        tables += [(f"{method}, n = {n}", nulls.learnt(samples[n], method, [])) for n in ANSWERS for method in LEARNT]
+        parts.append(scored(tables, truth, book, ["total_variation"]))
+        again = nulls.drawn(published.assign(n=published["n"] - max(sizes)), None, seed, book)
+        parts.append(scored([("floor: the shares themselves", published)], again, book, ["total_variation"]))
+    scores = pd.concat(parts, ignore_index=True)
+    return {**size_of(OutsideData(book, published)), "least": LARGE, "rows": summary(scores, "marginal of the truth")}
+
+
 def subpop(folder: Path) -> dict[str, Any]:
     """Score the nulls on all questions, and with the default model, asked without any respondent, on some."""
     data = subpop_cells(folder)
@@ -179,6 +199,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {"pew": pew, "subpop": subpop}
     parts |= {name: (lambda folder, name=name: dialogues(name, folder)) for name in ROUNDS}
+    parts |= {f"{name}-held-out": (lambda folder, name=name: held_out(name, folder)) for name in ROUNDS}
     parser.add_argument("--only", nargs="*", default=list(parts), choices=[*parts, []], help="parts to measure; none: write the page again")
     parser.add_argument("--tables", nargs="*", default=[], help="name=file.csv: tables of your own, scored and printed")
     chosen = parser.parse_args()

@@ -66,6 +66,27 @@ def drawn(table: pd.DataFrame, n: int | None, seed: int, codebook: ss.Codebook) 
     return ss.as_distributions(keys, codebook, counts="count", source="drawn")
 
 
+def parted(table: pd.DataFrame, sizes: tuple[int, ...], seed: int, codebook: ss.Codebook) -> tuple[dict[int, pd.DataFrame], pd.DataFrame]:
+    """Part every cell's own answers, as published: the first `sizes` of them, drawn without replacement, to learn from; the rest is truth.
+
+    Answers are the shares times `n`, rounded. The samples are nested, and the truth is what the largest leaves.
+    """
+    rng = np.random.default_rng(seed)
+    count = {size: np.zeros(len(table), dtype=int) for size in (*sizes, 0)}
+    for rows in table.groupby(["question_id", "background_id"], sort=False).indices.values():
+        own = table.iloc[rows]
+        answers = rng.permutation(np.repeat(np.arange(len(rows)), np.rint(own["share"] * own["n"]).astype(int)))
+        for size in sizes:
+            count[size][rows] = np.bincount(answers[:size], minlength=len(rows))
+        count[0][rows] = np.bincount(answers[max(sizes) :], minlength=len(rows))
+    keys = table[["question_id", "background_id", "option_code"]]
+    made = {
+        size: ss.as_distributions(keys.assign(count=number), codebook, counts="count", source="answers", simulated=False)
+        for size, number in count.items()
+    }
+    return {size: made[size] for size in sizes}, made[0]
+
+
 def learnt(sample: pd.DataFrame, method: str, ordinal: list[str]) -> pd.DataFrame:
     """Return the estimate of a classical method, each trait's segments for themselves."""
     parts = []

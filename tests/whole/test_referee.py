@@ -16,7 +16,8 @@ from tests.support.pages import PROJECT
 from tests.support.small_surveys import small_codebook, small_survey
 
 NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
-PARTS = {"pew", "subpop", "gd3", "gd4", "gd5", "gd6"}
+ROUNDS = ("gd3", "gd4", "gd5", "gd6")
+PARTS = {"pew", "subpop", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
 BOOK = small_codebook()
 
 
@@ -105,6 +106,19 @@ def test_answers_are_drawn_of_the_shares_and_learnt_from_trait_by_trait(nulls: M
     learnt = nulls.learnt(sample, "pooled", ["q1"]).query("option_code == 'yes'").set_index("background_id")["share"]
     ages = sample.query("option_code == 'yes' and background_id.str.startswith('age')")["share"]
     assert learnt["age=old"] == learnt["age=young"] == pytest.approx(ages.mean())
+
+
+def test_answers_learnt_from_are_no_part_of_the_truth(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    keys = ["question_id", "background_id", "option_code"]
+    even = truth.assign(n=200, share=1 / truth.groupby(keys[:2])["share"].transform("size"))
+    samples, rest = nulls.parted(even, (10, 50), 3, BOOK)
+    sizes = {size: set(table["n"]) for size, table in samples.items()}
+    assert sizes == {10: {10}, 50: {50}}
+    assert set(rest["n"]) == {150}
+    both = samples[50].merge(rest, on=keys).merge(even[[*keys, "share"]], on=keys)
+    np.testing.assert_allclose(both["share_x"] * 50 + both["share_y"] * 150, both["share"] * 200)
+    first = samples[10].merge(samples[50], on=keys)
+    assert (first["share_x"] * 10 <= first["share_y"] * 50 + 1e-9).all()  # nested
 
 
 def test_the_published_tables_are_read(shared_data: Path, readers: ModuleType) -> None:
