@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness r-reference clean
+.PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness bench-referee r-reference clean
 
 install: .venv/installed
 
@@ -70,6 +70,11 @@ bench-speed: install
 # How far shares depend on the prompt's wording and order: docs/benchmarks.md and docs/benchmarks/robustness.json. Ten alignments a method.
 bench-robustness: install
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_robustness.py
+
+# Published tables of simulators beside human shares and nulls: docs/referee.md and docs/benchmarks/referee.json. About half an hour.
+bench-referee: install
+	test -n "$(DATA)" || (echo "say where the published tables are: make bench-referee DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_referee.py "$(DATA)"
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, TableError, first_few, nearest
-from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N
+from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N, require_columns
 
 AT_ONCE = 4096  # backgrounds compared at once with all that were seen: memory does not grow with those asked for
 
@@ -31,6 +31,51 @@ def background_id(levels: Mapping[str, object]) -> str:
 def parse_background_id(identifier: str) -> dict[str, str]:
     """Return trait -> level of a background id; empty for the pooled one."""
     return {} if identifier == POOLED else dict(part.split("=", 1) for part in identifier.split("|"))
+
+
+def split_background(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with a column per trait beside `background_id`, so that rows can be chosen and grouped by a trait.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of any verb, with the column `background_id`.
+
+    Returns
+    -------
+    DataFrame
+        The same rows and `attrs`; after `background_id` the traits in alphabetical order, levels as text. Of a background that does not
+        name a trait, a margin or ``"all"``, its level is missing.
+
+    Raises
+    ------
+    TableError
+        If `table` has no column `background_id`, an id is none, or a trait bears the name of another column of the table.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.load_example("nonvoters2020")
+    >>> table = ss.split_background(ss.response_distributions(survey, by=["gender", "age3"], questions="Q8_8"))
+    >>> table.columns[:5].tolist()
+    ['question_id', 'background_id', 'age3', 'gender', 'option_code']
+    >>> table.loc[table.gender == "female", "age3"].unique().tolist()
+    ['18-34', '35-54', '55+']
+    """
+    require_columns(table, [BACKGROUND], "table")
+    place, ids = pd.factorize(table[BACKGROUND], use_na_sentinel=False)
+    odd = [one for one in ids if not isinstance(one, str) or any("=" not in part for part in one.split("|") if one != POOLED)]
+    if odd:
+        raise TableError(f"table: background_id {first_few(map(repr, odd))} is none; it is written trait=level|trait=level, or {POOLED!r}")
+    levels = [parse_background_id(one) for one in ids]
+    columns = {trait: np.array([own.get(trait) for own in levels], dtype=object)[place] for trait in traits_in(ids)}
+    clash = [name for name in columns if name in table and not (table[name].astype(object).to_numpy() == columns[name]).all()]
+    if clash:
+        raise TableError(f"table has a column {first_few(clash)} that is no such trait of its backgrounds; rename that column first")
+    before = list(table.columns[: table.columns.get_loc(BACKGROUND) + 1])
+    rest = [name for name in table.columns if name not in {*before, *columns}]
+    kept = [name for name in before if name not in columns]
+    return table.assign(**columns)[[*kept, *columns, *rest]]
 
 
 def traits_in(ids: Iterable[str]) -> list[str]:

@@ -72,7 +72,7 @@ def evaluate(
         Columns of `estimated` that tell several tables stacked in one apart, such as ``"source"``; they lead the result.
     weights : DataFrame or mapping, optional
         Population share of each background: a frame with `background_id` and `population_share`, or a mapping. Default:
-        the reference's `n`.
+        the reference's `n`; where it states none, all cells count alike.
     on : {"all", "shared"}
         "all": a cell that only one of the tables holds is an error. "shared": it is left out and counted in `attrs`.
 
@@ -259,7 +259,7 @@ def cell_weights(scores: pd.DataFrame, reference: pd.DataFrame, weights: pd.Data
         If a background has no weight.
     """
     if weights is None:
-        column = next((name for name in (N, N_EFF) if name in reference), None)
+        column = next((name for name in (N, N_EFF) if name in reference and (reference[name] > 0).any()), None)  # else none is stated
         if column is None:
             return np.ones(len(scores))
         sizes = reference.drop_duplicates(CELL).set_index(CELL)[column]

@@ -11,6 +11,7 @@ import pandas as pd
 from surveysim.errors import TableError, first_few
 from surveysim.html import facts_line, frame_table
 from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.stacking import PARTS
 from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
 
 STATUS = "status"
@@ -82,6 +83,10 @@ def status(table: pd.DataFrame) -> str:
     if is_simulated(table):
         made_by = first_few(sources) or table.attrs.get("method", "a model")
         return f"{SIMULATED} ({made_by}): estimates of a method, not counts of respondents' answers"
+    parts = [part for part in table.attrs.get(PARTS, []) if part.get("simulated")]
+    if parts:
+        made_by = first_few(dict.fromkeys(str(part.get("method", "a model")) for part in parts))
+        return f"{len(parts)} of {len(table.attrs[PARTS])} tables {SIMULATED} ({made_by}); sources: {first_few(sources) or NOT_RECORDED}"
     if len(sources) == 1 and sources[0] in OBSERVED:
         return OBSERVED[sources[0]]
     if not sources and table.attrs.get("design"):
@@ -91,12 +96,12 @@ def status(table: pd.DataFrame) -> str:
 
 def cell_sizes(table: pd.DataFrame, column: str) -> str:
     """Return the range of `n` or `n_eff` over the cells of a table, in words."""
-    if column not in table or not table[column].notna().any():
+    if column not in table or not table[column].notna().any() or table.attrs.get("n_stated") is False:
         return NOT_RECORDED
     keys = [name for name in (QUESTION, BACKGROUND, SOURCE) if name in table]
     sizes = table.drop_duplicates(keys)[column].astype(float)
     low, high = f"{sizes.min():,.0f}", f"{sizes.max():,.0f}"
-    whose = "respondents a cell" if column == N else "a cell"
+    whose = f"{table.attrs.get('n_of', 'respondents')} a cell" if column == N else "a cell"
     empty = int((sizes <= 0).sum())
     unsampled = f"; {empty:,} of {len(sizes):,} cells have none" if empty and column == N else ""
     return f"{low if low == high else f'{low} to {high}'} {whose}{unsampled}"

@@ -181,3 +181,34 @@ def test_traits_of_cells_and_margins() -> None:
         same_traits([*cells, "age=old", "all"], "cells", "join them")
     with pytest.raises(EstimationError, match="cells: backgrounds age=old"):
         same_traits(["all", "age=old"], "cells", "join them", error=EstimationError)
+
+
+def test_traits_become_columns_beside_the_id() -> None:
+    table = ss.response_distributions(small_survey(), by=["gender", "age"], questions="q1")
+    split = ss.split_background(table)
+    assert split.columns[:5].tolist() == ["question_id", "background_id", "age", "gender", "option_code"]
+    assert [background_id({"age": age, "gender": gender}) for age, gender in zip(split.age, split.gender, strict=True)] == list(
+        split.background_id
+    )
+    assert split.attrs == table.attrs
+    pd.testing.assert_frame_equal(split[table.columns], table)
+    pd.testing.assert_frame_equal(ss.split_background(split), split)
+
+
+def test_a_margin_has_missing_levels() -> None:
+    parts = [ss.response_distributions(small_survey(), by=by, questions="q1") for by in (["age", "gender"], ["gender"], [])]
+    split = ss.split_background(pd.concat(parts))
+    margin = split[split.background_id == "gender=male"]
+    assert margin.age.isna().all()
+    assert (margin.gender == "male").all()
+    assert split[split.background_id == "all"][["age", "gender"]].isna().all(axis=None)
+
+
+def test_a_table_that_cannot_be_split_says_why() -> None:
+    table = ss.response_distributions(small_survey(), by=["age"], questions="q1")
+    with pytest.raises(TableError, match="table lacks column background_id"):
+        ss.split_background(table.drop(columns="background_id"))
+    with pytest.raises(TableError, match=r"background_id 'young' is none; it is written trait=level"):
+        ss.split_background(table.assign(background_id="young"))
+    with pytest.raises(TableError, match="table has a column age that is no such trait"):
+        ss.split_background(table.assign(age=3))

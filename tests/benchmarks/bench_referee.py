@@ -1,0 +1,224 @@
+"""Simulators' published tables beside human shares and nulls: writes docs/benchmarks/referee.json and docs/referee.md.
+
+Run: make bench-referee DATA=<folder>, or python tests/benchmarks/bench_referee.py FOLDER [--only pew gd3 ...] [--tables name=file.csv ...]
+
+FOLDER holds pew_llm_tables, global_dialogues and subpop_eval (`outside_data.py` says which files). Only means over questions are kept,
+every part as soon as it is done; `--only` does these alone, and none writes the page again. `--tables` scores tables of your own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import outside_nulls as nulls
+import pandas as pd
+from outside_data import ROUNDS, OutsideData, global_dialogues, pew_tables, subpop_cells
+from referee_page import page
+
+import surveysim as ss
+
+PROJECT = Path(__file__).parents[2]
+FILE, PAGE = PROJECT / "docs" / "benchmarks" / "referee.json", PROJECT / "docs" / "referee.md"
+SEEDS = range(5)
+ANSWERS = (10, 25, 50)  # drawn a segment
+LEARNT = ("pooled", "raw", "shrunken", "mrp")
+LARGE = 100  # respondents of a segment that is parted into a sample and a truth
+ASKED = 20  # questions of SubPOP that the default model is asked
+SIMILARITY = "similarity"  # 1 - sqrt(Jensen-Shannon divergence, base 2)
+Rows = list[dict[str, Any]]
+
+
+def scored(tables: Iterable[tuple[str, pd.DataFrame]], truth: pd.DataFrame, book: ss.Codebook, metrics: Iterable[str]) -> pd.DataFrame:
+    """Return scores by name; every group counts alike within its question, and tables of one name are averaged."""
+    alike = dict.fromkeys(truth["background_id"].unique(), 1.0)
+    parts = []
+    for name, table in tables:
+        scores = ss.evaluate(
+            table.assign(source=name), truth, codebook=book, metrics=[*metrics, "jensen_shannon"], by="source", weights=alike
+        )
+        likeness = scores[scores["metric"] == "jensen_shannon"]
+        likeness = likeness.assign(metric=SIMILARITY, estimate=1 - np.sqrt(likeness["estimate"] / np.log(2)))
+        parts += [scores[scores["metric"].isin(metrics)], likeness]
+    return pd.concat(parts, ignore_index=True)
+
+
+def summary(scores: pd.DataFrame, against: str) -> Rows:
+    """Return a row per source and metric: mean over questions, its 95% interval, and the paired difference from the source `against`."""
+    means = ss.summarise_scores(scores, by="source")
+    each = ss.summarise_scores(scores, by=["source", "question_id"])
+    by_question = each.pivot_table(index=["metric", "question_id"], columns="source", values="estimate")
+    rows = []
+    for row in means.itertuples():
+        own = by_question.loc[row.metric]
+        difference = (own[row.source] - own[against]).dropna().to_numpy()
+        half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
+        numbers = {"estimate": row.estimate, "low": row.conf_low, "high": row.conf_high, "questions": row.n_questions}
+        numbers |= {
+            "difference": difference.mean(),
+            "difference_low": difference.mean() - half,
+            "difference_high": difference.mean() + half,
+        }
+        rows.append({"source": row.source, "metric": row.metric, **{name: round(float(value), 5) for name, value in numbers.items()}})
+    return rows
+
+
+def size_of(data: OutsideData) -> dict[str, int]:
+    """Return how many questions, groups and cells the truth has."""
+    cells = data.truth[["question_id", "background_id"]].drop_duplicates()
+    return {"questions": cells["question_id"].nunique(), "groups": cells["background_id"].nunique(), "cells": len(cells)}
+
+
+def pew(folder: Path) -> dict[str, Any]:
+    """Score large models, each as it is, as its own mean for everybody and with groups exchanged, and the nulls of human shares."""
+    data = pew_tables(folder)
+    truth, simulated = data.truth, data.simulated
+    assert simulated is not None
+    tables = [("human marginal", nulls.marginal(truth)), ("uniform", nulls.uniform(truth))]
+    tables += [("human, groups shuffled", nulls.shuffled(truth, seed)) for seed in SEEDS]
+    for name, own in simulated.groupby("source", sort=False):
+        tables += [(name, own), (f"{name}, its marginal", nulls.marginal(own))]
+        tables += [(f"{name}, groups shuffled", nulls.shuffled(own, seed)) for seed in SEEDS]
+    scores = scored(tables, truth, data.codebook, ["wasserstein", "total_variation"])
+    return {**size_of(data), "left_out": data.left_out, "rows": summary(scores, "human marginal")}
+
+
+def dialogues(name: str, folder: Path) -> dict[str, Any]:
+    """Score one round: nulls, and estimates from answers drawn of the published shares."""
+    data = global_dialogues(folder, name)
+    truth, book = data.truth, data.codebook
+    tables = [("published marginal", nulls.marginal(truth, weight="n")), ("uniform", nulls.uniform(truth))]
+    for seed in SEEDS:
+        tables += [
+            ("segments shuffled", nulls.shuffled(truth, seed)),
+            ("floor: segments asked again", nulls.drawn(truth, None, seed, book)),
+        ]
+        for n in ANSWERS:
+            sample = nulls.drawn(truth, n, seed, book)
+            tables += [(f"{method}, n = {n}", nulls.learnt(sample, method, [])) for method in LEARNT]
+    scores = scored(tables, truth, book, ["total_variation"])
+    return {
+        **size_of(data),
+        "smallest": int(truth["n"].min()),
+        "largest_gap": truth.attrs["largest_gap"],
+        "rows": summary(scores, "published marginal"),
+    }
+
+
+def held_out(name: str, folder: Path) -> dict[str, Any]:
+    """Score one round's larger segments by their own answers: n of them to learn from, the rest is truth."""
+    data, sizes = global_dialogues(folder, name), tuple(ANSWERS)
+    published, book = data.truth[data.truth["n"] >= LARGE].reset_index(drop=True), data.codebook
+    parts = []
+    for seed in SEEDS:
+        samples, truth = nulls.parted(published, sizes, seed, book)
+        tables = [
+            ("marginal of the truth", nulls.marginal(truth, weight="n")),
+            ("segments shuffled", nulls.shuffled(truth, seed)),
+        ]
+        tables += [(f"{method}, n = {n}", nulls.learnt(samples[n], method, [])) for n in ANSWERS for method in LEARNT]
+        parts.append(scored(tables, truth, book, ["total_variation"]))
+        again = nulls.drawn(published.assign(n=published["n"] - max(sizes)), None, seed, book)
+        parts.append(scored([("floor: the shares themselves", published)], again, book, ["total_variation"]))
+    scores = pd.concat(parts, ignore_index=True)
+    return {**size_of(OutsideData(book, published)), "least": LARGE, "rows": summary(scores, "marginal of the truth")}
+
+
+def subpop(folder: Path) -> dict[str, Any]:
+    """Score the nulls on all questions, and with the default model, asked without any respondent, on some."""
+    data = subpop_cells(folder)
+    truth, metrics = data.truth, ["wasserstein", "kl"]
+    tables = [
+        ("human marginal", nulls.marginal(truth)),
+        ("uniform", nulls.uniform(truth)),
+        ("blind: other questions", nulls.of_other_questions(truth, groups=False)),
+        ("group means: the group's other questions", nulls.of_other_questions(truth, groups=True)),
+        *(("groups shuffled", nulls.shuffled(truth, seed)) for seed in SEEDS),
+    ]
+    asked = sorted(np.random.default_rng(0).permutation(truth["question_id"].unique())[:ASKED])
+    some = truth[truth["question_id"].isin(asked)]
+    start = time.perf_counter()
+    zero, name = zero_shot(some, data.codebook)
+    seconds = time.perf_counter() - start
+    few = [(label, table[table["question_id"].isin(asked)]) for label, table in tables]
+    few += [("zero-shot", zero), ("zero-shot, its marginal", nulls.marginal(zero))]
+    return {
+        **size_of(data),
+        "ordered": sum(question.type == "ordinal" for question in data.codebook.questions.values()),
+        "rows": summary(scored(tables, truth, data.codebook, metrics), "human marginal"),
+        "model": name,
+        "seconds": round(seconds),
+        "asked": asked,
+        "asked_rows": summary(scored(few, some, data.codebook, metrics), "human marginal"),
+    }
+
+
+def zero_shot(truth: pd.DataFrame, book: ss.Codebook) -> tuple[pd.DataFrame, str]:
+    """Return what the default model says of every cell, nothing learnt, and the model's name."""
+    from surveysim.lm.answers import predict
+
+    model, parts = ss.load_model(dtype="float32"), []
+    for _, own in truth.groupby(nulls.trait_of(truth), sort=False):
+        questions, groups = list(own["question_id"].unique()), list(own["background_id"].unique())
+        shares = predict(model, book, questions, pd.DataFrame({"background_id": groups}), progress=False)
+        rows = [
+            {"question_id": name, "background_id": group, "option_code": code, "share": share}
+            for name in questions
+            for group, cell in zip(groups, shares[name], strict=True)
+            for code, share in zip(book.question(name).codes, cell, strict=True)
+        ]
+        parts.append(ss.as_distributions(pd.DataFrame(rows), book, shares="share", source="zero-shot"))
+    return pd.concat(parts, ignore_index=True), model.backbone.name
+
+
+def own_table(path: Path, name: str, folder: Path) -> dict[str, Any]:
+    """Score a table of the user's on whichever data it has questions of: CSV with question_id, background_id, option_code and share."""
+    rows = pd.read_csv(path)
+    asked = set(rows["question_id"].astype(str))
+    readers: dict[str, Callable[[], OutsideData]] = {"pew": lambda: pew_tables(folder), "subpop": lambda: subpop_cells(folder)}
+    readers |= {each: (lambda each=each: global_dialogues(folder, each)) for each in ROUNDS}
+    for where, reader in readers.items():
+        data = reader()
+        if asked <= set(data.codebook.questions):
+            table = ss.as_distributions(rows, data.codebook, shares="share", source=name, tolerance=0.01)
+            cells = table[["question_id", "background_id"]].drop_duplicates()
+            truth = data.truth.merge(cells, on=["question_id", "background_id"]).reset_index(drop=True)
+            tables = [("human marginal", nulls.marginal(truth)), (name, table)]
+            return {"data": where, "rows": summary(scored(tables, truth, data.codebook, ["total_variation"]), "human marginal")}
+    raise ValueError(f"{path}: no data set has all of its {len(asked)} questions; give each data set its own file")
+
+
+def main() -> None:
+    """Measure, and write file and page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parts: dict[str, Callable[[Path], dict[str, Any]]] = {"pew": pew, "subpop": subpop}
+    parts |= {name: (lambda folder, name=name: dialogues(name, folder)) for name in ROUNDS}
+    parts |= {f"{name}-held-out": (lambda folder, name=name: held_out(name, folder)) for name in ROUNDS}
+    parser.add_argument("--only", nargs="*", default=list(parts), choices=[*parts, []], help="parts to measure; none: write the page again")
+    parser.add_argument("--tables", nargs="*", default=[], help="name=file.csv: tables of your own, scored and printed")
+    chosen = parser.parse_args()
+    for given in chosen.tables:
+        name, _, path = given.partition("=")
+        found = own_table(Path(path), name, chosen.folder)
+        print(found["data"], pd.DataFrame(found["rows"]).to_string(index=False), sep="\n")
+    for name in [] if chosen.tables else chosen.only:
+        start = time.perf_counter()
+        found = parts[name](chosen.folder)
+        print(f"{name}: {len(found['rows'])} rows ({time.perf_counter() - start:.0f} s)", flush=True)
+        kept = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+        kept[name] = found
+        partial = FILE.with_name(".referee.json")
+        partial.write_text(json.dumps({key: kept[key] for key in sorted(kept)}, indent=1) + "\n", encoding="utf-8")
+        partial.replace(FILE)
+    if not chosen.tables:
+        PAGE.write_text(page(json.loads(FILE.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

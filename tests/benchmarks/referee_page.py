@@ -1,0 +1,225 @@
+"""The page docs/referee.md, made of docs/benchmarks/referee.json."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+NAMES = {
+    "wasserstein": "Wasserstein",
+    "total_variation": "total variation",
+    "kl": "KL",
+    "similarity": "1 - sqrt(JSD)",
+}
+BETTER_HIGH = frozenset({"similarity"})
+WIDTH = 140
+TV, LEARNT = "total_variation", ("pooled", "raw", "shrunken", "mrp")
+ROUNDS = ("gd3", "gd4", "gd5", "gd6")
+
+TITLE = "# The referee: simulators' tables beside human shares and nulls"
+MADE = """
+Made by `make bench-referee DATA=<folder of the data>`; all numbers are in `benchmarks/referee.json`. The data stand beside the project and
+are not in it; here are means over questions alone.
+"""
+WHY = """
+A simulator's score means little until something that knows nothing of groups, or nothing of the question, stands beside it. So each table
+has its **nulls**:
+"""
+NULLS = (
+    """**marginal**: everybody gets the question's mean shares. Whoever does not beat it has told nothing about groups. The *human* marginal
+    knows the mean answer, which no simulator of a question never asked does; a simulator's *own* marginal shows what its differences
+    between groups add.""",
+    "**shuffled**: every group gets the shares of another group of its trait (five draws, seeds 0 to 4).",
+    "**uniform, blind, group means**: all options alike; the mean of other questions with as many options, of all groups or of the group.",
+    "**floor**: what the truth's shares score against themselves asked again of as many respondents, where these numbers are published.",
+)
+READ = """
+Groups count alike within a question, questions count alike. Intervals are 95% over questions; a difference is paired by question, and
+**bold** where its interval excludes 0 *in favour of* the row. Wasserstein is divided by the number of options less 1, and needs ordered
+ones; KL is that of the human shares from the estimate, in nats; 1 - sqrt(JSD) has the divergence in bits, and higher is better.
+"""
+FOOT = """## Your simulator's table beside these
+
+A CSV with `question_id`, `background_id` (`SEX=Female`), `option_code` (or its label) and `share` is scored by one line:
+
+```sh
+python tests/benchmarks/bench_referee.py <folder of the data> --tables mine=mine.csv
+```
+
+A column of the Pew table itself is one entry of `PEW_MODELS` in `tests/benchmarks/outside_data.py`. In Python any table, of answers drawn,
+counts or log probabilities, becomes one that can be scored by [`ss.as_distributions`](outside-tables.md).
+"""
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """Return a paragraph, or an item of a list, in lines of the pages' width."""
+    return fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the page of whatever parts are there."""
+    items = "\n".join(_wrapped(f"- {item}", "  ") for item in NULLS)
+    sections = [f"{TITLE}\n\n{_wrapped(MADE)}\n\n{_wrapped(WHY)}\n\n{items}\n\n{_wrapped(READ)}\n"]
+    if "pew" in found:
+        sections.append(_pew(found["pew"]))
+    rounds = {name: found[name] for name in ROUNDS if name in found}
+    if rounds:
+        held = {name: found[f"{name}-held-out"] for name in ROUNDS if f"{name}-held-out" in found}
+        sections.append(_dialogues(rounds, held))
+    if "subpop" in found:
+        sections.append(_subpop(found["subpop"]))
+    return "\n".join([*sections, FOOT])
+
+
+def _pew(part: dict[str, Any]) -> str:
+    about = f"""
+    {part["questions"]} questions, {part["groups"]} groups of six single traits, {part["cells"]} cells. Each model was asked for the
+    distribution in words (Meister, Guestrin and Hashimoto 2024, arXiv:2411.05403, who published the tables). Options stand in scale
+    order, refusals are left out. No numbers of respondents are published, so there is no floor. {part["left_out"]} questions are
+    left out whose options had been cut at their commas before they were published. The surveys are older than the models, which
+    may have read them. Differences are from the human marginal.
+    """
+    table = _table(part["rows"], ["wasserstein", "total_variation", "similarity"], "wasserstein")
+    return "\n".join(["## Four large models on contested Pew questions", "", _wrapped(about), "", *table, "", _pew_words(part["rows"]), ""])
+
+
+def _pew_words(rows: list[dict[str, Any]]) -> str:
+    error = {row["source"]: row["estimate"] for row in rows if row["metric"] == "wasserstein"}
+    models = [name for name in error if f"{name}, its marginal" in error]
+    better = [name for name in models if error[name] < error["human marginal"]]
+    each = "; ".join(
+        f"{name} {error[name] / error[f'{name}, its marginal']:.2f} and {error[name] / error[f'{name}, groups shuffled']:.2f}"
+        for name in models
+    )
+    return _wrapped(
+        f"""{len(better)} of the {len(models)} models have a smaller error than the human marginal, which has seen the mean answer and knows
+        no groups. What a model says of groups: its Wasserstein error over that of its own marginal for everybody (below 1: its
+        differences between groups help), and over that of its own groups exchanged (below 1: they go the right way): {each}."""
+    )
+
+
+def _dialogues(rounds: dict[str, dict[str, Any]], held: dict[str, dict[str, Any]]) -> str:
+    sizes = "; ".join(f"{name}: {part['questions']} questions, {part['groups']} segments" for name, part in rounds.items())
+    gap = max(part["largest_gap"] for part in rounds.values())
+    smallest = min(part["smallest"] for part in rounds.values())
+    about = f"""
+    Single-select questions by segments of one trait (age, gender, religion, country, environment, concern): {sizes} (MIT,
+    collect-intel). Shares are published to .1% and miss 1 by up to {gap:.3f}, which is scaled away. A person stands in several segments.
+    The rounds' public leaderboard uses 1 - sqrt(JSD) too. *pooled* is the marginal of the answers drawn.
+    """
+    lines = ["## Global Dialogues 2025: surveys younger than the default model", "", _wrapped(about), ""]
+    if held:
+        lines += _held_out(held)
+    caution = f"""
+    All segments, with the published shares as the truth and n answers drawn *from these shares*, five times. **These figures flatter
+    whoever learns**: the smallest segments have {smallest} respondents, half of them 35 or fewer, and whoever draws 50 answers
+    from the shares of 10 people learns these people's sampling error with the rest. The floor, what a fresh sample as large as each
+    segment's own would score, says how much of every distance is such error. Bold: better than the published marginal, which is made of the
+    truth itself.
+    """
+    lines += ["### All segments, published shares as truth", "", _wrapped(caution)]
+    for metric in ("similarity", "total_variation"):
+        lines += ["", f"{NAMES[metric][:1].upper()}{NAMES[metric][1:]}:", "", *_by_round(rounds, metric)]
+    return "\n".join([*lines, "", _ratios(rounds, "published marginal", "floor: segments asked again"), ""])
+
+
+def _held_out(held: dict[str, dict[str, Any]]) -> list[str]:
+    first = next(iter(held.values()))
+    cells = "; ".join(f"{name}: {part['groups']} segments" for name, part in held.items())
+    about = f"""
+    Segments of at least {first["least"]} respondents ({cells}), each parted at random, five times: 50 of its answers to learn from, or the
+    first 10 or 25 of them, and the others as the truth. Truth and sample share no answer, so that nobody is rewarded for a sampling error.
+    Every method learns from the segments of one trait, two to four of them. The floor is what the published shares score against as many
+    answers as the truth has. Bold: better than the marginal of the truth, which has seen hundreds of answers where the methods have dozens.
+    """
+    lines = ["### Segments parted into a sample and a truth", "", _wrapped(about)]
+    for metric in ("similarity", "total_variation"):
+        lines += ["", f"{NAMES[metric][:1].upper()}{NAMES[metric][1:]}:", "", *_by_round(held, metric)]
+    return [*lines, "", _ratios(held, "marginal of the truth", "floor: the shares themselves"), ""]
+
+
+def _by_round(rounds: dict[str, dict[str, Any]], metric: str) -> list[str]:
+    values = {name: {row["source"]: row for row in part["rows"] if row["metric"] == metric} for name, part in rounds.items()}
+    sources = list(next(iter(values.values())))
+    lines = [f"| | {' | '.join(rounds)} |", "|---|" + "---|" * len(rounds)]
+    for source in sources:
+        cells = [_cell(values[name][source]) for name in rounds]
+        lines.append(f"| {source} | {' | '.join(cells)} |")
+    return lines
+
+
+def _ratios(rounds: dict[str, dict[str, Any]], marginal: str, floor: str) -> str:
+    def mean(source: str) -> float:
+        values = [row["estimate"] for part in rounds.values() for row in part["rows"] if (row["source"], row["metric"]) == (source, TV)]
+        return sum(values) / len(values)
+
+    learnt = {method: [mean(f"{method}, n = {n}") / mean(marginal) for n in (10, 25, 50)] for method in LEARNT}
+    said = "; ".join(f"{method} {', '.join(f'{value:.2f}' for value in values)}" for method, values in learnt.items())
+    return _wrapped(
+        f"""Total variation over that of the {marginal}, means of the rounds, with 10, 25 and 50 answers a segment: {said}. The floor
+        lies at {mean(floor) / mean(marginal):.2f}."""
+    )
+
+
+def _subpop(part: dict[str, Any]) -> str:
+    metrics = ["wasserstein", "kl", "similarity"]
+    about = f"""
+    {part["questions"]} questions of the General Social Survey by {part["groups"]} groups of seven single traits, {part["cells"]}
+    cells (BSD-3, Stefanstud/subpop). Options stand in the order of their published scale values;
+    {part["questions"] - part["ordered"]} questions have an option on no scale, count as nominal and have no Wasserstein distance.
+    No numbers of respondents are published. Differences are from the human marginal.
+    """
+    model = f"""
+    On {len(part["asked"])} questions drawn with a fixed seed (a sample, so that a processor has it in minutes: here
+    {part["seconds"]} s), the default model {part["model"]} as it is, nothing learnt from any of these questions, and the same
+    nulls:
+    """
+    return "\n".join(
+        [
+            "## SubPOP's evaluation set: nulls, and the default model asked without any respondent",
+            "",
+            _wrapped(about),
+            "",
+            *_table(part["rows"], metrics, "kl"),
+            "",
+            _wrapped(model),
+            "",
+            *_table(part["asked_rows"], metrics, "kl"),
+            "",
+        ]
+    )
+
+
+def _table(rows: list[dict[str, Any]], metrics: list[str], compared: str) -> list[str]:
+    """Return a table of all sources, with the paired difference in one metric."""
+    sources = list(dict.fromkeys(row["source"] for row in rows))
+    values = {(row["source"], row["metric"]): row for row in rows}
+    lines = [
+        f"| | {' | '.join(NAMES[name] for name in metrics)} | difference in {NAMES[compared]} |",
+        "|---|" + "---|" * (len(metrics) + 1),
+    ]
+    for source in sources:
+        cells = [_interval(values[source, metric]) for metric in metrics]
+        lines.append(f"| {source} | {' | '.join(cells)} | {_difference(values[source, compared])} |")
+    return lines
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{row['estimate']:.4f} ({row['low']:.4f}-{row['high']:.4f})"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if not row["difference"] and not row["difference_low"]:
+        return "–"
+    text = f"{row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
+    return f"**{text}**" if _better(row) else text
+
+
+def _cell(row: dict[str, Any]) -> str:
+    text = f"{row['estimate']:.4f}"
+    return f"**{text}**" if _better(row) else text
+
+
+def _better(row: dict[str, Any]) -> bool:
+    """Whether the interval of the difference excludes 0 in favour of the row."""
+    return row["difference_low"] > 0 if row["metric"] in BETTER_HIGH else row["difference_high"] < 0

@@ -1,0 +1,136 @@
+"""The referee: its page says what its numbers say, its nulls know what they should, its readers read the published tables."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import surveysim as ss
+from tests.support.pages import PROJECT
+from tests.support.small_surveys import small_codebook, small_survey
+
+NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
+ROUNDS = ("gd3", "gd4", "gd5", "gd6")
+PARTS = {"pew", "subpop", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
+BOOK = small_codebook()
+
+
+@pytest.fixture
+def nulls(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """What tables are held against; its folder holds scripts, and is no package."""
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    return import_module("outside_nulls")
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    return import_module("outside_data")
+
+
+@pytest.fixture(scope="module")
+def truth() -> pd.DataFrame:
+    """Shares of two questions by the groups of two single traits."""
+    survey = small_survey(n=1000)
+    return pd.concat([ss.response_distributions(survey, by=[name]) for name in ("age", "region")], ignore_index=True)
+
+
+def test_the_page_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    found = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    assert set(found) == PARTS
+    assert (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8") == import_module("referee_page").page(found)
+
+
+def test_its_numbers_are_means_and_no_data() -> None:
+    """Every row is a mean over many questions; no question or group has a number of its own."""
+    found = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    rows = [row for part in found.values() for key in ("rows", "asked_rows") for row in part.get(key, [])]
+    assert min(row["questions"] for row in rows) >= 15
+    assert {key for row in rows for key in row} == {
+        *("source", "metric", "questions", "estimate", "low", "high", "difference", "difference_low", "difference_high")
+    }
+
+
+def test_the_marginal_is_the_same_for_everybody(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    for weight in (None, "n"):
+        made = nulls.marginal(truth, weight=weight)
+        assert made.groupby(["question_id", "option_code"])["share"].agg(np.ptp).max() == pytest.approx(0, abs=1e-12)
+        np.testing.assert_allclose(made.groupby(["question_id", "background_id"])["share"].sum(), 1)
+    yes = truth.query("question_id == 'q2' and option_code == 'yes'")
+    weighted = np.average(yes["share"], weights=yes["n"])
+    assert made.query("question_id == 'q2' and option_code == 'yes'")["share"].iloc[0] == pytest.approx(weighted)
+
+
+def test_shuffled_groups_have_the_shares_of_another_group_of_their_trait(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    def distributions(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, ...]]:
+        return {key: tuple(own["share"]) for key, own in table.groupby(["question_id", "background_id"])}
+
+    before = distributions(truth)
+    for seed in range(5):
+        after = distributions(nulls.shuffled(truth, seed))
+        assert all(after[key] != before[key] for key in before)
+        for question in ("q1", "q2"):
+            for trait in ("age", "region"):
+                keys = [key for key in before if key[0] == question and key[1].startswith(trait)]
+                assert {after[key] for key in keys} == {before[key] for key in keys}
+
+
+def test_other_questions_are_other_ones(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    q1, third = (truth[truth["question_id"] == "q1"] for _ in range(2))
+    flat = third.assign(question_id="q3", share=[0.1, 0.2, 0.3, 0.4] * (len(third) // 4))
+    both = pd.concat([q1, flat], ignore_index=True)
+    for groups in (False, True):
+        made = nulls.of_other_questions(both, groups=groups)
+        np.testing.assert_allclose(made.loc[made["question_id"] == "q1", "share"], flat["share"])
+    np.testing.assert_allclose(made.loc[made["question_id"] == "q3", "share"], q1["share"])
+    assert (nulls.of_other_questions(q1, groups=True)["share"] == 0.25).all()  # the only question of its length
+    assert set(nulls.uniform(truth)["share"]) == {0.25, 0.5}
+
+
+def test_answers_are_drawn_of_the_shares_and_learnt_from_trait_by_trait(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    keys = ["question_id", "background_id", "option_code"]
+    sample = nulls.drawn(truth, 30, 1, BOOK)
+    assert set(sample["n"]) == {30}
+    as_many = nulls.drawn(truth, None, 1, BOOK).merge(truth, on=keys)
+    assert len(as_many) == len(truth)
+    assert (as_many["n_x"] == as_many["n_y"]).all()
+    large = nulls.drawn(truth, 200_000, 1, BOOK).merge(truth, on=keys)
+    np.testing.assert_allclose(large["share_x"], large["share_y"], atol=0.006)
+    learnt = nulls.learnt(sample, "pooled", ["q1"]).query("option_code == 'yes'").set_index("background_id")["share"]
+    ages = sample.query("option_code == 'yes' and background_id.str.startswith('age')")["share"]
+    assert learnt["age=old"] == learnt["age=young"] == pytest.approx(ages.mean())
+
+
+def test_answers_learnt_from_are_no_part_of_the_truth(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    keys = ["question_id", "background_id", "option_code"]
+    even = truth.assign(n=200, share=1 / truth.groupby(keys[:2])["share"].transform("size"))
+    samples, rest = nulls.parted(even, (10, 50), 3, BOOK)
+    sizes = {size: set(table["n"]) for size, table in samples.items()}
+    assert sizes == {10: {10}, 50: {50}}
+    assert set(rest["n"]) == {150}
+    both = samples[50].merge(rest, on=keys).merge(even[[*keys, "share"]], on=keys)
+    np.testing.assert_allclose(both["share_x"] * 50 + both["share_y"] * 150, both["share"] * 200)
+    first = samples[10].merge(samples[50], on=keys)
+    assert (first["share_x"] * 10 <= first["share_y"] * 50 + 1e-9).all()  # nested
+
+
+def test_the_published_tables_are_read(shared_data: Path, readers: ModuleType) -> None:
+    pew, subpop = readers.pew_tables(shared_data), readers.subpop_cells(shared_data)
+    sizes = [len(table[["question_id", "background_id"]].drop_duplicates()) for table in (pew.truth, subpop.truth)]
+    assert sizes == [814, 2926]
+    assert pew.left_out == 8  # their options were cut at commas
+    assert set(pew.simulated["source"]) == set(readers.PEW_MODELS)
+    assert len(pew.simulated) == 4 * len(pew.truth)
+    ordered = [question.type for question in subpop.codebook.questions.values()].count("ordinal")
+    assert (ordered, len(subpop.codebook.questions)) == (119, 133)
+    dialogues = readers.global_dialogues(shared_data, "gd3")
+    assert dialogues.truth.attrs["n_stated"] is True
+    assert dialogues.truth["n"].min() == 10
+    assert dialogues.truth.attrs["largest_gap"] == pytest.approx(0.002)
