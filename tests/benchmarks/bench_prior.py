@@ -1,8 +1,8 @@
 """An earlier wave as prior: ESS 9 (2018) for ESS 11 (2023), five trust items, 17 countries in both, country x gender x age3.
 
-Run: python tests/benchmarks/bench_prior.py DATA [--seeds 5] writes docs/benchmarks/prior.json and a section of docs/benchmarks.md.
-Seeds 0-4 are the page's; 200 and above were used while the method was made. Unweighted, as the extract of ESS 11 has no weights. A misleading
-prior is the earlier wave with its countries' names dealt anew. Three minutes a draw on one core.
+Run: python tests/benchmarks/bench_prior.py DATA [--seeds 5]; it writes docs/benchmarks/prior.json and a section of docs/benchmarks.md.
+Seeds 0-4 are the page's; 200 and above were used while the method was made. Unweighted, as the extract of ESS 11 has no weights.
+A misleading prior is the earlier wave with its countries' names dealt anew. Three minutes a draw on one core.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ def section(numbers: dict[str, dict[str, list[float]]]) -> list[str]:
     lines = [
         "## An earlier wave as prior: ESS 9 for ESS 11",
         "",
-        "Five trust items (0-10), 17 countries in both waves, country x gender x age3, unweighted; Wasserstein over K - 1, mean of the "
-        "draws. The prior as it is: ESS 9 smoothed by `low_rank`. Ratio: prior moved over the better of the prior as it is and the best classical "
-        "estimate without it. Misleading: the earlier wave with its countries' names dealt anew, over no prior. Coverage: of 95% intervals "
-        "of the prior moved, the truth's own error allowed for.",
+        "Five trust items (0-10), 17 countries in both waves, country x gender x age3, unweighted; Wasserstein over K - 1, mean of draws. "
+        "The prior as it is: ESS 9 smoothed by `low_rank`. Ratio: prior moved over the better of the prior as it is and the best "
+        "classical estimate without it. Misleading: the earlier wave with its countries' names dealt anew, over no prior. Coverage: of "
+        "95% intervals of the prior moved, the truth's own error allowed for.",
         "",
         "| respondents a country | best classical | prior as it is | prior moved | ratio | misleading / none | coverage |",
         "|---:|---:|---:|---:|---:|---:|---:|",
