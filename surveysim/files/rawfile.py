@@ -15,6 +15,7 @@ from pandas.api.extensions import ExtensionArray
 from surveysim.codebook.questions import Code
 from surveysim.errors import CodebookError, first_few
 
+FRAME = "the frame"  # the source of what is no file, for messages
 Column: TypeAlias = np.ndarray | ExtensionArray  # the values of a variable, shape (respondents,)
 
 
@@ -69,7 +70,7 @@ class RawFile:
     columns: Mapping[str, Column]
     n_rows: int
     variables: Mapping[str, Variable] = field(default_factory=dict)
-    source: str = "the frame"
+    source: str = FRAME
     notes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
@@ -79,7 +80,7 @@ class RawFile:
         return pd.DataFrame(dict(self.columns), index=pd.RangeIndex(self.n_rows))
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, source: str = "the frame", known: Sequence[str] = ()) -> RawFile:
+    def of(cls, frame: pd.DataFrame, source: str = FRAME, known: Sequence[str] = ()) -> RawFile:
         """Return the columns of a frame; of two with the same name `known` holds both, so that `Wanted.pick` refuses them."""
         names = [str(name) for name in frame.columns]
         columns = dict(zip(names, (column.values for _, column in frame.items()), strict=True))
