@@ -1,4 +1,4 @@
-"""Any frame becomes columns: pandas as it is; of polars, pyarrow, DuckDB and others that narwhals knows, only the columns that are wanted."""
+"""Any frame becomes columns: pandas as it is; of polars, pyarrow, DuckDB and others that narwhals knows, the wanted columns only."""
 
 from __future__ import annotations
 

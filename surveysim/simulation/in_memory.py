@@ -32,13 +32,16 @@ from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, SHARE, STD_ERROR
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
     from surveysim.lm.training import AlignmentRun
+    from surveysim.simulation.request import Backgrounds
 
 
 def simulate(
-    df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | str | Sequence[str],
+    df: Survey | IntoFrame,
+    backgrounds: Backgrounds,
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
@@ -54,7 +57,8 @@ def simulate(
     Parameters
     ----------
     df : Survey or DataFrame
-        The respondents to learn from: a `Survey`, or a frame of respondents with the codebook's variables as columns.
+        The respondents to learn from: a `Survey`, or a frame of respondents (pandas, polars, pyarrow, DuckDB) with the columns of
+        these questions, traits, the weight and the design, in codes or labels as `as_survey` takes them.
     backgrounds : DataFrame or sequence of str
         A row per background with a column per trait (any combination of levels, observed or not; `population_share` may
         stand beside them), or a list of trait names: then every combination of their levels.
@@ -115,7 +119,7 @@ def simulate(
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
     check_method(method, model)
     check_draws(draws)
-    survey = require_survey(df, codebook, weight)
+    survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     grid = requested_backgrounds(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
     sample = cell_shares(survey, by=traits, questions=questions)

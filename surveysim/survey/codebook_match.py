@@ -14,9 +14,8 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import Code, Question, Trait
 from surveysim.codebook.toml_file import list_codebooks, load_codebook
 from surveysim.errors import CodebookError, first_few, nearest
-from surveysim.files.rawfile import Column, RawFile, Variable
+from surveysim.files.rawfile import FRAME, Column, RawFile, Variable
 from surveysim.survey.reasons import comparable, distinct_codes
-
 
 _LEAD = re.compile(r"^\s*(\[-?\d+\]|\(-?\d+\)|-?\d+\s*[.):])\s*")  # a code before its label
 
@@ -99,6 +98,7 @@ def check_question_labels(question: Question, variable: Variable, source: str, c
         if inverted
         else "check that the codebook is of this wave and release"
     )
+    remedy += " (empty frame.attrs if the frame was recoded)" if source == FRAME else ""
     raise CodebookError(f"question {question.question_id!r}: {what}: {_spell(clashes, variable, source, codebook)}; {remedy}")
 
 
@@ -126,17 +126,17 @@ def _clashes(ours: Mapping[Code, Sequence[str]], variable: Variable) -> dict[Cod
         return {}
     theirs = {comparable(code): label for code, label in variable.value_labels.items()}
     said = {code: theirs.get(comparable(code), "") for code in ours}
-    others = {code: folded(label) for code, label in said.items() if label and label not in ours[code]}
+    others = {code: plain_words(label) for code, label in said.items() if label and label not in ours[code]}
     if not others:
         return {}
     owner: dict[str, Code] = {}
     for code, labels in ours.items():
         for label in labels:
-            owner.setdefault(folded(label), code)
+            owner.setdefault(plain_words(label), code)
     return {
         code: owner[label]
         for code, label in others.items()
-        if label in owner and not label.isdecimal() and label not in map(folded, ours[code])
+        if label in owner and not label.isdecimal() and label not in map(plain_words, ours[code])
     }
 
 
@@ -149,7 +149,7 @@ def _spell(clashes: Mapping[Code, Code], variable: Variable, source: str, codebo
 
 
 @lru_cache(maxsize=4096)
-def folded(label: str) -> str:
+def plain_words(label: str) -> str:
     """Fold case, and leave off a leading code and punctuation: "1. Agree strongly" and "[1] Agree strongly" are "agree strongly"."""
     words = _LEAD.sub("", label.casefold())
     return re.sub(r"[\W_]+", " ", words).strip()

@@ -13,7 +13,7 @@ from surveysim.codebook.questions import Code, Question, Trait
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
-from surveysim.survey.codebook_match import folded
+from surveysim.survey.codebook_match import plain_words
 from surveysim.survey.reasons import comparable, distinct_codes, reason_from_label
 
 
@@ -161,12 +161,12 @@ def _meant(value: str, words: Words, variable: Variable, said: dict[Code, str]) 
     """Return the code that a label stands for; a label of a missing answer without a code stays, and `said` gets its reason."""
     ours = [(label, code) for code, labels in words.codes.items() for label in labels]
     theirs = [(label, code) for code, label in variable.value_labels.items()]
-    alike = folded(value)
+    alike = plain_words(value)
     loose = alike and isinstance(comparable(value), str)
     for pairs, same in ((ours, False), (theirs, False), (ours, True), (theirs, True)):
         if same and not loose:
             continue
-        codes = {code: label for label, code in pairs if (folded(label) == alike if same else label == value)}
+        codes = {code: label for label, code in pairs if (plain_words(label) == alike if same else label == value)}
         if len(codes) > 1:
             both = first_few(f"{code!r} {label!r}" for code, label in codes.items())
             raise CodebookError(f"{words.where}: label {value!r} stands for several codes: {both}; give codes, or make the labels distinct")
@@ -182,11 +182,11 @@ def _meant(value: str, words: Words, variable: Variable, said: dict[Code, str]) 
     return value
 
 
-def _column(target: list[Code | None], positions: np.ndarray) -> np.ndarray:
-    """Return each respondent's code: whole numbers where all are, else floats, else objects."""
-    number = all(isinstance(code, int | float) for code in target)
-    if not number:
-        return np.append(np.array(target, dtype=object), np.nan)[positions]
+def _column(target: list[Code | None], positions: np.ndarray) -> Column:
+    """Return each respondent's code: whole numbers where all are, else floats, else categories."""
+    if not all(isinstance(code, int | float) for code in target):
+        place, codes = pd.factorize(np.array(target, dtype=object))
+        return pd.Categorical.from_codes(np.append(place, -1)[positions], categories=pd.Index(codes, dtype=object), validate=False)
     numbers = np.append(np.array(target, dtype=float), np.nan)[positions]
     whole = not np.isnan(numbers).any() and bool((numbers % 1 == 0).all())
     return numbers.astype(np.int64) if whole else numbers

@@ -244,7 +244,7 @@ UNUSED = pd.DataFrame({"age": ["old"], "gender": ["male"]})
         (lambda: _simulate(opinion_frame()), SurveySimError, "a plain frame needs codebook=: the name of a shipped codebook or the path"),
         (lambda: _simulate(codebook=opinion_codebook()), SurveySimError, "a Survey brings its own codebook and weight; leave codebook="),
         (lambda: _simulate(weight="w"), SurveySimError, "a Survey brings its own codebook and weight"),
-        (lambda: _simulate([1, 2], codebook=opinion_codebook()), ReadError, "frame must be a pandas DataFrame .*; got list"),
+        (lambda: _simulate([1, 2], codebook=opinion_codebook()), ReadError, "frame must be a frame with a row per respondent .*; got list"),
         (lambda: _simulate(backgrounds=[]), BackgroundError, "backgrounds is empty; give backgrounds= one name or several of age"),
         (
             lambda: _simulate(backgrounds=["agee"]),
