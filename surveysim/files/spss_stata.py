@@ -16,8 +16,8 @@ import pandas as pd
 
 from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError
-from surveysim.files.encodings import BYTEWISE, check_encoding, decode, guess_encoding, western_encoding
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins
+from surveysim.files.encodings import BYTEWISE, WINDOWS, check_encoding, decode, guess_encoding, western_encoding
+from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins, without_case_twins
 
 Columns = dict[str, Column]
 Table = tuple[Columns, Any]  # columns, and pyreadstat's metadata
@@ -65,7 +65,10 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     import pyreadstat
 
     def reader(**options: Any) -> Table:
-        cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
+        try:
+            cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
+        except UnicodeDecodeError as error:  # pyreadstat decodes as UTF-8 whatever ReadStat hands on; format 118 declares it
+            raise pyreadstat.ReadstatError(f"text is not in the encoding that the file declares: {error}") from error
         return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
 
     with path.open("rb") as stream:
@@ -75,7 +78,7 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     if start.startswith(b"<stata_dta>") and not end.rstrip(b"\0\r\n ").endswith(b"</stata_dta>"):
         raise ReadError(f"{path.name} does not end as a Stata file does; it is truncated: download it again")
     old = not start.startswith(b"<stata_dta>") or b"<release>117" in start
-    return _read(_Source(path, reader, ("utf-8", None) if old else (None, "utf-8")), wanted, encoding)
+    return _read(_Source(path, reader, ("utf-8", None) if old else (None,)), wanted, encoding)
 
 
 def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -130,7 +133,11 @@ def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFi
             f"{source.name} cannot be read to its end ({error}); it is truncated, damaged or of a kind unknown here "
             f"({source.path.stat().st_size:,} bytes): download it again"
         ) from error
-    refuse_case_twins(list(found), source.name)
+    if wanted is None:
+        names, twins = without_case_twins(list(found), source.name)
+        found, notes = {name: found[name] for name in names}, [*notes, *twins]
+    else:
+        refuse_case_twins(list(found), source.name)
     n_rows = max(map(len, found.values()), default=0)
     _check_complete(source, found, n_rows, meta)
     variables = {name: _variable(name, meta, source.missing) for name in found}
@@ -180,7 +187,7 @@ def _mend(columns: Columns, meta: Any, source: str) -> list[str]:
     declared = western_encoding(meta.file_encoding)
     texts = _texts(columns, meta, declared) if declared else []
     target = guess_encoding(texts)
-    if declared is None or target == BYTEWISE:
+    if declared is None or target in (BYTEWISE, WINDOWS):
         return []
     _redecode(columns, meta, declared, target, source)
     return [_other_encoding(source, target)]

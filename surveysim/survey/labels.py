@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.questions import Code, Question, Trait
+from surveysim.codebook.questions import Code, Level, Question, Trait
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
@@ -78,11 +78,15 @@ def trait_words(trait: Trait) -> Words:
     """Return the words of a trait's levels; a level that is a range goes by its name."""
     codes: dict[Code, tuple[str, ...]] = {}
     for level in trait.levels:
-        words = tuple(dict.fromkeys(filter(None, (level.name, level.text, level.place, *level.translations.values()))))
-        codes[level.codes[0] if level.codes else level.name] = words
+        codes[level.codes[0] if level.codes else level.name] = level_words(level)
         codes.update(dict.fromkeys(level.codes[1:], ()))
     ranges = any(level.range is not None for level in trait.levels)
     return Words(f"trait {trait.name!r}", codes, trait.missing, ranges)
+
+
+def level_words(level: Level) -> tuple[str, ...]:
+    """Return what a level is called: name, text, place, and its text in other languages."""
+    return tuple(dict.fromkeys(filter(None, (level.name, level.text, level.place, *level.translations.values()))))
 
 
 def coded(values: Column, words: Words, variable: Variable) -> Coded:

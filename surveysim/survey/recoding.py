@@ -12,7 +12,7 @@ from surveysim.codebook.questions import MISSING_REASONS, Code, Question, Trait
 from surveysim.errors import CodebookError, first_few
 from surveysim.files.rawfile import FRAME, Column, Variable, as_floats
 from surveysim.survey.codebook_match import check_question_labels, check_trait_labels
-from surveysim.survey.labels import coded, nearest_label, question_words, trait_words
+from surveysim.survey.labels import Words, coded, level_words, nearest_label, question_words, trait_words
 from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
@@ -112,7 +112,10 @@ def recoded_column(trait: Trait, values: Column, variable: Variable, codebook: C
         If a value is neither.
     """
     named = {comparable(code): label for code, label in variable.value_labels.items() if label in trait.level_names}
-    found = states(values, [*trait.level_names, *named], trait.missing, variable)
+    levels_in_words: dict[Code, tuple[str, ...]] = {level.name: level_words(level) for level in trait.levels}
+    words = Words(f"trait {trait.name!r}", {**dict.fromkeys(named, ()), **levels_in_words}, trait.missing)
+    given = coded(values, words, Variable())
+    found = states(given.values, [*trait.level_names, *named], {**trait.missing, **given.said}, variable)
     if unknown := found.unknown():
         _refuse(f"trait {trait.name!r}", ("levels", trait.level_names), unknown, variable, codebook)
     names = [str(named.get(comparable(code), code)) for code in found.codes]
@@ -173,11 +176,12 @@ def _outside(trait: Trait, counts: dict[Code, int], variable: Variable, codebook
 def _refuse(where: str, declared: tuple[str, tuple[str, ...]], counts: dict[Code, int], variable: Variable, codebook: Codebook) -> None:
     what, labels = declared
     if unlike := [code for code in counts if nearest_label(code, labels)]:
-        words = "; ".join(f"{code!r} ({counts[code]} respondents), {nearest_label(code, labels)}" for code in unlike[:3])
-        more = f" ({len(unlike)} labels in all)" if len(unlike) > 3 else ""
+        words = ", ".join(f"{code!r} ({counts[code]} respondents; {nearest_label(code, labels)})" for code in unlike[:3])
+        more = f" and {len(unlike) - 3} more" if len(unlike) > 3 else ""
         raise CodebookError(
-            f"{where}: {words}{more}: neither a code nor a label of {codebook.name}.toml; mend the label, add it to {what} or missing, or "
-            "give codes: read the file without turning codes into labels, or keep its labels in attrs['variable_value_labels'] of the frame"
+            f"{where}: {words}{more} {'is' if len(unlike) == 1 else 'are'} neither a code nor a label of {codebook.name}.toml; mend the "
+            f"label, add it to {what} or missing, or give codes: read the file without turning codes into labels, or keep its labels "
+            "in attrs['variable_value_labels'] of the frame"
         )
     hint = f"add {'it' if len(counts) == 1 else 'each'} to one of them"
     if any(isinstance(code, str) for code in counts):

@@ -212,7 +212,7 @@ def test_traits_recoded_already_are_taken_as_they_are() -> None:
     )
     named = ss.as_survey(survey.data.astype({"sex": str}), survey.codebook, weight="weight")
     assert levels(named, "sex") == levels(survey, "sex")
-    with pytest.raises(CodebookError, match=r"trait 'sex': code 'unknown' \(6 respondents\) is in neither levels nor missing"):
+    with pytest.raises(CodebookError, match=r"trait 'sex': 'unknown' \(6 respondents; known: male, female\) is neither a code nor"):
         ss.as_survey(survey.data.assign(sex="unknown"), survey.codebook, weight="weight")
 
 
