@@ -14,6 +14,7 @@ from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import SurveySimError, nearest
 from surveysim.estimation.distributions import cell_shares
+from surveysim.files.frames import is_frame
 from surveysim.simulation.request import (
     MODEL_METHODS,
     about_model,
@@ -24,6 +25,7 @@ from surveysim.simulation.request import (
     check_method,
     requested_backgrounds,
     require_survey,
+    warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
@@ -131,6 +133,8 @@ def simulate(
         table, about = _simulate_with_model(model, sample, grid, survey, method=method, seed=seed, draws=draws, progress=progress)
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
+    if not is_frame(backgrounds):
+        warn_of_unseen_levels(beyond)
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     return table
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     Backgrounds: TypeAlias = IntoFrame | str | Sequence[str]
 
+
+log = logging.getLogger(__name__)
 
 MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
 
@@ -59,6 +62,16 @@ def beyond_training(asked: Iterable[str], seen: Iterable[str]) -> dict[str, Any]
         "traits_apart": int(apart.max(initial=0)),
         "traits": max((len(parse_background_id(identifier)) for identifier in wanted), default=0),
     }
+
+
+def warn_of_unseen_levels(beyond: Mapping[str, Any]) -> None:
+    """Log a warning where a grid made of trait names holds levels that no respondent has: they fill it with guesses alone."""
+    if levels := beyond["levels"]:
+        named = "; ".join(f"{trait}: {first_few(names)}" for trait, names in levels.items())
+        log.warning(
+            "no respondent has these levels, and %d of %d backgrounds were never sampled: %s; a frame of backgrounds can leave them out",
+            beyond["backgrounds"], beyond["of"], named,
+        )  # fmt: skip
 
 
 def _levels(identifiers: list[str]) -> dict[str, list[str]]:

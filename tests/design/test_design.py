@@ -487,6 +487,26 @@ def test_a_fully_sampled_stratum_adds_no_variance() -> None:
     assert weighted_totals(everyone(sample), values)[1][0, 0] == 0
 
 
+LONELY = json.loads((FOLDER / "r_lonely.json").read_text())
+
+
+@pytest.mark.parametrize("how", ["remove", "adjust", "average", "certainty"])
+def test_lonely_psus_in_domains_equal_r(how: str) -> None:
+    """R's subset has the strata of its members alone, and all strata where the design is calibrated."""
+    strata = np.repeat([1, 2, 3], [60, 50, 10])
+    psu = np.concatenate([np.arange(60) // 15, 10 + np.arange(50) // 10, np.full(10, 99)])
+    domain = np.where(strata == 3, 1, np.tile([1, 0], 60))
+    answer = np.resize([1.0, 0, 1, 1, 0, 0, 1], 120)[:, None]
+    free = Design(np.tile([1.0, 2, 1.5], 40), strata=strata, psu=psu, lonely_psu=how)
+    margins = (strata[:, None] == [1, 2, 3]).astype(float)
+    for kind, sample in (("free", free), ("calibrated", calibrate_design(free, margins, np.array([90.0, 75, 15])))):
+        ours = [
+            *weighted_ratios(everyone(sample), answer, np.ones_like(answer))[1].ravel(),
+            *weighted_ratios(Members(sample, np.arange(120), domain, 2), answer, np.ones_like(answer))[1].ravel(),
+        ]
+        np.testing.assert_allclose(np.sqrt(ours), LONELY[how][kind], rtol=1e-6)
+
+
 def test_average_has_no_answer_where_every_stratum_is_lonely() -> None:
     sample = Design(np.ones(2), strata=np.array([1, 2]), lonely_psu="average")
     assert np.isnan(weighted_totals(everyone(sample), np.ones((2, 1)))[1][0, 0])
