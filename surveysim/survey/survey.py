@@ -24,7 +24,8 @@ from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
 from surveysim.survey.codebook_match import codebook_for
-from surveysim.tables.schema import FPC, PSU, STRATUM, WEIGHT
+from surveysim.survey.recurring import note_of_duplicates
+from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -224,7 +225,8 @@ def read_survey(
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     asked, levels = _chosen(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
-    return _survey(assemble(raw, book, weight, asked, levels), said)
+    parts = assemble(raw, book, weight, asked, levels)
+    return _survey(parts, (*said, *note_of_duplicates(parts.data[RESPONDENT_ID].to_numpy(), parts.data, parts.reasons)))
 
 
 def as_survey(
