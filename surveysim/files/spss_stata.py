@@ -1,4 +1,4 @@
-"""SPSS and Stata files through pyreadstat: no missing code lost, text in the right encoding, only the columns asked for."""
+"""SPSS, Stata and SAS files through pyreadstat: no missing code lost, text in the right encoding, only the columns asked for."""
 
 from __future__ import annotations
 
@@ -113,6 +113,57 @@ def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> Ra
     return replace(raw, notes=(*raw.notes, note))
 
 
+def read_sas(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+    """Read a .sas7bdat file; SAS's special missing values become the codes ``".a"`` to ``".z"``.
+
+    Labels of codes stand in a catalog: that of the same name, ending in .sas7bcat, or ``formats.sas7bcat`` is read where it lies beside.
+
+    Raises
+    ------
+    ReadError
+        If the file is cut short, or its text cannot be decoded.
+    CodebookError
+        If two wanted columns differ by case only.
+    """
+    import pyreadstat
+
+    catalog = next((beside for beside in (path.with_suffix(".sas7bcat"), path.with_name("formats.sas7bcat")) if beside.exists()), None)
+
+    def reader(**options: Any) -> Table:
+        cells, meta = pyreadstat.read_sas7bdat(
+            str(path),
+            user_missing=True,
+            output_format="dict",
+            catalog_file=None if catalog is None else str(catalog),
+            formats_as_category=False,
+            **options,
+        )
+        return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
+
+    raw = _read(_Source(path, reader), wanted, encoding)
+    said = "no catalog (.sas7bcat) lies beside it: codes have no labels" if catalog is None else f"labels of codes are from {catalog.name}"
+    return replace(raw, notes=(*raw.notes, f"{path.name}: {said}"))
+
+
+def read_transport(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+    """Read a SAS transport file (.xpt), which holds labels of variables and none of codes; all missing values are empty cells.
+
+    Raises
+    ------
+    ReadError
+        If the file is cut short, or its text cannot be decoded.
+    CodebookError
+        If two wanted columns differ by case only.
+    """
+    import pyreadstat
+
+    def reader(**options: Any) -> Table:
+        frame, meta = pyreadstat.read_xport(str(path), **options)
+        return _arrays(frame), meta
+
+    return _read(_Source(path, reader), wanted, encoding)
+
+
 def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFile:
     """Read by the spellings that releases use; where a required name is not among them, look through all names."""
     import pyreadstat
@@ -141,7 +192,8 @@ def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFi
     n_rows = max(map(len, found.values()), default=0)
     _check_complete(source, found, n_rows, meta)
     variables = {name: _variable(name, meta, source.missing) for name in found}
-    return RawFile(found, n_rows, variables, source.name, (*notes, *_lost_labels(source.name, meta)), known)
+    lost = _lost_labels(source.name, meta) if source.path.suffix.lower() == ".dta" else []
+    return RawFile(found, n_rows, variables, source.name, (*notes, *lost), known)
 
 
 def _arrays(frame: pd.DataFrame) -> Columns:
@@ -247,7 +299,7 @@ def _tagged(values: list[Any]) -> pd.Categorical:
     """Return a column that mixes numbers and the letters of tagged missing values as categories: numbers and ``".a"``."""
     places = defaultdict(count().__next__, {None: -1})  # a value not met before has the next place: one pass over the column
     positions = np.fromiter(map(places.__getitem__, values), dtype=np.intp, count=len(values))
-    codes = tuple(f".{value}" if isinstance(value, str) else value for value in places if value is not None)
+    codes = tuple(f".{value.lower()}" if isinstance(value, str) else value for value in places if value is not None)
     return pd.Categorical.from_codes(positions, dtype=_code_dtype(codes), validate=False)
 
 
@@ -259,11 +311,11 @@ def _code_dtype(codes: tuple[Code, ...]) -> pd.CategoricalDtype:
 def _variable(name: str, meta: Any, missing: Mapping[str, tuple[tuple[Code, Code], ...]]) -> Variable:
     text = meta.readstat_variable_types.get(name) == "string"
     labels = {
-        f".{code}" if isinstance(code, str) and not text else code: label
+        f".{code.lower()}" if isinstance(code, str) and not text else code: label
         for code, label in meta.variable_value_labels.get(name, {}).items()
     }
     ranges = [(item["lo"], item["hi"]) for item in meta.missing_ranges.get(name, ())]
-    tags = [(f".{letter}", f".{letter}") for letter in meta.missing_user_values.get(name, ())]
+    tags = [(f".{letter.lower()}", f".{letter.lower()}") for letter in meta.missing_user_values.get(name, ())]
     return Variable(meta.column_names_to_labels.get(name) or "", labels, (*ranges, *tags, *missing.get(name, ())))
 
 

@@ -61,7 +61,7 @@ def answer_numbers(
 
 def cell_hashes(codes: np.ndarray) -> np.ndarray:
     """Return a 64-bit number for each row of cells; the same cells have the same number."""
-    factors: np.ndarray = np.random.default_rng(0).integers(1, 2**63, size=codes.shape[1], dtype=np.uint64) | np.uint64(1)
+    factors = np.bitwise_or(np.random.default_rng(0).integers(1, 2**63, size=codes.shape[1], dtype=np.uint64), np.uint64(1))
     total = np.zeros(len(codes), dtype=np.uint64)
     for column, factor in zip(codes.T, factors, strict=True):
         mixed = (column.astype(np.int64) + 2).astype(np.uint64) * factor

@@ -184,7 +184,7 @@ def read_survey(
     Parameters
     ----------
     path : str or Path
-        A .sav, .zsav, .dta, .por, .csv, .csv.gz or .parquet file. Only the columns needed are read.
+        A .sav, .zsav, .dta, .por, .sas7bdat, .xpt, .csv, .csv.gz or .parquet file. Only the columns needed are read.
     codebook : str, Path or Codebook, optional
         Name of a codebook that ships, or a TOML file; default the one that lists a file of this name.
     weight : str, optional
