@@ -16,6 +16,7 @@ import pandas as pd
 from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError, first_few
 from surveysim.files.rawfile import is_tag
+from surveysim.files.spss_weight import declare_weight
 from surveysim.files.variable_names import written_names
 from surveysim.whole_files import checked_target, write_whole
 
@@ -64,8 +65,10 @@ class OutColumn:
         return any(isinstance(code, str) and not is_tag(code) for code in (*found, *self.value_labels))
 
 
-def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str = "") -> Path:
+def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str = "", weight: str = "") -> Path:
     """Write columns to a .sav, .zsav or .dta file, under a temporary name first; what the format cannot hold is logged as a warning.
+
+    An SPSS file declares the variable `weight`, so that SPSS weights the cases by it.
 
     Raises
     ------
@@ -93,6 +96,8 @@ def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str 
                 dst_path=str(place), column_labels=labels, file_label=shorten(title, 64), compress=suffix == ".zsav",
                 row_compress=suffix == ".sav", **options,
             )  # fmt: skip
+            if weight and not declare_weight(place, weight):
+                notes.append(f"the weight is not declared: say WEIGHT BY {weight} in SPSS")
 
     try:
         written = write_whole(path, write)

@@ -19,6 +19,7 @@ from surveysim.errors import TableError
 from surveysim.files.frames import pandas_frame
 from surveysim.files.outfile import TAG_ORDER, OutColumn, write_columns
 from surveysim.files.rawfile import Variable, is_tag
+from surveysim.survey.assembly import NO_WEIGHT
 from surveysim.survey.labels import coded, question_words
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.survey import Survey
@@ -76,8 +77,8 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     In SPSS the missing codes stay numbers, declared missing; in Stata they become tagged missing values, ``.a`` not applicable,
     ``.b`` refused, ``.c`` don't know, ``.d`` no answer, ``.e`` not asked, ``.f`` other, where the codebook declares no letters
     of its own. A trait is written under its name, labelled by its levels. `read_survey` with the same codebook gives the answers,
-    reasons and traits back; ``weight="weight"`` gives the weight as it is here, raked or not. What the format cannot hold (a name, a
-    long label, a label of text) is logged as a warning that names the variable.
+    reasons and traits back; ``weight="weight"`` gives the weight as it is here, raked or not, and an SPSS file declares it. What the
+    format cannot hold (a name, a long label, a label of text) is logged as a warning that names the variable.
 
     Parameters
     ----------
@@ -121,7 +122,8 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
         book = None if codebook is None else load_codebook(codebook)
         frame, reasons = pandas_frame(frame_or_survey), {}
     columns = [_column(name, frame[name], reasons.get(name), book) for name in frame.columns]
-    return write_columns(columns, path, title="" if book is None else book.title)
+    weighted = isinstance(frame_or_survey, Survey) and frame_or_survey.weight_name != NO_WEIGHT
+    return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "")
 
 
 def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
