@@ -38,12 +38,11 @@ if TYPE_CHECKING:
 
     from surveysim.lm.option_model import OptionModel
     from surveysim.lm.training import AlignmentRun
-    from surveysim.simulation.request import Backgrounds
 
 
 def simulate(
     df: Survey | IntoFrame,
-    backgrounds: Backgrounds,
+    backgrounds: IntoFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,

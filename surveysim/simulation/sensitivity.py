@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
     from surveysim.lm.option_model import OptionModel
-    from surveysim.simulation.request import Backgrounds
 
 Variants = Mapping[str, Sequence[PromptTemplate]]
 EVERYTHING = "all prompts"
@@ -80,7 +79,7 @@ def prompt_variants(traits: str | Sequence[str] = (), template: PromptTemplate |
 
 def prompt_sensitivity(
     df: Survey | IntoFrame,
-    backgrounds: Backgrounds,
+    backgrounds: IntoFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,

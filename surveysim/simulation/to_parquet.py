@@ -37,7 +37,7 @@ AT_ONCE = 960  # backgrounds of a part: ten trees of prompts; also the most that
 
 def simulate_to_parquet(
     df: Survey | IntoFrame,
-    backgrounds: Backgrounds,
+    backgrounds: IntoFrame | str | Sequence[str],
     path: str | Path,
     *,
     model: OptionModel,
