@@ -52,7 +52,7 @@ def check_duplicates(survey: Survey, *, share: float = 0.85) -> pd.DataFrame:
     >>> survey = ss.load_example("nonvoters2020")
     >>> resampled = survey.take(np.array([0, 1, 2, 2, 3]))
     >>> ss.check_duplicates(resampled)[["questions", "matching", "share"]].values.tolist()
-    [[71.0, 71.0, 1.0]]
+    [[87.0, 87.0, 1.0]]
     """
     check_survey(survey)
     if not 0 < share <= 1:
