@@ -25,7 +25,7 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
     Iterative proportional fitting until no total is off by more than 1e-11 of the population. Standard errors of the
     survey returned are those of residuals from a regression on the margins, weighted by the weights before: R's
     ``calibrate(calfun = "raking")``. R's own ``rake()`` takes the margins out ten times in turn, which comes to the same where they
-    are unrelated and to a little less where they go together. With replicate weights every replicate is raked.
+    are unrelated and to another error where they go together. With replicate weights every replicate is raked.
 
     Parameters
     ----------

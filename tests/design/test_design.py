@@ -554,3 +554,14 @@ def test_replicates_come_before_calibration() -> None:
     with pytest.raises(DesignError, match="calibrated before; make replicates first"):
         replicate_design(raked, "JK1")
     assert isinstance(ss.as_replicates(Design(np.ones(4)), method="JK1"), ss.Design)
+
+
+def test_raking_to_margins_that_go_together_has_the_error_of_calibrate_and_not_of_rake() -> None:
+    """R's `rake` takes the margins out ten times in turn; its `calibrate(calfun = "raking")` takes them out together, as is done here."""
+    first, answer = np.tile([1, 2, 3], 40), np.resize([1.0, 0, 0, 1, 1, 0, 1], 120)[:, None]
+    second = np.where(np.arange(1, 121) % 5 == 0, np.tile([3, 1, 2, 2], 30), first)
+    sample = Design(np.tile([1, 2, 1.5, 0.5], 30))
+    raked = rake_design(sample, [first - 1, second - 1], [np.array([90.0, 30, 30]), np.array([45.0, 75, 30])], ["a", "b"])
+    error = np.sqrt(weighted_ratios(everyone(raked), answer)[1][0, 0])
+    assert error == pytest.approx(LONELY["raking"]["calibrate"][0], rel=1e-6)
+    assert abs(error / LONELY["raking"]["rake"][0] - 1) > 0.05
