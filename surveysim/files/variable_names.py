@@ -50,7 +50,8 @@ def written_names(names: Sequence[str], kind: str) -> dict[str, str]:
 def _is_allowed(name: str, kind: str) -> bool:
     pattern, _, longest, reserved = _ALLOWED[kind]
     length = len(name.encode() if kind == ".sav" else name)
-    return bool(pattern.fullmatch(name)) and length <= longest and (name.lower() if kind == ".sav" else name) not in reserved
+    begins = name[:1].isalpha() or (kind == ".dta" and name[:1] == "_")
+    return begins and bool(pattern.fullmatch(name)) and length <= longest and (name.lower() if kind == ".sav" else name) not in reserved
 
 
 def _another(name: str, place: int, kind: str, taken: set[str]) -> str:

@@ -20,6 +20,11 @@ def test_a_name_that_is_taken_already_is_left_to_its_owner() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", [".sav", ".dta"])
+def test_a_sign_that_is_no_letter_begins_no_name(kind: str) -> None:
+    assert written_names(["¼", "²a"], kind) == {"¼": "V1", "²a": "V2"}
+
+
 def test_stata_tells_names_by_case_and_spss_does_not() -> None:
     assert written_names(["a1", "A1"], ".dta") == {"a1": "a1", "A1": "A1"}
     assert written_names(["a1", "A1"], ".sav") == {"a1": "a1", "A1": "A1_2"}
