@@ -78,7 +78,7 @@ bench-referee: install
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
-	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_poststratify.R && Rscript make_nonvoters.R
+	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 
 clean:

@@ -26,6 +26,7 @@ _PUBLIC = {
     "design.design": ["Design"],
     "estimation.distributions": ["background_shifts", "response_distributions"],
     "estimation.outside_tables": ["as_distributions"],
+    "estimation.duplicates": ["check_duplicates"],
     "estimation.means": ["survey_mean", "survey_quantile", "survey_ratio", "survey_total"],
     "estimation.margins": ["population_margins"],
     "estimation.weighting": ["calibrate", "poststratify_weights", "rake", "trim_weights", "weight_summary"],

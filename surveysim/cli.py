@@ -19,7 +19,7 @@ from surveysim.whole_files import PLAIN, write_plain
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes: as argparse's, and as a shell's after Ctrl-C
 ENDINGS = (*PLAIN, *WRITABLE)
-FILE = "survey file (.sav .zsav .dta .por .csv .parquet), or the name of the example that ships: nonvoters2020"
+FILE = "survey file (.sav .zsav .dta .por .xpt .sas7bdat .csv .parquet), or the name of the example that ships: nonvoters2020"
 
 EXAMPLES = {
     "": """
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def describe(given: argparse.Namespace) -> None:
     """Print what a survey holds; with questions, their weighted shares."""
     if given.draft is not None:
-        print(f"{ss.draft_codebook(given.file, given.draft)}: finish it by hand, then name it with --codebook")
+        print(f"{ss.draft_codebook(given.file, given.draft, encoding=given.encoding)}: finish it by hand, then name it with --codebook")
         return
     survey = _survey(given)
     if given.look_for is not None:
@@ -106,7 +106,7 @@ def _survey(given: argparse.Namespace) -> ss.Survey:
         raise ReadError(f"--output {output}: the ending must be one of {' '.join(ENDINGS)}")
     if given.file in ss.list_examples() and not Path(given.file).exists():
         return ss.load_example(given.file)
-    return ss.read_survey(given.file, given.codebook, weight=given.weight)
+    return ss.read_survey(given.file, given.codebook, weight=given.weight, encoding=given.encoding)
 
 
 def _give(table: pd.DataFrame, given: argparse.Namespace, survey: ss.Survey) -> None:
@@ -156,6 +156,7 @@ def _of_a_survey(parser: argparse.ArgumentParser, *, by_required: bool) -> None:
     parser.add_argument("file", metavar="FILE", help=FILE)
     parser.add_argument("--codebook", help="name of a codebook that ships, or a .toml file (default: the one that lists the file's name)")
     parser.add_argument("--weight", help="weight variable (default: the codebook's first; 'none': every respondent counts 1)")
+    parser.add_argument("--encoding", help="of the file's text (default: the declared one, else what fits, and the notes say which)")
     parser.add_argument("--by", nargs="+", default=[], required=by_required, metavar="TRAIT", help="traits that make the backgrounds")
     parser.add_argument("--questions", nargs="+", metavar="QUESTION", help="question ids (default: all)")
 

@@ -186,7 +186,10 @@ class Design:
         """
         self._refuse_lonely()
         shape = (n_domains, influence.shape[1])
-        variance = sum((stage.domain_variance(influence, rows, domain, n_domains) for stage in self.stages), np.zeros(shape))
+        parts = [stage.domain_variance(influence, rows, domain, n_domains) for stage in self.stages]
+        if not self.calibrations:  # R keeps the strata of a calibrated design whole, and in a subset of another those of its members
+            parts = [part * stage.domain_average(rows, domain, n_domains) for part, stage in zip(parts, self.stages, strict=True)]
+        variance = sum(parts, np.zeros(shape))
         if not self.calibrations:
             return variance
         taken, explained = self._correction
@@ -233,7 +236,8 @@ class Design:
                 raise DesignError(
                     f"a variance needs two PSUs in every stratum; stage {level + 1} has a single one in {len(stage.lonely)} of "
                     f"{len(stage.sampled)}: stratum {first_few(stage.lonely)}; join strata, or set lonely_psu to one of "
-                    f"{', '.join(LONELY_PSU[1:])}"
+                    f"{', '.join(LONELY_PSU[1:])}: response_distributions, survey_mean and the like take it, and for a subsample that was "
+                    "drawn lonely_psu='remove' is what simulate does"
                 )
 
     def with_weights(self, weights: np.ndarray) -> Design:

@@ -29,6 +29,8 @@ class Stage:
         1 where unit totals are centred at the stratum's mean, 0 where at zero.
     lonely : tuple of str
         Names of the strata with a single unit that is not certain to be drawn.
+    averaged : bool array, shape ``(strata,)``
+        Strata that take the average variance of the others; none but with ``lonely_psu="average"``.
     """
 
     unit: np.ndarray
@@ -38,6 +40,7 @@ class Stage:
     scale: np.ndarray
     centred: np.ndarray
     lonely: tuple[str, ...]
+    averaged: np.ndarray
 
     def domain_variance(self, influence: np.ndarray, rows: np.ndarray, domain: np.ndarray, n_domains: int) -> np.ndarray:
         """Return the variance of each domain's sum of influence values, shape ``(domains, columns)``.
@@ -55,6 +58,21 @@ class Stage:
         mean = (self.centred[group_stratum] / n_h)[:, None] * group_sums(totals, place, len(groups))
         squares = group_sums(np.square(totals - mean[place]), place, len(groups)) + (n_h - present)[:, None] * np.square(mean)
         return group_sums(self.scale[group_stratum][:, None] * squares, group_domain, n_domains)
+
+    def domain_average(self, rows: np.ndarray, domain: np.ndarray, n_domains: int) -> np.ndarray:
+        """Return by what each domain's variance is to be multiplied, so that it averages over its own strata, shape ``(domains, 1)``.
+
+        `domain_variance` averages over all strata. R's subset of a design that is not calibrated has those of its members alone: lonely
+        strata without a member count neither among the strata nor among the lonely ones. NaN where every stratum is lonely.
+        """
+        if not self.averaged.any():
+            return np.ones((n_domains, 1))
+        n_strata = len(self.sampled)
+        present = np.unique(domain * n_strata + self.stratum[self.unit[rows]])
+        strata = np.bincount(present // n_strata, minlength=n_domains)
+        good = np.bincount(present // n_strata, ~self.averaged[present % n_strata], minlength=n_domains)
+        ratio = np.divide(strata, good, out=np.full(n_domains, np.nan), where=good > 0)
+        return np.where(strata > 0, ratio * (~self.averaged).mean(), 1)[:, None]
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Return the centred and scaled total of `values` in each respondent's unit, shape as `values`.
@@ -122,7 +140,8 @@ def _stage(
     if lonely_psu == "average" and lonely.any():
         scale *= n_strata / (n_strata - lonely.sum()) if not lonely.all() else np.nan
     centred = np.where(lonely & (lonely_psu == "adjust"), 0.0, 1.0)
-    return Stage(unit, unit_stratum, sampled, fraction, scale, centred, tuple(str(name) for name in names[lonely]))
+    named = tuple(str(name) for name in names[lonely])
+    return Stage(unit, unit_stratum, sampled, fraction, scale, centred, named, lonely & (lonely_psu == "average"))
 
 
 def _fraction(sampled: np.ndarray, population: np.ndarray, names: np.ndarray) -> np.ndarray:

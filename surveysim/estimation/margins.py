@@ -17,6 +17,7 @@ from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, SHARE_TOLERANCE, require_columns
 
 COUNT, MARGIN = "count", "margin"
+NEAR = 0.05  # how far a total of margins may lie from the sum of weights, in shares of it, and still be taken for one of people
 Margins: TypeAlias = pd.DataFrame | Mapping[Hashable, Mapping[Hashable, float] | pd.Series]
 
 
@@ -143,8 +144,8 @@ def margin_targets(survey: Survey, margins: Margins, *, missing: str = "fail") -
     BackgroundError
         If a trait or level is unknown.
     DesignError
-        If the margins' totals disagree, shares do not sum to 1, respondents lack a trait (``missing="fail"``), a group has
-        a total and no respondents, or respondents and no total.
+        If the margins' totals disagree; if they sum neither to 1 (shares) nor to as many people as could be a population; if
+        respondents lack a trait (``missing="fail"``), a group has a total and no respondents, or respondents and no total.
     """
     if missing not in ("fail", "keep"):
         raise DesignError(f"missing must be 'fail' or 'keep'; got {missing!r}")
@@ -155,8 +156,30 @@ def margin_targets(survey: Survey, margins: Margins, *, missing: str = "fail") -
         listed = first_few(f"{name} {total:.8g}" for name, total in sums.items())
         raise DesignError(f"the margins' totals disagree: {listed}; all must describe one population (counts), or all sum to 1 (shares)")
     weight = float(survey.design.weights.sum())
+    _refuse_other_units(population, weight, len(survey))
     scale = weight / population if abs(population - 1) <= 2 * SHARE_TOLERANCE else 1.0
     return [_target(survey, name, traits, amounts, scale, missing) for name, (traits, amounts) in tables.items()]
+
+
+def _refuse_other_units(total: float, weight: float, respondents: int) -> None:
+    """Refuse margins that sum to neither 1 nor a population: shares with a slip, percent, or counts of fewer people than were asked.
+
+    Raises
+    ------
+    DesignError
+        If they do; a total near the weights' own sum is taken as it is.
+    """
+    if abs(total - 1) <= 2 * SHARE_TOLERANCE or abs(total - weight) <= NEAR * weight:
+        return
+    found = ""
+    if abs(total - 100) <= 100 * NEAR / 2:
+        found = "which looks like percent: divide by 100"
+    elif total < 2:
+        found = "which looks like shares with a slip: give shares that sum to 1"
+    elif total < respondents:
+        found = f"fewer people than the {respondents:,} respondents: give the population's counts, in people, or its shares"
+    if found:
+        raise DesignError(f"the margins sum to {total:.6g}, neither 1 (shares) nor the population's total (counts), {found}")
 
 
 def margin_amounts(margins: Margins) -> dict[str, tuple[tuple[str, ...], dict[str, float]]]:

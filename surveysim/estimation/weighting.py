@@ -23,8 +23,9 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
     """Rake the weights, so that every margin's weighted totals equal the population's.
 
     Iterative proportional fitting until no total is off by more than 1e-11 of the population. Standard errors of the
-    survey returned are those of residuals from a regression on the margins, weighted by the weights before; with
-    replicate weights every replicate is raked.
+    survey returned are those of residuals from a regression on the margins, weighted by the weights before: R's
+    ``calibrate(calfun = "raking")``. R's own ``rake()`` takes the margins out ten times in turn, which comes to the same where they
+    are unrelated and to another error where they go together. With replicate weights every replicate is raked.
 
     Parameters
     ----------
@@ -47,8 +48,8 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
     BackgroundError
         If a trait or level is unknown; the message names the nearest.
     DesignError
-        If the margins' totals disagree, a level has people and no respondents or the reverse, respondents lack a trait
-        (``missing="fail"``), or the iteration does not converge.
+        If the margins' totals disagree or are neither shares nor people (percent, say), a level has people and no respondents or the
+        reverse, respondents lack a trait (``missing="fail"``), or the iteration does not converge.
     TableError
         If `margins` is neither a table nor a mapping, or a number in it is missing or negative.
 

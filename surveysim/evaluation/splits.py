@@ -12,6 +12,7 @@ from surveysim.codebook.backgrounds import parse_background_id, traits_in
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import SplitError, first_few, nearest
 from surveysim.survey.domains import observed_backgrounds, traits_of_survey
+from surveysim.survey.recurring import people
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import BACKGROUND, RESPONDENT_ID, require_columns
@@ -22,7 +23,8 @@ FrameOrSurvey = TypeVar("FrameOrSurvey", pd.DataFrame, Survey)
 def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Survey, Survey]:
     """Draw `n_train` respondents at random for training; all others are the truth.
 
-    A respondent is a `respondent_id`: rows of one person (a panel's waves) fall on the same side together.
+    A respondent is a `respondent_id`: rows of one person (a panel's waves) fall on the same side together, and so do rows whose answers
+    are all alike, as in a resample (`check_duplicates`).
 
     Parameters
     ----------
@@ -57,11 +59,12 @@ def hold_out_respondents(survey: Survey, *, n_train: int, seed: int) -> tuple[Su
     (400, 5436)
     """
     check_survey(survey)
-    people = pd.unique(survey.data[RESPONDENT_ID])
-    if not 1 <= n_train < len(people):
-        raise SplitError(f"n_train must be 1 to {len(people) - 1:,}, so that someone is left for the truth; got {n_train}")
-    drawn = np.random.default_rng(seed).permutation(len(people))[:n_train]
-    trained = survey.data[RESPONDENT_ID].isin(people[drawn]).to_numpy()
+    person = people(survey.data[RESPONDENT_ID].to_numpy(), survey.data, survey.reasons)
+    n_people = int(person.max(initial=-1)) + 1
+    if not 1 <= n_train < n_people:
+        raise SplitError(f"n_train must be 1 to {n_people - 1:,}, so that someone is left for the truth; got {n_train}")
+    drawn = np.random.default_rng(seed).permutation(n_people)[:n_train]
+    trained = np.isin(person, drawn)
     return survey.take(trained), survey.take(~trained)
 
 

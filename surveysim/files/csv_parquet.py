@@ -7,7 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from surveysim.errors import ReadError, first_few
 from surveysim.files.encodings import check_encoding, guess_encoding
-from surveysim.files.rawfile import RawFile, Wanted, refuse_case_twins
+from surveysim.files.rawfile import RawFile, Wanted, without_case_twins
 
 EMPTY_WORDS = frozenset({"", "NA", "."})  # how R, SPSS and Stata export an empty cell; a codebook may claim one (NA: Namibia)
 _SEPARATORS = ",;\t|"
@@ -49,15 +49,14 @@ def read_csv(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile
     check_encoding(encoding)
     try:
         dialect = _sniff(path, encoding)
-        names = list(dialect.names) if wanted is None else wanted.pick(dialect.names, path.name)
-        refuse_case_twins(names, path.name)
+        names, notes = _names(dialect.names, wanted, path.name)
         table, used = _parse(path, dialect, names, encoding)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ReadError(f"{path.name} is no complete gzip file ({error}); download it again") from error
     numeric = {name: _numbers(*table[name], decimal_comma=dialect.separator == ";") for name in names}
     columns = {name: column for name, (column, _) in numeric.items()}
     commas = [name for name, (_, comma) in numeric.items() if comma]
-    notes = [] if used in ("utf-8", encoding) else [f"{path.name}: text is not UTF-8; read as {used}"]
+    notes += [] if used in ("utf-8", encoding) else [f"{path.name}: text is not UTF-8; read as {used}"]
     notes += [] if _ends_with_a_line(path) else [f"{path.name} does not end with a line end; is it cut short?"]
     notes += [f"{path.name}: quotes stand around whole lines; every quote was taken out"] if dialect.quoted_lines else []
     notes += [f"{path.name}: decimal commas were read as points in {first_few(commas)}"] if commas else []
@@ -82,12 +81,16 @@ def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> Raw
         raise ReadError(f"{path.name}: parquet text is UTF-8 by definition; leave out encoding={encoding!r}")
     try:
         names = tuple(pyarrow.parquet.read_schema(path).names)
-        columns = list(names) if wanted is None else wanted.pick(names, path.name)
-        refuse_case_twins(columns, path.name)
+        columns, notes = _names(names, wanted, path.name)
         frame = pyarrow.parquet.read_table(path, columns=columns).to_pandas(ignore_metadata=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise ReadError(f"{path.name} cannot be read as parquet ({error}); it is truncated or damaged: download it again") from error
-    return RawFile.of(frame, path.name, names)
+    return replace(RawFile.of(frame, path.name, names), notes=tuple(notes))
+
+
+def _names(available: Sequence[str], wanted: Wanted | None, source: str) -> tuple[list[str], list[str]]:
+    """Return the names to read, and a note of those left out because they differ by case only, where all were asked for."""
+    return without_case_twins(available, source) if wanted is None else (wanted.pick(available, source), [])
 
 
 def _open(path: Path) -> io.BufferedIOBase:

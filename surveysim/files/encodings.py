@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from surveysim.errors import ReadError
 
 BYTEWISE = "latin1"  # maps each byte to one character and back, so text read so can be decoded again
+WINDOWS = "cp1252"
+_C1, _NOT_WINDOWS = re.compile(rb"[\x80-\x9f]"), re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _GB_PAIRS = re.compile(rb"(?:[\xa1-\xf7][\xa1-\xfe])+")  # GB2312, the part of GB18030 that surveys are written in
 _LEAST_HIGH_BYTES = 6  # fewer say too little
@@ -55,11 +57,16 @@ def is_utf8(texts: Iterable[bytes]) -> bool:
 
 
 def guess_encoding(texts: Iterable[bytes]) -> str:
-    """Return the encoding of texts beyond ASCII that are not in the declared one: utf-8, gb18030, or latin1 for any bytes."""
+    """Return the encoding of texts beyond ASCII that are not in the declared one: utf-8, gb18030, cp1252, or latin1 for any bytes.
+
+    Latin-1 has no letters at 0x80 to 0x9f; text with such bytes is Windows-1252, where its quotation marks and dashes stand.
+    """
     texts = list(texts)
     if is_utf8(texts):
         return "utf-8"
-    return "gb18030" if looks_like_gb(b" ".join(texts)) else BYTEWISE
+    if looks_like_gb(b" ".join(texts)):
+        return "gb18030"
+    return WINDOWS if any(_C1.search(text) for text in texts) and not any(_NOT_WINDOWS.search(text) for text in texts) else BYTEWISE
 
 
 def western_encoding(declared: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from pandas.api.extensions import ExtensionArray
 from surveysim.codebook.questions import Code
 from surveysim.errors import CodebookError, first_few
 
+FRAME = "the frame"  # the source of what is no file, for messages
 Column: TypeAlias = np.ndarray | ExtensionArray  # the values of a variable, shape (respondents,)
 
 
@@ -69,7 +71,7 @@ class RawFile:
     columns: Mapping[str, Column]
     n_rows: int
     variables: Mapping[str, Variable] = field(default_factory=dict)
-    source: str = "the frame"
+    source: str = FRAME
     notes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
@@ -79,7 +81,7 @@ class RawFile:
         return pd.DataFrame(dict(self.columns), index=pd.RangeIndex(self.n_rows))
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, source: str = "the frame", known: Sequence[str] = ()) -> RawFile:
+    def of(cls, frame: pd.DataFrame, source: str = FRAME, known: Sequence[str] = ()) -> RawFile:
         """Return the columns of a frame; of two with the same name `known` holds both, so that `Wanted.pick` refuses them."""
         names = [str(name) for name in frame.columns]
         columns = dict(zip(names, (column.values for _, column in frame.items()), strict=True))
@@ -143,15 +145,29 @@ def refuse_case_twins(names: Sequence[str], source: str) -> None:
     CodebookError
         If there are such names.
     """
+    if twins := _case_twins(names):
+        raise CodebookError(
+            f"{source}: columns {first_few(map(' and '.join, twins))} differ by case only or stand twice, and codebooks match names in any "
+            "case; rename or remove one of each"
+        )
+
+
+def without_case_twins(names: Sequence[str], source: str) -> tuple[list[str], list[str]]:
+    """Return the names that stand once in any case, and a note of the others: Stata tells ``a1`` and ``A1`` apart, codebooks do not."""
+    twins = _case_twins(names)
+    if not twins:
+        return list(names), []
+    pairs = first_few(map(" and ".join, twins))
+    note = f"{source}: columns {pairs} differ by case only or stand twice, and are left out; rename or remove one of each to use them"
+    counts = Counter(name.lower() for name in names)
+    return [name for name in names if counts[name.lower()] == 1], [note]
+
+
+def _case_twins(names: Sequence[str]) -> list[list[str]]:
     seen: dict[str, list[str]] = {}
     for name in names:
-        seen.setdefault(str(name).lower(), []).append(str(name))
-    twins = [" and ".join(map(repr, group)) for group in seen.values() if len(group) > 1]
-    if twins:
-        raise CodebookError(
-            f"{source}: columns {first_few(twins)} differ by case only or stand twice, and codebooks match names in any case; "
-            "rename or remove one of each"
-        )
+        seen.setdefault(str(name).lower(), []).append(repr(str(name)))
+    return [group for group in seen.values() if len(group) > 1]
 
 
 def is_tag(code: object) -> bool:

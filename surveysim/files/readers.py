@@ -8,7 +8,7 @@ from pathlib import Path
 from surveysim.errors import ReadError, nearest
 from surveysim.files.csv_parquet import read_csv, read_parquet
 from surveysim.files.rawfile import RawFile, Wanted
-from surveysim.files.spss_stata import read_portable, read_spss, read_stata
+from surveysim.files.spss_stata import read_portable, read_sas, read_spss, read_stata, read_transport
 
 Reader = Callable[[Path, Wanted | None, str | None], RawFile]
 
@@ -17,12 +17,33 @@ READERS: dict[str, Reader] = {
     ".zsav": read_spss,
     ".dta": read_stata,
     ".por": read_portable,
+    ".sas7bdat": read_sas,
+    ".xpt": read_transport,
     ".csv": read_csv,
     ".csv.gz": read_csv,
     ".parquet": read_parquet,
 }
-LABELLED = (".sav", ".zsav", ".dta", ".por")  # formats that carry labels and declare missing codes
-_KINDS = {".sav": "an SPSS file", ".dta": "a Stata file", ".por": "an SPSS portable file", ".parquet": "a parquet file"}
+LABELLED = (".sav", ".zsav", ".dta", ".por", ".sas7bdat")  # formats that carry labels and declare missing codes
+_KINDS = {
+    ".sav": "an SPSS file",
+    ".dta": "a Stata file",
+    ".por": "an SPSS portable file",
+    ".sas7bdat": "a SAS file",
+    ".xpt": "a SAS transport file",
+    ".parquet": "a parquet file",
+}
+_SAS = bytes(12) + bytes.fromhex("c2ea8160b31411cfbd92080009c7318c181f1011")  # as ReadStat has it, of catalogs too
+_OF_R = "write it in R: haven::write_sav(x, 'x.sav'), or arrow::write_parquet(x, 'x.parquet')"
+_ARCHIVE = "unpack the archive, and give the survey file in it"
+_SHEET = "save the sheet as .csv (UTF-8)"
+_INSTEAD = {
+    **dict.fromkeys((".rda", ".rdata", ".rds"), _OF_R),
+    **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".gz"), _ARCHIVE),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), _SHEET),
+    **dict.fromkeys((".txt", ".tsv", ".tab"), "rename it to end in .csv: the separator is found out"),
+    **dict.fromkeys((".sps", ".do", ".sas"), "this is a program that reads the data; give the data, saved as .sav or .dta"),
+    ".sas7bcat": "this is a catalog of labels; give the .sas7bdat, with the catalog beside it",
+}
 
 
 def require_file(path: Path) -> None:
@@ -43,7 +64,7 @@ def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: st
     Parameters
     ----------
     path : str or Path
-        A .sav, .zsav, .dta, .por, .csv, .csv.gz or .parquet file.
+        A .sav, .zsav, .dta, .por, .sas7bdat, .xpt, .csv, .csv.gz or .parquet file.
     wanted : Wanted, optional
         Only these columns are read from disk; default all.
     encoding : str, optional
@@ -67,10 +88,8 @@ def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: st
     if not path.is_file():
         raise ReadError(f"{str(path)!r} is a folder; give the path of one survey file in it")
     if suffix not in READERS:
-        raise ReadError(
-            f"{path.name}: extension {path.suffix or '(none)'!r} is unknown; surveysim reads {', '.join(READERS)}. "
-            "Unpack an archive first, or save the data in one of these"
-        )
+        remedy = _INSTEAD.get(suffix, "save the data in one of these")
+        raise ReadError(f"{path.name}: extension {suffix or '(none)'!r} is unknown; surveysim reads {', '.join(READERS)}: {remedy}")
     check_signature(path, suffix)
     raw = READERS[suffix](path, wanted, encoding)
     if raw.columns and not raw.n_rows:
@@ -96,6 +115,8 @@ def check_signature(path: Path, suffix: str) -> None:
         start = stream.read(600)
     if not start:
         raise ReadError(f"{path.name} is empty (0 bytes); download it again")
+    if start[8:17] == b"ENCRYPTED":
+        raise ReadError(f"{path.name} is encrypted with a password; open it in SPSS and save it without one")
     found = recognise(start)
     expected = {".zsav": ".sav"}.get(suffix, suffix)
     if suffix.startswith(".csv") and found in (None, ".gz"):
@@ -120,6 +141,10 @@ def recognise(start: bytes) -> str | None:
         return ".por"
     if start.startswith(b"PAR1"):
         return ".parquet"
+    if start.startswith(_SAS):
+        return ".sas7bdat"
+    if start.startswith((b"HEADER RECORD*******LIBRARY", b"HEADER RECORD*******LIBV8")):
+        return ".xpt"
     return ".gz" if start.startswith(b"\x1f\x8b") else ".zip" if start.startswith(b"PK") else None
 
 

@@ -1,4 +1,4 @@
-"""SPSS and Stata files through pyreadstat: no missing code lost, text in the right encoding, only the columns asked for."""
+"""SPSS, Stata and SAS files through pyreadstat: no missing code lost, text in the right encoding, only the columns asked for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pandas as pd
 
 from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError
-from surveysim.files.encodings import BYTEWISE, check_encoding, decode, guess_encoding, western_encoding
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins
+from surveysim.files.encodings import BYTEWISE, WINDOWS, check_encoding, decode, guess_encoding, western_encoding
+from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins, without_case_twins
 
 Columns = dict[str, Column]
 Table = tuple[Columns, Any]  # columns, and pyreadstat's metadata
@@ -65,7 +65,10 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     import pyreadstat
 
     def reader(**options: Any) -> Table:
-        cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
+        try:
+            cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
+        except UnicodeDecodeError as error:  # pyreadstat decodes as UTF-8 whatever ReadStat hands on; format 118 declares it
+            raise pyreadstat.ReadstatError(f"text is not in the encoding that the file declares: {error}") from error
         return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
 
     with path.open("rb") as stream:
@@ -75,7 +78,7 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     if start.startswith(b"<stata_dta>") and not end.rstrip(b"\0\r\n ").endswith(b"</stata_dta>"):
         raise ReadError(f"{path.name} does not end as a Stata file does; it is truncated: download it again")
     old = not start.startswith(b"<stata_dta>") or b"<release>117" in start
-    return _read(_Source(path, reader, ("utf-8", None) if old else (None, "utf-8")), wanted, encoding)
+    return _read(_Source(path, reader, ("utf-8", None) if old else (None,)), wanted, encoding)
 
 
 def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -110,6 +113,57 @@ def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> Ra
     return replace(raw, notes=(*raw.notes, note))
 
 
+def read_sas(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+    """Read a .sas7bdat file; SAS's special missing values become the codes ``".a"`` to ``".z"``.
+
+    Labels of codes stand in a catalog: that of the same name, ending in .sas7bcat, or ``formats.sas7bcat`` is read where it lies beside.
+
+    Raises
+    ------
+    ReadError
+        If the file is cut short, or its text cannot be decoded.
+    CodebookError
+        If two wanted columns differ by case only.
+    """
+    import pyreadstat
+
+    catalog = next((beside for beside in (path.with_suffix(".sas7bcat"), path.with_name("formats.sas7bcat")) if beside.exists()), None)
+
+    def reader(**options: Any) -> Table:
+        cells, meta = pyreadstat.read_sas7bdat(
+            str(path),
+            user_missing=True,
+            output_format="dict",
+            catalog_file=None if catalog is None else str(catalog),
+            formats_as_category=False,
+            **options,
+        )
+        return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
+
+    raw = _read(_Source(path, reader), wanted, encoding)
+    said = "no catalog (.sas7bcat) lies beside it: codes have no labels" if catalog is None else f"labels of codes are from {catalog.name}"
+    return replace(raw, notes=(*raw.notes, f"{path.name}: {said}"))
+
+
+def read_transport(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+    """Read a SAS transport file (.xpt), which holds labels of variables and none of codes; all missing values are empty cells.
+
+    Raises
+    ------
+    ReadError
+        If the file is cut short, or its text cannot be decoded.
+    CodebookError
+        If two wanted columns differ by case only.
+    """
+    import pyreadstat
+
+    def reader(**options: Any) -> Table:
+        frame, meta = pyreadstat.read_xport(str(path), **options)
+        return _arrays(frame), meta
+
+    return _read(_Source(path, reader), wanted, encoding)
+
+
 def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFile:
     """Read by the spellings that releases use; where a required name is not among them, look through all names."""
     import pyreadstat
@@ -130,11 +184,16 @@ def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFi
             f"{source.name} cannot be read to its end ({error}); it is truncated, damaged or of a kind unknown here "
             f"({source.path.stat().st_size:,} bytes): download it again"
         ) from error
-    refuse_case_twins(list(found), source.name)
+    if wanted is None:
+        names, twins = without_case_twins(list(found), source.name)
+        found, notes = {name: found[name] for name in names}, [*notes, *twins]
+    else:
+        refuse_case_twins(list(found), source.name)
     n_rows = max(map(len, found.values()), default=0)
     _check_complete(source, found, n_rows, meta)
     variables = {name: _variable(name, meta, source.missing) for name in found}
-    return RawFile(found, n_rows, variables, source.name, (*notes, *_lost_labels(source.name, meta)), known)
+    lost = _lost_labels(source.name, meta) if source.path.suffix.lower() == ".dta" else []
+    return RawFile(found, n_rows, variables, source.name, (*notes, *lost), known)
 
 
 def _arrays(frame: pd.DataFrame) -> Columns:
@@ -180,7 +239,7 @@ def _mend(columns: Columns, meta: Any, source: str) -> list[str]:
     declared = western_encoding(meta.file_encoding)
     texts = _texts(columns, meta, declared) if declared else []
     target = guess_encoding(texts)
-    if declared is None or target == BYTEWISE:
+    if declared is None or target in (BYTEWISE, WINDOWS):
         return []
     _redecode(columns, meta, declared, target, source)
     return [_other_encoding(source, target)]
@@ -240,7 +299,7 @@ def _tagged(values: list[Any]) -> pd.Categorical:
     """Return a column that mixes numbers and the letters of tagged missing values as categories: numbers and ``".a"``."""
     places = defaultdict(count().__next__, {None: -1})  # a value not met before has the next place: one pass over the column
     positions = np.fromiter(map(places.__getitem__, values), dtype=np.intp, count=len(values))
-    codes = tuple(f".{value}" if isinstance(value, str) else value for value in places if value is not None)
+    codes = tuple(f".{value.lower()}" if isinstance(value, str) else value for value in places if value is not None)
     return pd.Categorical.from_codes(positions, dtype=_code_dtype(codes), validate=False)
 
 
@@ -252,11 +311,11 @@ def _code_dtype(codes: tuple[Code, ...]) -> pd.CategoricalDtype:
 def _variable(name: str, meta: Any, missing: Mapping[str, tuple[tuple[Code, Code], ...]]) -> Variable:
     text = meta.readstat_variable_types.get(name) == "string"
     labels = {
-        f".{code}" if isinstance(code, str) and not text else code: label
+        f".{code.lower()}" if isinstance(code, str) and not text else code: label
         for code, label in meta.variable_value_labels.get(name, {}).items()
     }
     ranges = [(item["lo"], item["hi"]) for item in meta.missing_ranges.get(name, ())]
-    tags = [(f".{letter}", f".{letter}") for letter in meta.missing_user_values.get(name, ())]
+    tags = [(f".{letter.lower()}", f".{letter.lower()}") for letter in meta.missing_user_values.get(name, ())]
     return Variable(meta.column_names_to_labels.get(name) or "", labels, (*ranges, *tags, *missing.get(name, ())))
 
 

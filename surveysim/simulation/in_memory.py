@@ -15,6 +15,7 @@ from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import SurveySimError, nearest
+from surveysim.files.frames import is_frame
 from surveysim.simulation.request import (
     MODEL_METHODS,
     about_model,
@@ -27,6 +28,7 @@ from surveysim.simulation.request import (
     requested_backgrounds,
     require_survey,
     sample_and_prior,
+    warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
@@ -35,13 +37,15 @@ from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, SHARE, STD_ERROR
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
     from surveysim.lm.training import AlignmentRun
 
 
 def simulate(
-    df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | str | Sequence[str],
+    df: Survey | IntoFrame,
+    backgrounds: IntoFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
@@ -59,7 +63,8 @@ def simulate(
     Parameters
     ----------
     df : Survey or DataFrame
-        The respondents to learn from: a `Survey`, or a frame of respondents with the codebook's variables as columns.
+        The respondents to learn from: a `Survey`, or a frame of respondents (pandas, polars, pyarrow, DuckDB) with the columns of
+        these questions, traits, the weight and the design, in codes or labels as `as_survey` takes them.
     backgrounds : DataFrame or sequence of str
         A row per background with a column per trait (any combination of levels, observed or not; `population_share` may
         stand beside them), or a list of trait names: then every combination of their levels.
@@ -132,7 +137,7 @@ def simulate(
     check_method(method, model)
     check_draws(draws)
     check_uses_predictors(method, group_predictors)
-    survey = require_survey(df, codebook, weight)
+    survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     grid = requested_backgrounds(backgrounds, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in grid]
     sample, before = sample_and_prior(survey, traits, questions, prior=prior, method=method)
@@ -149,6 +154,8 @@ def simulate(
     learnt = table.attrs.get("prior")
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
+    if not is_frame(backgrounds):
+        warn_of_unseen_levels(beyond)
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     if learnt is not None:
         table.attrs["prior"] = learnt

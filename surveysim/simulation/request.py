@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.prior import Prior, prior_of, with_prior_questions
-from surveysim.codebook.backgrounds import background_grid, parse_background_id, traits_from_nearest, with_background_id
+from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.estimation.distributions import cell_shares
+from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.survey.survey import Survey, as_survey
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
 
+    Backgrounds: TypeAlias = IntoFrame | str | Sequence[str]
+
+
+log = logging.getLogger(__name__)
 
 MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
 
@@ -57,6 +66,16 @@ def beyond_training(asked: Iterable[str], seen: Iterable[str]) -> dict[str, Any]
         "traits_apart": int(apart.max(initial=0)),
         "traits": max((len(parse_background_id(identifier)) for identifier in wanted), default=0),
     }
+
+
+def warn_of_unseen_levels(beyond: Mapping[str, Any]) -> None:
+    """Log a warning where a grid made of trait names holds levels that no respondent has: they fill it with guesses alone."""
+    if levels := beyond["levels"]:
+        named = "; ".join(f"{trait}: {first_few(names)}" for trait, names in levels.items())
+        log.warning(
+            "no respondent has these levels, and %d of %d backgrounds were never sampled: %s; a frame of backgrounds can leave them out",
+            beyond["backgrounds"], beyond["of"], named,
+        )  # fmt: skip
 
 
 def _levels(identifiers: list[str]) -> dict[str, list[str]]:
@@ -111,8 +130,15 @@ def aligned_by(model: OptionModel) -> str:
     return "dsa" if len(model.recipe.get("stages", ())) > 1 else "stage1"
 
 
-def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | None, weight: str | None) -> Survey:
-    """Return a survey as it is, or a frame of respondents as a survey.
+def require_survey(
+    df: Survey | IntoFrame,
+    codebook: str | Path | Codebook | None,
+    weight: str | None,
+    *,
+    questions: str | Sequence[str] | None = None,
+    backgrounds: Backgrounds = (),
+) -> Survey:
+    """Return a survey as it is, or a frame of respondents as a survey of the questions and traits that the call uses.
 
     Raises
     ------
@@ -125,10 +151,26 @@ def require_survey(df: Survey | pd.DataFrame, codebook: str | Path | Codebook | 
         return df
     if codebook is None:
         raise SurveySimError("a plain frame needs codebook=: the name of a shipped codebook or the path of a .toml file")
-    return as_survey(df, codebook, weight=weight)
+    book = load_codebook(codebook)
+    return as_survey(df, book, weight=weight, questions=questions, traits=background_traits(backgrounds, book))
 
 
-def requested_backgrounds(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+def background_traits(backgrounds: Backgrounds, codebook: Codebook) -> list[str]:
+    """Return the traits that backgrounds are made of, in the codebook's order.
+
+    Raises
+    ------
+    BackgroundError
+        If a trait is unknown.
+    """
+    if is_frame(backgrounds):
+        named = list(checked_traits(pandas_frame(backgrounds, "backgrounds").drop(columns=BACKGROUND, errors="ignore"), codebook))
+    else:
+        named = codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError, needed=False)  # type: ignore[arg-type]
+    return [name for name in codebook.traits if name in named]
+
+
+def requested_backgrounds(backgrounds: Backgrounds, codebook: Codebook) -> pd.DataFrame:
     """Return a frame of backgrounds with their ids, from a frame of trait columns or from names of traits.
 
     Raises
@@ -136,9 +178,9 @@ def requested_backgrounds(backgrounds: pd.DataFrame | str | Sequence[str], codeb
     BackgroundError
         If a trait or level is unknown, nothing is asked for, or a background stands there twice.
     """
-    if isinstance(backgrounds, pd.DataFrame):
-        return with_background_id(backgrounds.drop(columns=BACKGROUND, errors="ignore"), codebook)
-    return background_grid(codebook, by=codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError))
+    if is_frame(backgrounds):
+        return with_background_id(pandas_frame(backgrounds, "backgrounds").drop(columns=BACKGROUND, errors="ignore"), codebook)
+    return background_grid(codebook, by=codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError))  # type: ignore[arg-type]
 
 
 def check_known_traits(model: OptionModel, grid: pd.DataFrame, codebook: Codebook) -> None:

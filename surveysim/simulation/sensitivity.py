@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from surveysim.baselines.methods import BASELINES
-from surveysim.codebook.backgrounds import with_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.errors import BackgroundError, PromptError, SurveySimError, first_few
+from surveysim.errors import PromptError, SurveySimError, first_few
 from surveysim.lm.prompts.template import PromptTemplate
 from surveysim.simulation.in_memory import simulate
-from surveysim.simulation.request import require_survey
+from surveysim.simulation.request import background_traits, require_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import DISTRIBUTION_KEYS, QUESTION, SHARE
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
 
 Variants = Mapping[str, Sequence[PromptTemplate]]
@@ -77,8 +78,8 @@ def prompt_variants(traits: str | Sequence[str] = (), template: PromptTemplate |
 
 
 def prompt_sensitivity(
-    df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | str | Sequence[str],
+    df: Survey | IntoFrame,
+    backgrounds: IntoFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
@@ -134,9 +135,9 @@ def prompt_sensitivity(
 
     if method in BASELINES:
         raise SurveySimError(f"method {method!r} is a classical baseline and reads no prompt; leave it out")
-    survey = require_survey(df, codebook, weight)
+    survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     given = load_model() if model is None else model
-    kinds = prompt_variants(_traits(backgrounds, survey.codebook), given.template) if variants is None else variants
+    kinds = prompt_variants(background_traits(backgrounds, survey.codebook), given.template) if variants is None else variants
     _check_variants(kinds)
 
     def shares(template: PromptTemplate) -> pd.Series:
@@ -149,14 +150,6 @@ def prompt_sensitivity(
     if len(tables) > 1:
         tables[EVERYTHING] = [table for each in list(tables.values()) for table in each]
     return pd.concat([_spread([own, *each], kind) for kind, each in tables.items()], ignore_index=True)
-
-
-def _traits(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> list[str]:
-    if isinstance(backgrounds, pd.DataFrame):
-        named = list(with_background_id(backgrounds, codebook).columns)
-    else:
-        named = codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError)
-    return [name for name in codebook.traits if name in named]
 
 
 def _check_variants(variants: Variants) -> None:

@@ -18,6 +18,7 @@ from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
+from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.simulation.in_memory import with_errors
 from surveysim.simulation.request import (
     about_model,
@@ -33,7 +34,10 @@ from surveysim.tables.schema import BACKGROUND, OPTION
 from surveysim.tables.storage import writable_parquet, write_parts
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
+    from surveysim.simulation.request import Backgrounds
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +45,8 @@ AT_ONCE = 960  # backgrounds of a part: ten trees of prompts; also the most that
 
 
 def simulate_to_parquet(
-    df: Survey | pd.DataFrame,
-    backgrounds: pd.DataFrame | str | Sequence[str],
+    df: Survey | IntoFrame,
+    backgrounds: IntoFrame | str | Sequence[str],
     path: str | Path,
     *,
     model: OptionModel,
@@ -117,7 +121,7 @@ def simulate_to_parquet(
 
     target = writable_parquet(path)
     method = _method_of(model, method)
-    survey = require_survey(df, codebook, weight)
+    survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     frame = _trait_columns(backgrounds, survey.codebook)
     if model.aligned:
         check_known_traits(model, frame, survey.codebook)
@@ -187,11 +191,11 @@ def _posterior(
     return None
 
 
-def _trait_columns(backgrounds: pd.DataFrame | str | Sequence[str], codebook: Codebook) -> pd.DataFrame:
+def _trait_columns(backgrounds: Backgrounds, codebook: Codebook) -> pd.DataFrame:
     """Return the trait columns of all backgrounds, a byte or so a level: ids, which are long, are made chunk by chunk."""
-    if not isinstance(backgrounds, pd.DataFrame):
-        return _combinations(codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError), codebook)
-    given = backgrounds.drop(columns=BACKGROUND, errors="ignore")
+    if not is_frame(backgrounds):
+        return _combinations(codebook.traits_named(backgrounds, "backgrounds", error=BackgroundError), codebook)  # type: ignore[arg-type]
+    given = pandas_frame(backgrounds, "backgrounds").drop(columns=BACKGROUND, errors="ignore")
     frame = given[checked_traits(given, codebook)].reset_index(drop=True).astype("category")
     repeated = frame.duplicated()
     if repeated.any():

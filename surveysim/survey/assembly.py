@@ -13,8 +13,9 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook, Weight, country_trait, in_one_country
 from surveysim.codebook.questions import Question, Trait
 from surveysim.errors import CodebookError, DesignError, first_few, nearest
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, as_floats, is_tag
-from surveysim.survey.codebook_match import absent_variables, check_question_labels, check_trait_labels, check_wave
+from surveysim.files.rawfile import FRAME, Column, RawFile, Variable, Wanted, as_floats, is_tag
+from surveysim.survey.codebook_match import absent_variables, check_wave
+from surveysim.survey.labels import coded, trait_words
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.recoding import Levels, answer_column, recoded_column, trait_column
 from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
@@ -118,7 +119,7 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
         + [trait.subtract_from for trait in traits if isinstance(trait.subtract_from, str) and trait not in recoded]
     )
     notes = list(raw.notes)
-    data: dict[str, object] = {RESPONDENT_ID: _respondent_ids(columns)}
+    data: dict[str, object] = {RESPONDENT_ID: _respondent_ids(columns, notes)}
     weight_name, weights = _weight(columns, weight, notes)
     data = _other_weights(columns, questions) | data | {WEIGHT: weights} | _design(columns, notes)
     reasons, trait_reasons = {}, {}
@@ -126,11 +127,8 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
         data[trait.name], trait_reasons[trait.name], said = _trait(columns, trait, recoded=trait in recoded)
         notes += said
     for question in questions:
-        variable = columns.variable(question.question_id)
-        check_question_labels(question, variable, raw.source, book)
-        data[question.question_id], reasons[question.question_id], said = answer_column(
-            question, columns[question.question_id], variable, book
-        )
+        name = question.question_id
+        data[name], reasons[name], said = answer_column(question, columns[name], columns.variable(name), book, raw.source)
         notes += said
     rows = pd.RangeIndex(raw.n_rows)
     parts = Parts(
@@ -160,14 +158,13 @@ def _trait(columns: _Columns, trait: Trait, *, recoded: bool) -> Levels:
     if recoded:
         return recoded_column(trait, columns[trait.name], columns.variable(trait.name), columns.book)
     variable = columns.variable(trait.variable)
-    check_trait_labels(trait, variable, columns.raw.source, columns.book)
     year: np.ndarray | int | None
     if isinstance(trait.subtract_from, str):
         written = np.asarray(columns[trait.subtract_from], dtype=object)
         year = np.asarray(pd.to_numeric(written, errors="coerce"), dtype=float)
     else:
         year = trait.subtract_from
-    return trait_column(trait, columns[trait.variable], variable, columns.book, year)
+    return trait_column(trait, columns[trait.variable], variable, columns.book, year, source=columns.raw.source)
 
 
 def _of_its_country(columns: _Columns) -> Codebook:
@@ -176,7 +173,8 @@ def _of_its_country(columns: _Columns) -> Codebook:
     if name is None or (book.trait(name).variable not in columns and name not in columns):
         return book
     trait = book.trait(name)
-    positions, codes = distinct_codes(columns[trait.variable if trait.variable in columns else name])
+    place = trait.variable if trait.variable in columns else name
+    positions, codes = distinct_codes(coded(columns[place], trait_words(trait), columns.variable(place)).values)
     found = {comparable(codes[place]) for place in np.unique(positions[positions >= 0])}
     homes = [level for level in trait.levels if found and found <= {level.name, *map(comparable, level.codes)}]
     return in_one_country(book, homes[0]) if homes else book
@@ -285,9 +283,13 @@ def _nested(outer_place: np.ndarray, outers: np.ndarray, inner: Column) -> np.nd
     return np.array(labels, dtype=object)[pair_place]
 
 
-def _respondent_ids(columns: _Columns) -> np.ndarray:
+def _respondent_ids(columns: _Columns, notes: list[str]) -> np.ndarray:
+    """Return the respondents' ids; in a frame that brings none they are numbered, with a note."""
     book = columns.book
     if not book.respondent_id:
+        return np.arange(columns.raw.n_rows)
+    if columns.raw.source == FRAME and not any(name in columns for name in (RESPONDENT_ID, *book.respondent_id)):
+        notes.append(f"{FRAME} has no {first_few(book.respondent_id)}: respondents are numbered from 0")
         return np.arange(columns.raw.n_rows)
     if RESPONDENT_ID in columns and any(name not in columns for name in book.respondent_id):
         names = [columns.spelling(RESPONDENT_ID)]

@@ -14,8 +14,10 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import Code, Question, Trait
 from surveysim.codebook.toml_file import list_codebooks, load_codebook
 from surveysim.errors import CodebookError, first_few, nearest
-from surveysim.files.rawfile import Column, RawFile, Variable
+from surveysim.files.rawfile import FRAME, Column, RawFile, Variable
 from surveysim.survey.reasons import comparable, distinct_codes
+
+_LEAD = re.compile(r"^\s*(\[-?\d+\]|\(-?\d+\)|-?\d+\s*[.):])\s*")  # a code before its label
 
 
 def codebook_for(path: str | Path) -> tuple[Codebook, tuple[str, ...]]:
@@ -64,6 +66,8 @@ def check_wave(raw: RawFile, columns: Mapping[str, Column], codebook: Codebook) 
             continue
         positions, values = distinct_codes(columns[name])
         found = [comparable(values[place]) for place in np.unique(positions[positions >= 0])]
+        told = {label: comparable(code) for code, label in raw.variables.get(name, Variable()).value_labels.items()}
+        found = [told.get(str(code), code) for code in found]
         strange = [code for code in found if code not in {comparable(code) for code in codes}]
         if strange:
             written = first_few(f"{code:g}" if isinstance(code, float) else code for code in strange)
@@ -94,6 +98,7 @@ def check_question_labels(question: Question, variable: Variable, source: str, c
         if inverted
         else "check that the codebook is of this wave and release"
     )
+    remedy += " (empty frame.attrs if the frame was recoded)" if source == FRAME else ""
     raise CodebookError(f"question {question.question_id!r}: {what}: {_spell(clashes, variable, source, codebook)}; {remedy}")
 
 
@@ -121,17 +126,17 @@ def _clashes(ours: Mapping[Code, Sequence[str]], variable: Variable) -> dict[Cod
         return {}
     theirs = {comparable(code): label for code, label in variable.value_labels.items()}
     said = {code: theirs.get(comparable(code), "") for code in ours}
-    others = {code: _plain(label) for code, label in said.items() if label and label not in ours[code]}
+    others = {code: plain_words(label) for code, label in said.items() if label and label not in ours[code]}
     if not others:
         return {}
     owner: dict[str, Code] = {}
     for code, labels in ours.items():
         for label in labels:
-            owner.setdefault(_plain(label), code)
+            owner.setdefault(plain_words(label), code)
     return {
         code: owner[label]
         for code, label in others.items()
-        if label in owner and not label.isdecimal() and label not in map(_plain, ours[code])
+        if label in owner and not label.isdecimal() and label not in map(plain_words, ours[code])
     }
 
 
@@ -144,9 +149,9 @@ def _spell(clashes: Mapping[Code, Code], variable: Variable, source: str, codebo
 
 
 @lru_cache(maxsize=4096)
-def _plain(label: str) -> str:
-    """Fold case, and leave off a leading code and punctuation: "1. Agree strongly" is "agree strongly"."""
-    words = re.sub(r"^\s*-?\d+\s*[.):]\s*", "", label.casefold())
+def plain_words(label: str) -> str:
+    """Fold case, and leave off a leading code and punctuation: "1. Agree strongly" and "[1] Agree strongly" are "agree strongly"."""
+    words = _LEAD.sub("", label.casefold())
     return re.sub(r"[\W_]+", " ", words).strip()
 
 

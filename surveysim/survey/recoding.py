@@ -10,7 +10,9 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import MISSING_REASONS, Code, Question, Trait
 from surveysim.errors import CodebookError, first_few
-from surveysim.files.rawfile import Column, Variable, as_floats
+from surveysim.files.rawfile import FRAME, Column, Variable, as_floats
+from surveysim.survey.codebook_match import check_question_labels, check_trait_labels
+from surveysim.survey.labels import Words, coded, level_words, nearest_label, question_words, trait_words
 from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
@@ -19,8 +21,10 @@ Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, no
 _OTHER = MISSING_REASONS.index("other")
 
 
-def answer_column(question: Question, values: Column, variable: Variable, codebook: Codebook) -> Answers:
+def answer_column(question: Question, values: Column, variable: Variable, codebook: Codebook, source: str = FRAME) -> Answers:
     """Return a question's column, original codes kept, why each cell holds no valid answer (missing where it does), and notes.
+
+    A label in the place of a code becomes the code.
 
     Parameters
     ----------
@@ -31,12 +35,17 @@ def answer_column(question: Question, values: Column, variable: Variable, codebo
     Raises
     ------
     CodebookError
-        If a code is in neither options nor missing, and the file does not say that it is missing.
+        If a code is in neither options nor missing, and the file does not say that it is missing; if the file labels an option
+        otherwise.
     """
-    found = states(values, question.codes, codebook.missing_codes(question), variable)
+    missing = codebook.missing_codes(question)
+    given = coded(values, question_words(question, missing), variable)
+    if not given.by_label:
+        check_question_labels(question, variable, source, codebook)
+    found = states(given.values, question.codes, {**missing, **given.said}, variable)
     if unknown := found.unknown():
         _refuse(f"question {question.question_id!r}", ("options", question.labels), unknown, variable, codebook)
-    return _kept(values, found), found.reasons(codebook.system_missing), _overruled(question, found, variable, codebook)
+    return _kept(given.values, found), found.reasons(codebook.system_missing), _overruled(question, found, variable, codebook)
 
 
 def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
@@ -47,11 +56,14 @@ def _overruled(question: Question, found: States, variable: Variable, codebook: 
     return [f"question {question.question_id!r}: the file declares {first_few(overruled)} {counted}"] if overruled else []
 
 
-def trait_column(trait: Trait, values: Column, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None) -> Levels:
+def trait_column(
+    trait: Trait, values: Column, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None, *, source: str = FRAME
+) -> Levels:
     """Return a trait's levels (missing where a respondent has none), why there is none, and notes.
 
     Codes of a level come first, then the trait's missing codes and what the file says, then ranges, then the codebook's
-    common missing codes: so 77 is an age unless something says of this variable that it is not.
+    common missing codes: so 77 is an age unless something says of this variable that it is not. A level's name or another label in
+    the place of a code will do.
 
     Parameters
     ----------
@@ -66,10 +78,14 @@ def trait_column(trait: Trait, values: Column, variable: Variable, codebook: Cod
     CodebookError
         If a code is in no level and not missing, and no level is a range.
     """
-    found = states(values, [code for level in trait.levels for code in level.codes], trait.missing, variable)
+    words = trait_words(trait)
+    given = coded(values, words, variable)
+    if not given.by_label:
+        check_trait_labels(trait, variable, source, codebook)
+    found = states(given.values, words.codes, {**trait.missing, **given.said}, variable)
     if isinstance(year, np.ndarray):
         found, year = _by_year(found, year)
-    places = {comparable(code): place for place, level in enumerate(trait.levels) for code in level.codes}
+    places = {comparable(code): place for place, level in enumerate(trait.levels) for code in level.codes or (level.name,)}
     level = np.array(
         [places[comparable(code)] if known == VALID else -1 for code, known in zip(found.codes, found.state, strict=True)], int
     )
@@ -96,7 +112,10 @@ def recoded_column(trait: Trait, values: Column, variable: Variable, codebook: C
         If a value is neither.
     """
     named = {comparable(code): label for code, label in variable.value_labels.items() if label in trait.level_names}
-    found = states(values, [*trait.level_names, *named], trait.missing, variable)
+    levels_in_words: dict[Code, tuple[str, ...]] = {level.name: level_words(level) for level in trait.levels}
+    words = Words(f"trait {trait.name!r}", {**dict.fromkeys(named, ()), **levels_in_words}, trait.missing)
+    given = coded(values, words, Variable())
+    found = states(given.values, [*trait.level_names, *named], {**trait.missing, **given.said}, variable)
     if unknown := found.unknown():
         _refuse(f"trait {trait.name!r}", ("levels", trait.level_names), unknown, variable, codebook)
     names = [str(named.get(comparable(code), code)) for code in found.codes]
@@ -156,10 +175,16 @@ def _outside(trait: Trait, counts: dict[Code, int], variable: Variable, codebook
 
 def _refuse(where: str, declared: tuple[str, tuple[str, ...]], counts: dict[Code, int], variable: Variable, codebook: Codebook) -> None:
     what, labels = declared
+    if unlike := [code for code in counts if nearest_label(code, labels)]:
+        words = ", ".join(f"{code!r} ({counts[code]} respondents; {nearest_label(code, labels)})" for code in unlike[:3])
+        more = f" and {len(unlike) - 3} more" if len(unlike) > 3 else ""
+        raise CodebookError(
+            f"{where}: {words}{more} {'is' if len(unlike) == 1 else 'are'} neither a code nor a label of {codebook.name}.toml; mend the "
+            f"label, add it to {what} or missing, or give codes: read the file without turning codes into labels, or keep its labels "
+            "in attrs['variable_value_labels'] of the frame"
+        )
     hint = f"add {'it' if len(counts) == 1 else 'each'} to one of them"
-    if set(counts) & set(labels):
-        hint = "the column holds labels where the codebook has codes: read the file without turning codes into labels"
-    elif any(isinstance(code, str) for code in counts):
+    if any(isinstance(code, str) for code in counts):
         hint += "; text stands where the codebook may mean numbers"
     raise CodebookError(f"{where}: code {_counted(counts, variable)} is in neither {what} nor missing of {codebook.name}.toml; {hint}")
 

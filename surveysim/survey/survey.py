@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,16 @@ from surveysim.design.calibration import Calibration
 from surveysim.design.design import Design, kish_n_eff
 from surveysim.design.replication import Replicates
 from surveysim.errors import DesignError, ReadError, SurveySimError, first_few
-from surveysim.files.rawfile import RawFile
+from surveysim.files.frames import frame_columns, is_frame
 from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
 from surveysim.survey.codebook_match import codebook_for
-from surveysim.tables.schema import FPC, PSU, STRATUM, WEIGHT
+from surveysim.survey.recurring import note_of_duplicates
+from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +161,7 @@ def check_survey(survey: object) -> None:
         If `survey` is no `Survey`.
     """
     if not isinstance(survey, Survey):
-        made = "as_survey(frame, codebook)" if isinstance(survey, pd.DataFrame) else "read_survey(path, codebook)"
+        made = "as_survey(frame, codebook)" if is_frame(survey) else "read_survey(path, codebook)"
         raise SurveySimError(
             f"survey must be a Survey, which brings weight, design and codebook; got {type(survey).__name__}: make one with {made}"
         )
@@ -179,7 +184,7 @@ def read_survey(
     Parameters
     ----------
     path : str or Path
-        A .sav, .zsav, .dta, .por, .csv, .csv.gz or .parquet file. Only the columns needed are read.
+        A .sav, .zsav, .dta, .por, .sas7bdat, .xpt, .csv, .csv.gz or .parquet file. Only the columns needed are read.
     codebook : str, Path or Codebook, optional
         Name of a codebook that ships, or a TOML file; default the one that lists a file of this name.
     weight : str, optional
@@ -220,11 +225,12 @@ def read_survey(
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     asked, levels = _chosen(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
-    return _survey(assemble(raw, book, weight, asked, levels), said)
+    parts = assemble(raw, book, weight, asked, levels)
+    return _survey(parts, (*said, *note_of_duplicates(parts.data[RESPONDENT_ID].to_numpy(), parts.data, parts.reasons)))
 
 
 def as_survey(
-    frame: pd.DataFrame,
+    frame: IntoFrame,
     codebook: str | Path | Codebook,
     *,
     weight: str | None = None,
@@ -233,11 +239,15 @@ def as_survey(
 ) -> Survey:
     """Make a `Survey` of a frame of respondents with the codebook's variables as columns (names in any case).
 
+    Answers may be codes, labels, or a mix of both, as ``pandas.read_spss`` and ``read_stata`` give them: a label becomes the code
+    that the codebook, else ``frame.attrs["variable_value_labels"]``, has for it.
+
     Parameters
     ----------
     frame : DataFrame
-        A row per respondent, original codes. A trait may stand under its own name, recoded to level names already, and
-        the weight under the name ``weight``: so ``as_survey(survey.data, codebook)`` gives the survey back.
+        Of pandas, polars (also lazy), pyarrow, or a DuckDB relation; a row per respondent. Only the columns needed are converted.
+        A trait may stand under its own name, recoded to level names already, and the weight under the name ``weight``: so
+        ``as_survey(survey.data, codebook)`` gives the survey back.
     codebook : str, Path or Codebook
     weight : str, optional
         Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
@@ -251,9 +261,10 @@ def as_survey(
     Raises
     ------
     ReadError
-        If the frame is no DataFrame or has no rows.
+        If the frame is none, or has no rows.
     CodebookError
-        If a variable is absent (the message names the nearest), or a code is in neither options nor missing.
+        If a variable is absent, a label unknown (the message names the nearest) or ambiguous, or a code in neither options nor
+        missing.
     DesignError
         If there is no weight, one is missing, negative, infinite or text, or all are zero.
 
@@ -266,12 +277,8 @@ def as_survey(
     (2896, 'weight', ('Q8_8',))
     """
     book = load_codebook(codebook)
-    if not isinstance(frame, pd.DataFrame):
-        raise ReadError(f"frame must be a pandas DataFrame with a row per respondent; got {type(frame).__name__}")
-    if frame.empty:
-        raise ReadError("frame holds no respondents; a survey needs at least one row and a column")
     asked, levels = _chosen(book, questions, traits)
-    return _survey(assemble(RawFile.of(frame), book, weight, asked, levels))
+    return _survey(assemble(frame_columns(frame, needed_columns(book, weight, asked, levels)), book, weight, asked, levels))
 
 
 def _chosen(

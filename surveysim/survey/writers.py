@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from string import ascii_lowercase
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,9 +16,12 @@ from surveysim.codebook.codebook import Codebook, Question, Trait
 from surveysim.codebook.questions import Code
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import TableError
-from surveysim.files.outfile import OutColumn, write_columns
-from surveysim.files.rawfile import is_tag
-from surveysim.survey.reasons import distinct_codes
+from surveysim.files.frames import pandas_frame
+from surveysim.files.outfile import TAG_ORDER, OutColumn, write_columns
+from surveysim.files.rawfile import Variable, is_tag
+from surveysim.survey.assembly import NO_WEIGHT
+from surveysim.survey.labels import coded, question_words
+from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import (
     BACKGROUND,
@@ -38,6 +43,9 @@ from surveysim.tables.schema import (
     WEIGHT,
     N,
 )
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 _LABELS = {
     RESPONDENT_ID: "Respondent",
@@ -63,18 +71,19 @@ _LABELS = {
 }
 
 
-def write_survey(frame_or_survey: Survey | pd.DataFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
+def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
     """Write respondents to an SPSS or Stata file with variable labels, value labels and missing codes declared.
 
     In SPSS the missing codes stay numbers, declared missing; in Stata they become tagged missing values, ``.a`` not applicable,
     ``.b`` refused, ``.c`` don't know, ``.d`` no answer, ``.e`` not asked, ``.f`` other, where the codebook declares no letters
     of its own. A trait is written under its name, labelled by its levels. `read_survey` with the same codebook gives the answers,
-    reasons and traits back; ``weight="weight"`` gives the weight as it is here, raked or not.
+    reasons and traits back; ``weight="weight"`` gives the weight as it is here, raked or not, and an SPSS file declares it. What the
+    format cannot hold (a name, a long label, a label of text) is logged as a warning that names the variable.
 
     Parameters
     ----------
     frame_or_survey : Survey or DataFrame
-        A survey, or respondents with original codes and the codebook's variable names.
+        A survey, or respondents (a frame as `as_survey` takes it) with original codes or labels and the codebook's variable names.
     path : str or Path
         Ends in .sav, .zsav or .dta. The file appears when it is complete.
     codebook : str, Path or Codebook, optional
@@ -87,12 +96,10 @@ def write_survey(frame_or_survey: Survey | pd.DataFrame, path: str | Path, codeb
     Raises
     ------
     ReadError
-        If the extension or folder is unknown, there are no rows, a variable's name is not allowed in the format, or SPSS
-        cannot declare a variable's missing codes.
+        If the extension or folder is unknown, there are no rows, what is given is no frame, or SPSS cannot declare a variable's
+        missing codes.
     TableError
         If a column mixes numbers and text.
-    CodebookError
-        If two columns differ by case only.
 
     Examples
     --------
@@ -113,9 +120,10 @@ def write_survey(frame_or_survey: Survey | pd.DataFrame, path: str | Path, codeb
         reasons: Mapping[str, pd.Series] = {**survey.reasons, **survey.trait_reasons}
     else:
         book = None if codebook is None else load_codebook(codebook)
-        frame, reasons = frame_or_survey, {}
+        frame, reasons = pandas_frame(frame_or_survey), {}
     columns = [_column(name, frame[name], reasons.get(name), book) for name in frame.columns]
-    return write_columns(columns, path, title="" if book is None else book.title)
+    weighted = isinstance(frame_or_survey, Survey) and frame_or_survey.weight_name != NO_WEIGHT
+    return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "")
 
 
 def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
@@ -138,7 +146,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
     Raises
     ------
     ReadError
-        If the extension or folder is unknown, there are no rows, or a name is not allowed in the format.
+        If the extension or folder is unknown, or there are no rows.
     TableError
         If a column mixes numbers and text.
 
@@ -205,6 +213,10 @@ def _question_column(question: Question, values: pd.Series, reasons: pd.Series |
         f".{code}" if isinstance(code, str) and not text and letter.fullmatch(code) else code: reason
         for code, reason in book.missing_codes(question).items()
     }
+    if reasons is None:
+        values = pd.Series(coded(values.values, question_words(question, book.missing_codes(question)), Variable()).values)
+    elif not text:
+        values = _tagged_labels(values, reasons, missing)
     plain = _plain_values(question.question_id, values)
     if reasons is not None:
         positions, codes = distinct_codes(pd.Series(plain).values)
@@ -216,6 +228,23 @@ def _question_column(question: Question, values: pd.Series, reasons: pd.Series |
     kept = {code: reason for code, reason in missing.items() if text or not isinstance(code, str) or is_tag(code)}
     labels = dict(zip(question.codes, question.labels, strict=True))
     return OutColumn(question.question_id, plain, question.label or question.text, labels, kept)
+
+
+def _tagged_labels(values: pd.Series, reasons: pd.Series, missing: Mapping[Code, str]) -> pd.Series:
+    """Return numbers with tags in the place of labels of missing answers: ``.b`` for "Refused", where the codebook has no code for it."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values
+    positions, codes = distinct_codes(values.values)
+    letters = {reason: f".{letter}" for letter, reason in zip(ascii_lowercase, TAG_ORDER, strict=False)}
+    free = (tag for tag in (f".{letter}" for letter in ascii_lowercase) if tag not in missing and tag not in letters.values())
+    why = reasons.to_numpy(dtype=object)
+    for place, code in enumerate(codes):
+        if isinstance(code, str) and not is_tag(code) and isinstance(comparable(code), str) and (positions == place).any():
+            reason = why[positions == place][0]
+            if isinstance(reason, str):
+                own = next((known for known, other in missing.items() if other == reason), letters[reason])
+                codes[place] = own if missing.get(own, reason) == reason else next(free)
+    return pd.Series(np.append(codes, np.nan)[positions])
 
 
 def _level_column(name: str, values: pd.Series, reasons: pd.Series | None, trait: Trait | None) -> OutColumn:
@@ -237,9 +266,11 @@ def _level_column(name: str, values: pd.Series, reasons: pd.Series | None, trait
 
 
 def _plain_values(name: str, values: pd.Series) -> np.ndarray:
-    """Return numbers as floats, else text and Stata's tags as objects."""
+    """Return numbers as floats, else text and Stata's tags as objects; times and durations are text."""
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
         return values.to_numpy(dtype=float, na_value=np.nan)
+    if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_timedelta64_dtype(values.dtype):
+        return values.astype(str).where(values.notna(), np.nan).astype(object).to_numpy()
     plain = values.astype(object).to_numpy()
     kinds = {type(value) for value in pd.unique(plain) if not pd.isna(value) and not is_tag(value)}
     if str in kinds and len(kinds) > 1:

@@ -487,6 +487,26 @@ def test_a_fully_sampled_stratum_adds_no_variance() -> None:
     assert weighted_totals(everyone(sample), values)[1][0, 0] == 0
 
 
+LONELY = json.loads((FOLDER / "r_lonely.json").read_text())
+
+
+@pytest.mark.parametrize("how", ["remove", "adjust", "average", "certainty"])
+def test_lonely_psus_in_domains_equal_r(how: str) -> None:
+    """R's subset has the strata of its members alone, and all strata where the design is calibrated."""
+    strata = np.repeat([1, 2, 3], [60, 50, 10])
+    psu = np.concatenate([np.arange(60) // 15, 10 + np.arange(50) // 10, np.full(10, 99)])
+    domain = np.where(strata == 3, 1, np.tile([1, 0], 60))
+    answer = np.resize([1.0, 0, 1, 1, 0, 0, 1], 120)[:, None]
+    free = Design(np.tile([1.0, 2, 1.5], 40), strata=strata, psu=psu, lonely_psu=how)
+    margins = (strata[:, None] == [1, 2, 3]).astype(float)
+    for kind, sample in (("free", free), ("calibrated", calibrate_design(free, margins, np.array([90.0, 75, 15])))):
+        ours = [
+            *weighted_ratios(everyone(sample), answer, np.ones_like(answer))[1].ravel(),
+            *weighted_ratios(Members(sample, np.arange(120), domain, 2), answer, np.ones_like(answer))[1].ravel(),
+        ]
+        np.testing.assert_allclose(np.sqrt(ours), LONELY[how][kind], rtol=1e-6)
+
+
 def test_average_has_no_answer_where_every_stratum_is_lonely() -> None:
     sample = Design(np.ones(2), strata=np.array([1, 2]), lonely_psu="average")
     assert np.isnan(weighted_totals(everyone(sample), np.ones((2, 1)))[1][0, 0])
@@ -534,3 +554,14 @@ def test_replicates_come_before_calibration() -> None:
     with pytest.raises(DesignError, match="calibrated before; make replicates first"):
         replicate_design(raked, "JK1")
     assert isinstance(ss.as_replicates(Design(np.ones(4)), method="JK1"), ss.Design)
+
+
+def test_raking_to_margins_that_go_together_has_the_error_of_calibrate_and_not_of_rake() -> None:
+    """R's `rake` takes the margins out ten times in turn; its `calibrate(calfun = "raking")` takes them out together, as is done here."""
+    first, answer = np.tile([1, 2, 3], 40), np.resize([1.0, 0, 0, 1, 1, 0, 1], 120)[:, None]
+    second = np.where(np.arange(1, 121) % 5 == 0, np.tile([3, 1, 2, 2], 30), first)
+    sample = Design(np.tile([1, 2, 1.5, 0.5], 30))
+    raked = rake_design(sample, [first - 1, second - 1], [np.array([90.0, 30, 30]), np.array([45.0, 75, 30])], ["a", "b"])
+    error = np.sqrt(weighted_ratios(everyone(raked), answer)[1][0, 0])
+    assert error == pytest.approx(LONELY["raking"]["calibrate"][0], rel=1e-6)
+    assert abs(error / LONELY["raking"]["rake"][0] - 1) > 0.05

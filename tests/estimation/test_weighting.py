@@ -315,3 +315,31 @@ def test_array_functions_name_margins_by_number_where_they_have_no_name() -> Non
         calibrated_weights(np.ones(3), np.column_stack([np.ones(3), np.zeros(3)]), np.array([3.0, 1.0]))
     groups = [np.array([0, 0, 1])]
     np.testing.assert_allclose(raked_weights(np.ones(3), groups, [np.array([1.0, 2.0])], ["group"]), [0.5, 0.5, 2])
+
+
+@pytest.mark.parametrize(("total", "says"), [
+    (0.99, "shares with a slip: give shares that sum to 1"), (1.02, "shares with a slip"), (100, "percent: divide by 100"),
+    (99.6, "percent"), (40, "fewer people than the 5,836 respondents"),
+])  # fmt: skip
+def test_margins_that_are_neither_shares_nor_people_are_refused(total: float, says: str) -> None:
+    survey = ss.load_example("nonvoters2020")
+    margins = {"gender": {"female": 0.52 * total, "male": 0.48 * total}}
+    for call in (lambda: ss.rake(survey, margins), lambda: ss.calibrate(survey, margins)):
+        with pytest.raises(DesignError, match=f"the margins sum to {total:g}, neither 1 .* nor the population's total .*{says}"):
+            call()
+
+
+@pytest.mark.parametrize("total", [1.0, 5836.0, 250e6])
+def test_margins_of_shares_and_of_people_are_taken(total: float) -> None:
+    survey = ss.load_example("nonvoters2020")
+    raked = ss.rake(survey, {"gender": {"female": 0.52 * total, "male": 0.48 * total}})
+    expected = survey.data.weight.sum() if total == 1 else total
+    assert raked.data.weight.sum() == pytest.approx(expected)
+
+
+def test_counts_of_a_small_population_are_taken_where_the_weights_sum_to_as_many() -> None:
+    survey = small_survey()
+    few = ss.Survey(survey.data.assign(weight=100 / len(survey)), survey.reasons, survey.codebook, "weight")
+    shares = ss.population_margins(survey, by="sex" if "sex" in survey.traits else survey.traits[0])
+    raked = ss.rake(few, shares.assign(count=shares.population_share * 100).drop(columns="population_share"))
+    assert raked.data.weight.sum() == pytest.approx(100)

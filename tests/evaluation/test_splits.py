@@ -143,3 +143,15 @@ def test_something_is_always_kept_and_held_out(survey: ss.Survey) -> None:
         kept, held = ss.hold_out_questions(survey.codebook, fraction=fraction, seed=0)
         assert kept
         assert held
+
+
+def test_rows_of_a_resample_fall_on_one_side_together() -> None:
+    survey = ss.load_example("nonvoters2020")
+    drawn = np.random.default_rng(0).integers(0, 600, 600)
+    resample = survey.take(drawn)
+    resample.data["respondent_id"] = np.arange(600)
+    train, truth = ss.hold_out_respondents(resample, n_train=200, seed=0)
+    sides = [set(drawn[part.data["respondent_id"].to_numpy()].tolist()) for part in (train, truth)]
+    assert len(sides[0]) == 200
+    assert not sides[0] & sides[1]
+    assert len(train) + len(truth) == 600

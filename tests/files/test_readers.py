@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,22 @@ from tests.support import synthetic
 CODES = {7: "refused", 8: "dont_know"}
 
 
+# The six respondents, trust 7 as .R, written by haven::write_sas (haven 2.5.1) and gzipped: nothing in Python writes .sas7bdat.
+SAS7BDAT = (
+    "H4sICOBkC2sCA3RydXN0LnNhczdiZGF0AO3av0sCYRgH8MeyOKvhJIcbgo4mh4iTIgwCPcgosElHhwQrDuoI02qL9qa2on+hqTmIlpaisQahpoZoKIgS+mHv"
+    "ee+h9+ZlQ4v5/Yi8Pt/3fd4T5eAOjqjm9H57/igUvDzelShwFtlRBuXgKNEQ+ShCPwq5qpSeUqdnk4kpPa2nEmnVCzVh9fN1ytX6jV43ulkrZKIOIZ4Y0SJa"
+    "ZE5j4xgbx5OGWdwkAAAAAAAAAAAAAAAAAACAdhRgL6LrPrsKd7pnT3iuCF0FniedwGcPUZ5PCnmp1x4zQn7A87iwf8YjH/DISz2NcwAAAAD4Pz7fKlWt1a9R"
+    "/x8d/91ur8wIucTefnaBLQm1LNSKUNfjW1fCtStv/vytSl32nQLrsQwLnUQfvDdal4nPBBs5dg+RL64V2OclM5ffYGPaqlXDVFez+WUju7JgFuiFoer3c3tl"
+    "fvMbOQfs9pj3N9tAbhxXBDgboSX56s+Mx5h70qlvnTwurIsvVt3xWoqL6y7OLQ98Xrbzw/KWs25/z/LE50O8TxX6n/m88u349lCO4Y8EAAAAAACAdvYFJ03I"
+    "CwBAAAA="
+)
+
+
+def _sas7bdat(path: Path) -> Path:
+    path.write_bytes(gzip.decompress(base64.b64decode(SAS7BDAT)))
+    return path
+
+
 def write_any(folder: Path, suffix: str) -> Path:
     path = folder / f"trust{suffix}"
     if suffix in (".sav", ".zsav"):
@@ -35,6 +53,11 @@ def write_any(folder: Path, suffix: str) -> Path:
     if suffix == ".parquet":
         synthetic.trust_frame().to_parquet(path)
         return path
+    if suffix == ".sas7bdat":
+        return _sas7bdat(path)
+    if suffix == ".xpt":
+        pyreadstat.write_xport(synthetic.trust_frame(), str(path), table_name="T")
+        return path
     return synthetic.write_text(path, synthetic.trust_csv())
 
 
@@ -45,9 +68,12 @@ def told(survey: ss.Survey, question: str = "trust") -> list[str | None]:
 # --- every format ----------------------------------------------------------------------------------------------------------
 
 
+MISSING = {**dict.fromkeys((".csv", ".csv.gz", ".parquet", ".xpt"), CODES), ".sas7bdat": {".r": "refused", 8: "dont_know"}}
+
+
 @pytest.mark.parametrize("suffix", READERS)
 def test_every_format_gives_the_same_answers_and_reasons(suffix: str, tmp_path: Path) -> None:
-    book = synthetic.trust_codebook(missing=CODES if suffix in (".csv", ".csv.gz", ".parquet") else {})
+    book = synthetic.trust_codebook(missing=MISSING.get(suffix, {}))
     path = write_any(tmp_path, suffix)
     if suffix == ".por":  # names of eight letters in capitals, and no id in this file
         book = synthetic.trust_codebook(respondent_id=(), missing={8: "dont_know"})  # 7 is labelled, 8 is not
@@ -511,3 +537,71 @@ def test_stata_columns_have_the_types_that_pyreadstat_gives_them(tmp_path: Path)
     pd.testing.assert_frame_equal(ours, theirs)
     assert ours["gaps"].isna().tolist() == [False, True, False]
     assert isinstance(ours["gaps"][0], int)
+
+
+# --- SAS ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sas_file_is_read_with_its_special_missing_values(tmp_path: Path) -> None:
+    path = _sas7bdat(tmp_path / "x.sas7bdat")
+    raw = read_columns(path)
+    assert list(raw.frame.trust) == [0, 1, 2, ".r", 8, 1]
+    assert raw.variables["trust"].label == "Trust in parliament"
+    assert raw.variables["trust"].missing == ((".r", ".r"),)
+    assert raw.notes == ("x.sas7bdat: no catalog (.sas7bcat) lies beside it: codes have no labels",)
+    survey = ss.read_survey(path, synthetic.trust_codebook(missing={".r": "refused", 8: "dont_know"}))
+    assert [None if pd.isna(reason) else reason for reason in survey.reasons.trust] == synthetic.REASONS
+
+
+@pytest.mark.parametrize("version", [5, 8])
+def test_a_transport_file_is_read_to_its_last_respondent(version: int, tmp_path: Path) -> None:
+    frame = synthetic.trust_frame().assign(place=["here", "there", "", "here", "x", "y"])
+    pyreadstat.write_xport(
+        frame, str(tmp_path / "x.xpt"), table_name="T", file_format_version=version, column_labels={"trust": "Trust in parliament"}
+    )
+    raw = read_columns(tmp_path / "x.xpt")
+    assert raw.frame.trust.tolist() == synthetic.ANSWERS
+    assert raw.frame.place.tolist()[:2] == ["here", "there"]
+    assert raw.variables["trust"].label == "Trust in parliament"
+    survey = ss.read_survey(tmp_path / "x.xpt", synthetic.trust_codebook(missing={7: "refused", 8: "dont_know"}), questions=["trust"])
+    assert len(survey) == 6
+
+
+@pytest.mark.parametrize(("name", "remedy"), [
+    ("x.rda", r"write it in R: haven::write_sav"), ("x.RData", r"write it in R"), ("x.rds", r"write it in R"),
+    ("x.zip", r"unpack the archive"), ("x.tar.gz", "unpack the archive"), ("x.xlsx", r"save the sheet as \.csv"),
+    ("x.txt", r"rename it to end in \.csv"), ("x.sps", "this is a program that reads the data"),
+    ("x.sas7bcat", r"this is a catalog of labels; give the \.sas7bdat, with the catalog beside it"),
+])  # fmt: skip
+def test_files_that_are_not_read_hear_what_to_do(name: str, remedy: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(ReadError, match=rf"{re.escape(name)}: extension '.*' is unknown; surveysim reads .*\.xpt.*: {remedy}"):
+        read_columns(tmp_path / name)
+
+
+def test_an_encrypted_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.sav").write_bytes(b"\x1c" + bytes(7) + b"ENCRYPTEDSAV\x15" + bytes(60))
+    with pytest.raises(ReadError, match=r"x\.sav is encrypted with a password; open it in SPSS and save it without one"):
+        read_columns(tmp_path / "x.sav")
+
+
+def test_stata_files_with_latin_letters_that_declare_utf8_are_read_as_windows_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.dta"
+    synthetic.trust_frame().to_stata(path, version=118, write_index=False, variable_labels={"trust": "rXs happiness"})
+    path.write_bytes(path.read_bytes().replace(b"rXs happiness", b"r\x92s happiness"))
+    raw = read_columns(path)
+    assert raw.variables["trust"].label == "r\u2019s happiness"
+    assert any("read as cp1252" in note for note in raw.notes)
+    assert read_columns(path, encoding="cp1252").variables["trust"].label == "r\u2019s happiness"
+
+
+def test_names_that_differ_by_case_are_left_out_where_all_are_read_and_told(tmp_path: Path) -> None:
+    frame = synthetic.trust_frame().assign(TRUST=1.0)
+    frame.to_stata(tmp_path / "x.dta", version=118, write_index=False)
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.to_parquet(tmp_path / "x.parquet")
+    for suffix in ("dta", "csv", "parquet"):
+        raw = read_columns(tmp_path / f"x.{suffix}")
+        assert list(raw.columns) == ["id", "gndr", "w"]
+        assert f"x.{suffix}: columns 'trust' and 'TRUST' differ by case only or stand twice, and are left out" in "; ".join(raw.notes)
+        assert list(read_columns(tmp_path / f"x.{suffix}", Wanted(("w",))).columns) == ["w"]

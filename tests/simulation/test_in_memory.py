@@ -244,7 +244,7 @@ UNUSED = pd.DataFrame({"age": ["old"], "gender": ["male"]})
         (lambda: _simulate(opinion_frame()), SurveySimError, "a plain frame needs codebook=: the name of a shipped codebook or the path"),
         (lambda: _simulate(codebook=opinion_codebook()), SurveySimError, "a Survey brings its own codebook and weight; leave codebook="),
         (lambda: _simulate(weight="w"), SurveySimError, "a Survey brings its own codebook and weight"),
-        (lambda: _simulate([1, 2], codebook=opinion_codebook()), ReadError, "frame must be a pandas DataFrame .*; got list"),
+        (lambda: _simulate([1, 2], codebook=opinion_codebook()), ReadError, "frame must be a frame with a row per respondent .*; got list"),
         (lambda: _simulate(backgrounds=[]), BackgroundError, "backgrounds is empty; give backgrounds= one name or several of age"),
         (
             lambda: _simulate(backgrounds=["agee"]),
@@ -332,3 +332,13 @@ def test_what_is_simulated_owes_nothing_to_those_held_out(base: ss.OptionModel) 
     for method in ("mrp", "dsa"):
         tables = [_simulate(part, model=base if method == "dsa" else None, method=method) for part in (train, other)]
         pd.testing.assert_frame_equal(*tables)
+
+
+def test_levels_that_nobody_has_do_not_fill_a_grid_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    survey = ss.load_example("nonvoters2020")
+    women = survey.take((survey.data.gender == "female").to_numpy())
+    ss.simulate(women, ["gender"], questions="Q8_8", method="ridge")
+    assert "no respondent has these levels, and 1 of 2 backgrounds were never sampled: gender: male" in caplog.text
+    caplog.clear()
+    ss.simulate(women, pd.DataFrame({"gender": ["male"]}), questions="Q8_8", method="ridge")
+    assert caplog.text == ""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import surveysim as ss
 from surveysim.codebook.codebook import MISSING_REASONS, Codebook, Level, Option, Question, Trait, Weight
-from surveysim.errors import CodebookError, ReadError, TableError
+from surveysim.errors import ReadError, TableError
 from surveysim.files.outfile import OutColumn, missing_ranges, shorten
+from surveysim.files.readers import read_columns
 from tests.support.small_surveys import small_survey
 from tests.support.synthetic import TRUST, trust_codebook, trust_frame
 
@@ -213,12 +214,6 @@ def test_a_declaration_covers_every_missing_code_that_occurs_and_no_valid_one(mi
 BAD = {
     "an unknown extension": ("x.xlsx", {}, ReadError, r"x\.xlsx: extension '\.xlsx' cannot be written; use \.sav, \.zsav, \.dta"),
     "a missing folder": ("gone/x.sav", {}, ReadError, r"folder '.*gone' does not exist; make it first"),
-    "a name with a space": ("x.sav", {"two words": 1.0}, ReadError, r"SPSS allows no variable called 'two words'; names start with a"),
-    "a word of SPSS": ("x.sav", {"With": 1.0}, ReadError, r"SPSS allows no variable called 'With'"),
-    "a long name": ("x.dta", {"a" * 33: 1.0}, ReadError, r"Stata allows no variable called 'a{33}'.*at most 32 characters"),
-    "a dot in Stata": ("x.dta", {"a.b": 1.0}, ReadError, r"Stata allows no variable called 'a\.b'.*or write \.sav, which allows dots"),
-    "a word of Stata": ("x.dta", {"using": 1.0}, ReadError, r"Stata allows no variable called 'using'"),
-    "names that differ by case": ("x.dta", {"TRUST": 1.0}, CodebookError, r"'trust' and 'TRUST' differ by case only"),
     "text and numbers": (
         "x.sav",
         {"mix": pd.Series(["a", 1, 2, 3, 4, 5], dtype=object)},
@@ -268,3 +263,111 @@ def test_long_labels_are_cut_between_characters(tmp_path: Path) -> None:
         assert long.startswith(label[:-1])
     assert shorten("abc", 3) == "abc"
     assert shorten("abcdef", 5) == "ab…"
+
+
+# --- what a format cannot hold is kept where it can be, else told -----------------------------------------------------------
+
+
+def _book(text: str = "Q?", **parts: object) -> Codebook:
+    options = (Option(1, "Yes"), Option(2, "No"))
+    return Codebook("b", "B", {}, {"q": Question("q", text, options, **{"type": "nominal", **parts})})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("first", [1, 99, 100, 101, 300])
+def test_any_number_of_missing_answers_may_come_first(first: int, tmp_path: Path) -> None:
+    book = _book(missing={0: "not_asked", 9: "refused"})
+    survey = ss.as_survey(pd.DataFrame({"q": [0] * first + [1, 2, 9] * 3}), book, weight="none")
+    back = ss.read_survey(ss.write_survey(survey, tmp_path / "x.dta"), book, weight="none")
+    assert back.reasons.equals(survey.reasons)
+    assert back.data.q[back.reasons.q.isna()].tolist() == [1, 2] * 3
+
+
+def test_a_question_that_nobody_answered_goes_to_stata(tmp_path: Path) -> None:
+    book = _book(missing={0: "not_asked"})
+    survey = ss.as_survey(pd.DataFrame({"q": [0] * 120}), book, weight="none")
+    assert ss.read_survey(ss.write_survey(survey, tmp_path / "x.dta"), book, weight="none").reasons.equals(survey.reasons)
+
+
+NAMES = {
+    ".sav": {
+        "two words": "two_words",
+        "With": "With_2",
+        "@3、教育？": "V4",
+        "TRUST": "TRUST_2",
+        "a" * 70: "a" * 60,
+        "filter_$": "filter_$",
+    },
+    ".dta": {"two words": "two_words", "a.b": "a_b", "using": "using_2", "TRUST": "TRUST", "a" * 33: "a" * 28, "1st": "V7"},
+}
+
+
+@pytest.mark.parametrize("suffix", NAMES)
+def test_names_that_a_format_does_not_take_are_changed_and_told(suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = pd.DataFrame({"trust": [1.0, 2.0], **dict.fromkeys(NAMES[suffix], 3.0)})
+    path = ss.write_survey(frame, tmp_path / f"x{suffix}")
+    _, meta = getattr(pyreadstat, f"read_{suffix[1:]}")(path)
+    assert meta.column_names == ["trust", *NAMES[suffix].values()]
+    renamed = {old: new for old, new in NAMES[suffix].items() if old != new}
+    assert {new: meta.column_names_to_labels[new] for new in renamed.values()} == {new: old for old, new in renamed.items()}
+    assert all(f"{old!r} as {new!r}" in caplog.text for old, new in renamed.items())
+    assert "name the variables so in the codebook" in caplog.text
+
+
+@pytest.mark.parametrize(("missing", "expected"), [
+    ({98: "dont_know", 99: "no_answer", ".i": "not_applicable", ".r": "refused"}, [{"lo": 96, "hi": 99}]),
+    ({".i": "not_applicable", ".r": "refused"}, [{"lo": -2, "hi": -2}, {"lo": -1, "hi": -1}]),
+    ({-1: "refused", -2: "other", ".i": "not_asked", ".r": "dont_know"}, [{"lo": -4, "hi": -1}]),
+    ({98: "dont_know", ".d": "dont_know"}, [{"lo": 98, "hi": 98}]),
+])  # fmt: skip
+def test_tags_get_numbers_that_spss_can_declare(missing: dict[object, str], expected: list[object], tmp_path: Path) -> None:
+    book = _book(missing=missing)
+    survey = ss.as_survey(pd.DataFrame({"q": pd.Series([1, 2, *missing] * 3, dtype=object)}), book, weight="none")
+    path = ss.write_survey(survey, tmp_path / "x.sav")
+    assert pyreadstat.read_sav(path, user_missing=True)[1].missing_ranges["q"] == expected
+    assert ss.read_survey(path, _book(), weight="none").reasons.q.isna().equals(survey.reasons.q.isna())
+
+
+def test_long_labels_stay_distinct_in_spss(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    long = "The very same long beginning of an answer, " * 3
+    question = Question("q", "Q?", (Option(1, long + "yes"), Option(2, long + "no"), Option(3, "short")), type="nominal")
+    frame = pd.DataFrame({"q": [1, 2, 3]})
+    path = ss.write_survey(ss.as_survey(frame, Codebook("b", "B", {}, {"q": question}), weight="none"), tmp_path / "x.sav")
+    labels = list(pyreadstat.read_sav(path)[1].variable_value_labels["q"].values())
+    assert len(set(labels)) == 3
+    assert all(len(label.encode()) <= 120 for label in labels)
+    assert "value labels of 120 bytes; cut, and kept distinct, in q" in caplog.text
+
+
+def test_text_that_spss_cannot_declare_missing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    question = Question("q", "Q?", (Option("yes", "Yes"), Option("no", "No")), type="nominal", missing={"no opinion": "dont_know"})
+    book = Codebook("b", "B", {}, {"q": question})
+    survey = ss.as_survey(pd.DataFrame({"q": ["yes", "no", "no opinion"]}), book, weight="none")
+    path = ss.write_survey(survey, tmp_path / "x.sav")
+    assert "q ('no opinion')" in caplog.text
+    assert ss.read_survey(path, book, weight="none").reasons.equals(survey.reasons)
+
+
+def test_labels_that_stata_cannot_hold_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    halves = Question("h", "H?", (Option(1.5, "Some"), Option(2, "All")))
+    words = Question("t", "T?", (Option("y", "Yes"), Option("n", "No")))
+    book = Codebook("b", "B", {}, {"h": halves, "t": words})
+    survey = ss.as_survey(pd.DataFrame({"h": [1.5, 2], "t": ["y", "n"]}), book, weight="none")
+    path = ss.write_survey(survey, tmp_path / "x.dta")
+    assert "Stata labels whole numbers only; the codes stay without label in h (1.5)" in caplog.text
+    assert "Stata labels no text and declares none missing; the codes stay in t" in caplog.text
+    assert ss.read_survey(path, book, weight="none").data[["h", "t"]].values.tolist() == [[1.5, "y"], [2.0, "n"]]
+
+
+def test_a_frame_of_labels_is_written_as_codes(tmp_path: Path) -> None:
+    path = ss.write_survey(pd.DataFrame({"q": ["Yes", "no", None]}), tmp_path / "x.sav", _book())
+    frame, meta = pyreadstat.read_sav(path)
+    assert frame.q.tolist()[:2] == [1.0, 2.0]
+    assert meta.variable_value_labels["q"] == {1.0: "Yes", 2.0: "No"}
+
+
+def test_times_and_durations_are_written_as_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"when": pd.to_datetime(["2024-05-01 10:00", None]), "took": pd.to_timedelta(["1 days 02:00:00", None])})
+    for suffix in (".sav", ".dta"):
+        raw = read_columns(ss.write_survey(frame, tmp_path / f"x{suffix}")).frame
+        assert raw.when.iloc[0].startswith("2024-05-01 10:00")
+        assert raw.took.iloc[0] == "1 days 02:00:00"

@@ -76,7 +76,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], type[SurveySimError], Said]] = {
     "of an unknown kind": (
         lambda f: synthetic.write_text(f / "x.xlsx", "a"),
         ReadError,
-        ("x.xlsx", "extension '.xlsx' is unknown", "save the data in one of these"),
+        ("x.xlsx", "extension '.xlsx' is unknown", "save the sheet as .csv"),
     ),
     "empty": (lambda f: synthetic.write_text(f / "x.sav", ""), ReadError, ("x.sav", "is empty (0 bytes)", "download it again")),
     "text called .sav": (
