@@ -16,7 +16,8 @@ from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.errors import CodebookError, ReadError
 from surveysim.files.rawfile import Variable, is_tag
 from surveysim.files.readers import LABELLED, file_suffix, read_columns
-from surveysim.survey.reasons import UNKNOWN, comparable, reason_from_label, states
+from surveysim.survey.missing_labels import reason_from_label
+from surveysim.survey.reasons import UNKNOWN, comparable, states
 from surveysim.tables.names import known_names_of
 from surveysim.whole_files import write_whole
 

@@ -36,7 +36,8 @@ def answer_column(question: Question, values: Column, variable: Variable, codebo
     found = states(values, question.codes, codebook.missing_codes(question), variable)
     if unknown := found.unknown():
         _refuse(f"question {question.question_id!r}", ("options", question.labels), unknown, variable, codebook)
-    return _kept(values, found), found.reasons(codebook.system_missing), _overruled(question, found, variable, codebook)
+    notes = [*_overruled(question, found, variable, codebook), *_guessed(f"question {question.question_id!r}", found, variable, codebook)]
+    return _kept(values, found), found.reasons(codebook.system_missing), notes
 
 
 def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
@@ -45,6 +46,16 @@ def _overruled(question: Question, found: States, variable: Variable, codebook: 
     overruled = [code for code in valid if variable.declares_missing(code)]
     counted = f"missing, {codebook.name}.toml holds it as an option: counted as valid"
     return [f"question {question.question_id!r}: the file declares {first_few(overruled)} {counted}"] if overruled else []
+
+
+def _guessed(where: str, found: States, variable: Variable, codebook: Codebook) -> list[str]:
+    """Return a note of the codes that are missing by a label that may be an answer too, because of their place alone."""
+    if not found.guessed:
+        return []
+    labels = {comparable(code): label for code, label in variable.value_labels.items()}
+    named = first_few(_named_code(code, labels.get(comparable(code))) for code in found.guessed)
+    remedy = f"put it into options or missing of {codebook.name}.toml"
+    return [f"{where}: {named} counts as missing by its label and by where its code stands; {remedy}"]
 
 
 def trait_column(trait: Trait, values: Column, variable: Variable, codebook: Codebook, year: np.ndarray | int | None = None) -> Levels:
@@ -79,9 +90,9 @@ def trait_column(trait: Trait, values: Column, variable: Variable, codebook: Cod
         found.state[undecided & (level >= 0)] = VALID
         late = undecided & (level < 0)
         found.state[late] = _common_states(found.codes[late], codebook)
-    notes = []
+    notes = _guessed(f"trait {trait.name!r}", found, variable, codebook)
     if unknown := found.unknown():
-        notes = _outside(trait, unknown, variable, codebook)
+        notes += _outside(trait, unknown, variable, codebook)
     found.state[found.state == UNKNOWN] = _OTHER
     levels = pd.Categorical.from_codes(found.each(level, -1), dtype=_level_dtype(trait.level_names), validate=False)
     return levels, found.reasons(codebook.system_missing), notes

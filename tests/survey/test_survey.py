@@ -17,7 +17,7 @@ from surveysim.codebook.questions import field_values
 from surveysim.errors import CodebookError, DesignError, ReadError
 from surveysim.survey import codebook_match as release
 from surveysim.survey.codebook_match import codebook_for
-from surveysim.survey.reasons import reason_from_label
+from surveysim.survey.missing_labels import reason_from_label
 from tests.support import synthetic
 from tests.support.synthetic import trust_codebook, trust_frame
 
