@@ -18,7 +18,7 @@ _PUBLIC = {
     "survey.survey": ["Survey", "read_survey", "as_survey"],
     "survey.missing": ["na_table"],
     "survey.writers": ["write_survey", "write_table"],
-    "survey.drafting": ["draft_codebook"],
+    "drafting.first_codebook": ["draft_codebook"],
     "survey.examples": ["load_example", "list_examples"],
     "codebook.backgrounds": ["background_grid"],
     "lm.prompts.words": ["describe_background"],

@@ -40,15 +40,18 @@ class Reading(NamedTuple):
 NO_REASON = Reading(None, True)
 
 
-def _plain_text(text: str) -> str:
-    """Fold case, accents, forms of apostrophes, dashes and Arabic letters, and spaces."""
+@lru_cache(maxsize=16384)
+def plain_text(text: str) -> str:
+    """Return a text for comparison: fold case, accents, forms of apostrophes, dashes and Arabic letters, and spaces."""
+    if text.isascii():
+        return " ".join(text.casefold().replace("`", "'").split())
     letters = unicodedata.normalize("NFKD", text.translate(_LETTERS).casefold().translate(_LETTERS))
     letters = "".join(letter for letter in letters if not unicodedata.combining(letter)).translate(_LETTERS)
     return re.sub(r"\s+", " ", letters.replace("آ", "ا").replace("ى", "ي")).strip()
 
 
 def _words(listed: str) -> list[str]:
-    return [word for word in (_plain_text(word) for word in listed.replace("\n", "").split("|")) if word]
+    return [word for word in (plain_text(word) for word in listed.replace("\n", "").split("|")) if word]
 
 
 def _any_of(words: Iterable[str]) -> str:
@@ -94,7 +97,7 @@ def read_label(label: str) -> Reading:
     >>> read_label("(DO NOT READ) I don’t know"), read_label("RF"), read_label("DK (Denmark)")
     (Reading(reason='dont_know', sure=True), Reading(reason='refused', sure=False), Reading(reason=None, sure=True))
     """
-    return _read_text(_bare(label))
+    return _read_text(bare_label(label))
 
 
 def reason_from_label(label: str) -> str | None:
@@ -136,10 +139,10 @@ def stands_apart(code: Code, answers: Iterable[Code]) -> bool:
 
 def _is_answer_here(label: str, labels: Mapping[Code, str]) -> bool:
     """Say whether the other labels make an answer of one: "does not apply" beside "applies", "NA" in a list of countries' letters."""
-    text = _bare(label)
+    text = bare_label(label)
     others = [other for other in labels.values() if other != label]
     if text in _ABOUT_APPLYING:
-        return any(_APPLIES.search(_bare(other)) for other in others if read_label(other).reason is None)
+        return any(_APPLIES.search(bare_label(other)) for other in others if read_label(other).reason is None)
     if text in _ABBREVIATED:
         return (
             sum(other.isalpha() and other.isupper() and len(other) == len(text) and read_label(other).reason is None for other in others)
@@ -148,9 +151,17 @@ def _is_answer_here(label: str, labels: Mapping[Code, str]) -> bool:
     return False
 
 
-def _bare(label: str) -> str:
-    """Leave off the code, notes to interviewers, and signs around."""
-    text, before = _plain_text(label), ""
+@lru_cache(maxsize=16384)
+def bare_label(label: str) -> str:
+    """Return a label for comparison, without its code, notes to interviewers, and signs around.
+
+    Examples
+    --------
+    >>> from surveysim.survey.missing_labels import bare_label
+    >>> bare_label("1. Male"), bare_label("[VOL] Otro/a")
+    ('male', 'otro/a')
+    """
+    text, before = plain_text(label), ""
     while text != before:
         before = text
         text = _NOTE_BEHIND.sub("", _NOTE_BEFORE.sub("", _LEAD.sub("", text.lstrip(" .*<'\"")))).strip()

@@ -17,7 +17,7 @@ import pandas as pd
 from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
-from surveysim.survey.missing_labels import Reading, reason_in_place
+from surveysim.survey.missing_labels import NO_REASON, Reading, reason_in_place
 
 _REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
@@ -70,20 +70,22 @@ class States:
         return found
 
 
-def states(values: Column, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
+def states(values: Column, valid: Iterable[Code] | Mapping[Code, Code], missing: Mapping[Code, str], variable: Variable) -> States:
     """Say of every distinct value of a column whether it is valid, why it is missing, or that nobody knows it.
 
     Parameters
     ----------
     values : array, shape ``(respondents,)``
-    valid : iterable of codes
+    valid : iterable of codes, or mapping of code to code
+        Codes of valid answers; of a mapping's keys each counts as its value.
     missing : mapping of code to reason
         What the codebook says of this column; comes before what the file says.
     variable : Variable
         What the file says.
     """
     positions, codes = distinct_codes(values)
-    options = {comparable(code): code for code in valid}
+    counts_as = valid if isinstance(valid, Mapping) else {code: code for code in valid}
+    options = {comparable(code): option for code, option in counts_as.items()}
     state = np.full(len(codes), UNKNOWN, dtype=np.int8)
     undecided: list[int] = []
     guessed: list[Code] = []
@@ -146,5 +148,5 @@ def file_reason(code: Code, labels: Mapping[Code, str], variable: Variable) -> R
     """
     declared = is_tag(code) or variable.declares_missing(code)
     key = comparable(code)
-    reading = reason_in_place(key, labels, declared=declared) if labels.get(key) else Reading(None, True)
+    reading = reason_in_place(key, labels, declared=declared) if labels.get(key) else NO_REASON
     return Reading(reading.reason or "other", True) if declared else reading

@@ -11,7 +11,7 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import MISSING_REASONS, Code, Question, Trait
 from surveysim.errors import CodebookError, first_few
 from surveysim.files.rawfile import Column, Variable, as_floats
-from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
+from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, distinct_codes, named_reason, states
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
 Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, notes
@@ -33,11 +33,33 @@ def answer_column(question: Question, values: Column, variable: Variable, codebo
     CodebookError
         If a code is in neither options nor missing, and the file does not say that it is missing.
     """
-    found = states(values, question.codes, codebook.missing_codes(question), variable)
+    found = states(values, _valid_codes(question), codebook.missing_codes(question), variable)
     if unknown := found.unknown():
         _refuse(f"question {question.question_id!r}", ("options", question.labels), unknown, variable, codebook)
     notes = [*_overruled(question, found, variable, codebook), *_guessed(f"question {question.question_id!r}", found, variable, codebook)]
+    if question.merged:
+        codes, said = _merged(question, values, found)
+        return codes, found.reasons(codebook.system_missing), [*notes, *said]
     return _kept(values, found), found.reasons(codebook.system_missing), notes
+
+
+def _valid_codes(question: Question) -> dict[Code, Code]:
+    return {**{code: code for code in question.codes}, **question.merged}
+
+
+def _merged(question: Question, values: Column, found: States) -> tuple[np.ndarray, list[str]]:
+    """Return the codes with merged ones put as the codebook declares, and a note that counts them."""
+    further = {comparable(code): option for code, option in question.merged.items()}
+    positions, distinct = distinct_codes(values)
+    counts = {code: int((positions == place).sum()) for place, code in enumerate(distinct) if comparable(code) in further}
+    notes = [
+        f"question {question.question_id!r}: code {code:g} ({n} respondents) counts as {further[comparable(code)]}"
+        if isinstance(code, float)
+        else f"question {question.question_id!r}: code {code} ({n} respondents) counts as {further[comparable(code)]}"
+        for code, n in counts.items()
+    ]
+    codes = found.each(found.codes, np.nan)
+    return (codes.astype(float) if pd.api.types.is_numeric_dtype(values.dtype) else codes), notes
 
 
 def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
