@@ -16,6 +16,7 @@ from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import TableError
 from surveysim.files.outfile import OutColumn, write_columns
 from surveysim.files.rawfile import is_tag
+from surveysim.survey.assembly import marked_as_made
 from surveysim.survey.reasons import distinct_codes
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import (
@@ -23,6 +24,7 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     ESTIMATE,
+    MADE,
     METRIC,
     N_EFF,
     OPTION,
@@ -49,6 +51,7 @@ _LABELS = {
     OPTION: "Option: code in the survey",
     "option_label": "Option: label",
     ORDER: "Option: place on the scale",
+    MADE: "Columns that surveysim wrote: weight and design",
     SHARE: "Share of the background's valid answers, 0 to 1",
     STD_ERROR: "Standard error",
     CONF_LOW: "Confidence interval, lower end",
@@ -109,7 +112,7 @@ def write_survey(frame_or_survey: Survey | pd.DataFrame, path: str | Path, codeb
     if isinstance(frame_or_survey, Survey):
         survey = frame_or_survey
         book: Codebook | None = survey.codebook if codebook is None else load_codebook(codebook)
-        frame = survey.data
+        frame = marked_as_made(survey.data)
         reasons: Mapping[str, pd.Series] = {**survey.reasons, **survey.trait_reasons}
     else:
         book = None if codebook is None else load_codebook(codebook)

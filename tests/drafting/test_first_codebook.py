@@ -105,7 +105,9 @@ def test_named_variables_become_traits(release: Path, tmp_path: Path) -> None:
 def test_a_named_trait_that_is_none_is_refused(release: Path, tmp_path: Path) -> None:
     with pytest.raises(CodebookError, match=r"traits: My release \(v2\)\.sav has no variable 'agre'; did you mean 'agree'"):
         ss.draft_codebook(release, tmp_path / "x.toml", traits=["agre"])
-    with pytest.raises(CodebookError, match=r"variable 'age' of .* cannot be levels: numbers without labels.* write \[traits\.age\] .* by hand"):
+    with pytest.raises(
+        CodebookError, match=r"variable 'age' of .* cannot be levels: numbers without labels.* write \[traits\.age\] .* by hand"
+    ):
         ss.draft_codebook(release, tmp_path / "x.toml", traits=["age"])
     assert not (tmp_path / "x.toml").exists()
 
