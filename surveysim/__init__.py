@@ -19,6 +19,7 @@ _PUBLIC = {
     "survey.missing": ["na_table"],
     "survey.writers": ["write_survey", "write_table"],
     "drafting.first_codebook": ["draft_codebook"],
+    "drafting.adding": ["add_question"],
     "survey.examples": ["load_example", "list_examples"],
     "codebook.backgrounds": ["background_grid"],
     "lm.prompts.words": ["describe_background"],

@@ -30,7 +30,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 _ONE_COUNTRY_ESS = ("pspwght", "anweight", "dweight", "pweight")
 _NAME = re.compile(
-    r"weight|wght|wgt|ponder|(^|_)wts?($|_|\d)|^wt[a-z]{0,6}\d|^wts|^wtss|wt$|^w_|peso$|^pesos?(_|$)|gewicht|^poids|^waga|^wagi|"
+    r"^(rep|brr|jk|boot)\D*\d+$|weight|wght|wgt|ponder|(^|_)wts?($|_|\d)|^wt[a-z]{0,6}\d|^wts|^wtss|wt$|^w_|peso$|^pesos?(_|$)|gewicht|^poids|^waga|^wagi|"
     r"agirlik|^gew($|_)|vekt"
     r"|^factor(_?exp\w*)?$|^fexp|^facexp|expansion|^wate|^rswt|^pwgt|^pwt|权重|加权|ウェイト|가중|^вес$|^ves$"
 )
