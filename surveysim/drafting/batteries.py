@@ -15,8 +15,8 @@ _NOT = re.compile(
     "|".join(
         plain_text(word)
         for word in (
-            r"^not?\b", r"^un(marked|checked|selected|ticked|mentioned)", r"^non\b", r"^nein\b", r"^nicht\b", r"^nao\b", r"^nie\b", r"^нет\b", r"^не\b",
-            r"^hayir\b", "^لا", "^否", "^不", "^没", "^未", "^いいえ", "^아니", r"^nee\b", r"^niet\b", r"^nenhum",
+            r"^not?\b", r"^un(marked|checked|selected|ticked|mentioned)", r"^non\b", r"^nein\b", r"^nicht\b", r"^nao\b", r"^nie\b",
+            r"^нет\b", r"^не\b", r"^hayir\b", "^لا", "^否", "^不", "^没", "^未", "^いいえ", "^아니", r"^nee\b", r"^niet\b", r"^nenhum",
         )
     )
 )  # fmt: skip

@@ -63,11 +63,7 @@ def test_what_is_no_weight_is_none(name: str, label: str, tmp_path: Path) -> Non
 
 
 def test_the_files_own_weight_is_the_default(tmp_path: Path) -> None:
-    path = (
-        labelled_file(tmp_path / "x.sav", {"wt_a": VALUES, "long text": VALUES, "obscure_name": VALUES}, {"wt_a": "Design weight"})
-        if False
-        else labelled_file(tmp_path / "x.sav", {"wt_a": VALUES, "obscure_name": VALUES}, {"wt_a": "Design weight"})
-    )
+    path = labelled_file(tmp_path / "x.sav", {"wt_a": VALUES, "obscure_name": VALUES}, {"wt_a": "Design weight"})
     content = bytearray(path.read_bytes())
     content[76:80] = struct.pack("<i", 2)
     path.write_bytes(content)

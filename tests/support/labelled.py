@@ -17,15 +17,15 @@ YES_NO = {1.0: "Yes", 2.0: "No"}
 def labelled_file(
     path: Path,
     columns: Mapping[str, Sequence[Any]],
-    labels: Mapping[str, str] = {},
-    values: Mapping[str, Mapping[Any, str]] = {},
+    labels: Mapping[str, str] | None = None,
+    values: Mapping[str, Mapping[Any, str]] | None = None,
     **options: Any,
 ) -> Path:
     """Write columns and a question `q` to a .sav or .dta file."""
     n = len(next(iter(columns.values())))
     frame = pd.DataFrame({**columns, "q": [1.0, 2.0] * (n // 2) + [1.0] * (n % 2)})
     write = pyreadstat.write_dta if path.suffix == ".dta" else pyreadstat.write_sav
-    write(frame, str(path), column_labels={"q": "Q?", **labels}, variable_value_labels={"q": YES_NO, **values}, **options)
+    write(frame, str(path), column_labels={"q": "Q?", **(labels or {})}, variable_value_labels={"q": YES_NO, **(values or {})}, **options)
     return path
 
 
