@@ -14,7 +14,7 @@ from surveysim.codebook.questions import Code, Question
 from surveysim.codebook.toml_file import load_codebook, parse_codebook, parse_question
 from surveysim.drafting.toml_text import question_text
 from surveysim.drafting.variables import DraftVariable, draft_variables, written
-from surveysim.errors import CodebookError, nearest
+from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.survey.missing_labels import stands_apart
 from surveysim.tables.names import names_of
 from surveysim.whole_files import write_whole
@@ -126,10 +126,9 @@ def _asked_for(draft: DraftVariable, file: str) -> DraftVariable:
             remarks.append(f"code {written(code)} ({n:,} respondents) has no label and stands apart: missing here, check it")
         else:
             options[code] = _free_label(code, options)
-    if further and draft.options and len(further) > len(missing) - len(draft.missing):
-        remarks.append(
-            f"{len(further) - len(missing) + len(draft.missing)} codes without a label are options under their number: check them"
-        )
+    unlabelled = [written(code) for code in options if code not in draft.options]
+    if unlabelled and draft.options:
+        remarks.append(f"code {first_few(unlabelled)} has no label and is an option under its number: check it")
     if not 2 <= len(options) <= MOST_ADDED or draft.name in RESERVED:
         why = draft.why_not if len(options) < 2 or draft.name in RESERVED else f"{len(options):,} answers, and {MOST_ADDED} are the most"
         raise CodebookError(
