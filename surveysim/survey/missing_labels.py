@@ -60,6 +60,8 @@ def _any_of(words: Iterable[str]) -> str:
 
 _REASONS = {word: reason for reason, listed in PHRASES.items() for word in _words(listed)}
 _ABBREVIATED = {word: reason for reason, listed in ABBREVIATIONS.items() for word in _words(listed)}
+_FIRST_WORD = re.compile(r"\w*")
+_FIRST_OF_ABBREVIATIONS = frozenset(_FIRST_WORD.match(word)[0] for word in _ABBREVIATED)  # type: ignore[index]
 _ONLY_BESIDE = frozenset(_words(ONLY_BESIDE))
 _DOUBTFUL = {word: reason for reason, listed in DOUBTFUL.items() for word in _words(listed)}
 _NOTE = _any_of(_words(ANNOTATIONS))
@@ -67,6 +69,8 @@ _NOTE = _any_of(_words(ANNOTATIONS))
 _LEAD = re.compile(r"^[\[(]?\s*-?\d+\s*[\])]?\s*(?:[.):=\-]\s*)*(?!\d)")  # "-9. ", "8.- ", "(88) ", "98 = ", "8 - "
 _NOTE_BEFORE = re.compile(rf"^(?:\[[^\]]*\]|\((?:{_NOTE})[.:]?\)|(?:{_NOTE})\s*[.:\-]|(?:do not read(?: out)?|vol\.?))\s*(?=\S)")
 _NOTE_BEHIND = re.compile(rf"\s*(?:\[[^\]]*\]|\((?:{_NOTE})[.:]?\)|[-,:]\s*(?:{_NOTE})\.?)$")
+_BEGINNINGS = frozenset(phrase[:2] for phrase in _REASONS)
+_MAY_HOLD_MORE = re.compile(r"[^\w\s'/]|^do not read|^vol")  # signs or words that a code or a note to interviewers comes with
 _PRONOUN = re.compile(r"^(?:i'd|i would|i|r|resp\.?|respondent|the respondent|he/she|je|j'|yo|eu|ich|ik|io|\(s\)he|s/he|ja|я)\s+(?=\S)")
 _PHRASE = re.compile(rf"(?:{_any_of(_REASONS)})(?![^\W\d_]|')")
 _MORE = re.compile(r"\s*(?:[,;:/|(\[.]|- | -)(?!\s*but\b)|\s+(?:or|ou|oder|lub|или|veya|&|\+)\s")
@@ -162,6 +166,8 @@ def bare_label(label: str) -> str:
     ('male', 'otro/a')
     """
     text, before = plain_text(label), ""
+    if text[:1].isalpha() and not _MAY_HOLD_MORE.search(text):
+        return text
     while text != before:
         before = text
         text = _NOTE_BEHIND.sub("", _NOTE_BEFORE.sub("", _LEAD.sub("", text.lstrip(" .*<'\"")))).strip()
@@ -175,7 +181,7 @@ def _read_text(text: str) -> Reading:
         reason = _by_phrase(words) or _by_abbreviation(words)
         if reason:
             return Reading(reason, True)
-    last = _LAST.fullmatch(text)
+    last = _LAST.fullmatch(text) if _MAY_HOLD_MORE.search(text) or "/" in text else None
     if last:
         return Reading("not_applicable", True)
     doubtful = _DOUBTFUL.get(text) or _DOUBTFUL.get(_PRONOUN.sub("", text))
@@ -188,7 +194,7 @@ def _by_phrase(text: str) -> str | None:
         return None
     if _NOT_ASKED.fullmatch(text):
         return "not_asked"
-    found = _PHRASE.match(text)
+    found = _PHRASE.match(text) if text[:2] in _BEGINNINGS else None
     if not found or found[0] in _ABBREVIATED:
         return None
     rest = text[found.end() :]
@@ -202,6 +208,8 @@ def _by_abbreviation(text: str) -> str | None:
     """Return the reason of the first of several abbreviations, or of the phrase that explains one in brackets."""
     if text in _ABBREVIATED:
         return None if text in _ONLY_BESIDE else _ABBREVIATED[text]
+    if _FIRST_WORD.match(text)[0] not in _FIRST_OF_ABBREVIATIONS:  # type: ignore[index]
+        return None
     inner = re.fullmatch(r"([\w/.]+)\s*\((.+)\)", text)
     if inner and inner[1] in _ABBREVIATED:
         return _read_text(inner[2]).reason

@@ -84,6 +84,15 @@ def states(values: Column, valid: Iterable[Code] | Mapping[Code, Code], missing:
         What the file says.
     """
     positions, codes = distinct_codes(values)
+    state, guessed = code_states(codes, valid, missing, variable)
+    blank = np.flatnonzero(state == EMPTY)
+    return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if len(blank) else positions, tuple(guessed))
+
+
+def code_states(
+    codes: np.ndarray, valid: Iterable[Code] | Mapping[Code, Code], missing: Mapping[Code, str], variable: Variable
+) -> tuple[np.ndarray, list[Code]]:
+    """Return the state of each distinct code, and the codes guessed by their place; valid ones are spelt as the codebook does, in place."""
     counts_as = valid if isinstance(valid, Mapping) else {code: code for code in valid}
     options = {comparable(code): option for code, option in counts_as.items()}
     state = np.full(len(codes), UNKNOWN, dtype=np.int8)
@@ -97,10 +106,10 @@ def states(values: Column, valid: Iterable[Code] | Mapping[Code, Code], missing:
             state[place], codes[place] = VALID, known
     if undecided:
         state[undecided], guessed = _missing_states(codes[undecided], missing, variable)
-    unknown = [place for place in undecided if state[place] == UNKNOWN]
-    blank = [place for place in unknown if isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS]
-    state[blank] = EMPTY
-    return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if blank else positions, tuple(guessed))
+    for place in undecided:
+        if state[place] == UNKNOWN and isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS:
+            state[place] = EMPTY
+    return state, guessed
 
 
 def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Variable) -> tuple[list[int], list[Code]]:
