@@ -10,7 +10,7 @@ from pathlib import Path
 
 from surveysim.codebook.questions import Code
 from surveysim.drafting.batteries import batteries_of
-from surveysim.drafting.toml_text import comments, key, level_names, level_text, question_text, quoted, trait_text
+from surveysim.drafting.toml_text import comments, key, level_names, level_text, question_text, toml_string, trait_text
 from surveysim.drafting.variables import MOST_OPTIONS, DraftVariable, draft_variables
 from surveysim.drafting.which_weight import Weights, weights_of
 from surveysim.drafting.who_is_meant import (
@@ -168,7 +168,7 @@ def _text(path: Path, target: Path, parts: _Parts, sets: Mapping[str, tuple[str,
 
 
 def _head(path: Path, name: str, replicates: str) -> str:
-    [f"replicate_weights = {quoted(replicates)}", 'replicate_method = "", one of JK1, BRR, bootstrap, Fay 0.5'] if replicates else []
+    [f"replicate_weights = {toml_string(replicates)}", 'replicate_method = "", one of JK1, BRR, bootstrap, Fay 0.5'] if replicates else []
     return "\n".join(
         [
             *comments(
@@ -182,14 +182,14 @@ def _head(path: Path, name: str, replicates: str) -> str:
             ),
             "",
             "[survey]",
-            f"name = {quoted(name)}",
-            f"title = {quoted(name)}",
+            f"name = {toml_string(name)}",
+            f"title = {toml_string(name)}",
             'year = ""',
             'country = ""',
             'source = ""',
             'doi = ""',
             'licence = ""',
-            f"files = [{quoted(path.name)}]",
+            f"files = [{toml_string(path.name)}]",
             '# respondent_id = ""',
             "verified = false",
             "",
@@ -197,7 +197,7 @@ def _head(path: Path, name: str, replicates: str) -> str:
             '# stratum = ""',
             '# psu = ""',
             *comments(
-                [f"replicate_weights = {quoted(replicates)}", 'replicate_method = "", one of JK1, BRR, bootstrap, Fay 0.5']
+                [f"replicate_weights = {toml_string(replicates)}", 'replicate_method = "", one of JK1, BRR, bootstrap, Fay 0.5']
                 if replicates
                 else []
             ),
@@ -208,7 +208,13 @@ def _head(path: Path, name: str, replicates: str) -> str:
 
 def _weight(draft: DraftVariable, remark: str) -> str:
     return "\n".join(
-        [*comments([remark] if remark else []), f"[weights.{key(draft.name)}]", f"label = {quoted(draft.variable.label)}", 'use = ""', ""]
+        [
+            *comments([remark] if remark else []),
+            f"[weights.{key(draft.name)}]",
+            f"label = {toml_string(draft.variable.label)}",
+            'use = ""',
+            "",
+        ]
     )
 
 

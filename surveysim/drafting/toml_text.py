@@ -24,13 +24,13 @@ def question_text(draft: DraftVariable, battery: str = "") -> str:
             *comments(draft.remarks),
             *comments([f"nominal: {why}; ordinal if the options are steps of a scale"] if why and kind == "nominal" else []),
             f"[questions.{key(draft.name)}]",
-            f"text = {quoted(label)}",
-            f"label = {quoted(label)}",
+            f"text = {toml_string(label)}",
+            f"label = {toml_string(label)}",
             f'type = "{kind}"',
-            f"topic = {quoted(battery)}",
-            *([f"battery = {quoted(battery)}"] if battery else []),
+            f"topic = {toml_string(battery)}",
+            *([f"battery = {toml_string(battery)}"] if battery else []),
             "options = [",
-            *(f"    [{code_text(code)}, {quoted(text)}]," for code, text in draft.options.items()),
+            *(f"    [{code_text(code)}, {toml_string(text)}]," for code, text in draft.options.items()),
             "]",
             *_coded("merged", draft.merged, code_text),
             *missing_text(draft),
@@ -49,8 +49,8 @@ def trait_text(
         [
             *comments([*draft.remarks, *remarks]),
             f"[traits.{key(safe_name(name))}]",
-            f"variable = {quoted(draft.name)}",
-            f"label = {quoted(draft.variable.label)}",
+            f"variable = {toml_string(draft.name)}",
+            f"label = {toml_string(draft.variable.label)}",
             *(["ordered = true"] if name.startswith("age") else []),
             "levels = [",
             *(f"    {level}," for level in levels),
@@ -64,7 +64,7 @@ def trait_text(
 
 def level_text(name: str, text: str, codes: Sequence[Code]) -> str:
     """Return a level of codes as an inline table."""
-    return f"{{ name = {quoted(name)}, text = {quoted(text)}, codes = [{', '.join(map(code_text, codes))}] }}"
+    return f"{{ name = {toml_string(name)}, text = {toml_string(text)}, codes = [{', '.join(map(code_text, codes))}] }}"
 
 
 def level_names(options: Mapping[Code, str]) -> dict[Code, str]:
@@ -85,12 +85,12 @@ def safe_name(name: str) -> str:
 
 def missing_text(draft: DraftVariable, further: Mapping[Code, str] | None = None) -> list[str]:
     """Return the line of missing codes, or none."""
-    return _coded("missing", {**(further or {}), **draft.missing}, quoted)
+    return _coded("missing", {**(further or {}), **draft.missing}, toml_string)
 
 
 def _coded(name: str, table: Mapping[Code, Code], value: object) -> list[str]:
     pairs = {str(whole(code)): item for code, item in table.items()}
-    written = ", ".join(f"{quoted(code)} = {value(item)}" for code, item in pairs.items())  # type: ignore[operator]
+    written = ", ".join(f"{toml_string(code)} = {value(item)}" for code, item in pairs.items())  # type: ignore[operator]
     return [f"{name} = {{ {written} }}"] if pairs else []
 
 
@@ -101,14 +101,14 @@ def comments(lines: Iterable[str]) -> list[str]:
 
 def code_text(code: Code) -> str:
     """Write a code as TOML."""
-    return quoted(code) if isinstance(code, str) else str(whole(code))
+    return toml_string(code) if isinstance(code, str) else str(whole(code))
 
 
 def key(name: str) -> str:
     """Write a name as a TOML key."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_string(name)
 
 
-def quoted(text: object) -> str:
+def toml_string(text: object) -> str:
     """Write a TOML basic string: JSON's escapes, and the delete character, which TOML wants escaped too."""
     return json.dumps(str(text), ensure_ascii=False).replace("\x7f", "\\u007f")
