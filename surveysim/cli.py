@@ -12,6 +12,7 @@ import pandas as pd
 
 import surveysim as ss
 from surveysim import demo
+from surveysim.drafting.adding import write_added
 from surveysim.errors import ReadError
 from surveysim.files.outfile import WRITABLE
 from surveysim.tables.schema import CELL, MIN_N
@@ -59,6 +60,10 @@ def describe(given: argparse.Namespace) -> None:
     """Print what a survey holds; with questions, their weighted shares."""
     if given.draft is not None:
         print(f"{ss.draft_codebook(given.file, given.draft, encoding=given.encoding)}: finish it by hand, then name it with --codebook")
+        return
+    if given.add:
+        target = write_added(Path(given.codebook or "(none)"), Path(given.file), given.add)
+        print(f"{target}: {', '.join(given.add)} added at its end; put the exact wording there, and check type and missing codes")
         return
     survey = _survey(given)
     if given.look_for is not None:
@@ -182,6 +187,12 @@ def _describe_options(parser: argparse.ArgumentParser) -> None:
     _of_a_survey(parser, by_required=False)
     parser.add_argument(
         "--draft", metavar="TOML", help="write a first codebook from the labels of a file that no codebook knows, to finish by hand"
+    )
+    parser.add_argument(
+        "--add",
+        nargs="+",
+        metavar="VARIABLE",
+        help="write further variables of FILE as questions at the end of the .toml file of --codebook",
     )
     parser.add_argument("--look-for", metavar="WORDS", help="list the questions that hold every one of these words")
     _output_option(parser)

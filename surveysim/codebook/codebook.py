@@ -228,6 +228,24 @@ class Codebook:
         lacking = f"codebook {self.name!r} has no trait"
         return known_names_of(given, argument, self.traits, error=error, lacking=lacking, needed=needed)
 
+    @property
+    def batteries(self) -> dict[str, list[str]]:
+        """Names of multiple-response questions, each with the ids of its yes/no questions: what is tabulated and drawn together.
+
+        Examples
+        --------
+        >>> import surveysim as ss
+        >>> yes_no = (ss.Option(1, "Mentioned"), ss.Option(0, "Not mentioned"))
+        >>> read = [ss.Question(f"q5_{name}", f"Reads {name}?", yes_no, type="nominal", battery="q5") for name in ("papers", "books")]
+        >>> ss.Codebook("reading", "Reading", {}, {question.question_id: question for question in read}).batteries
+        {'q5': ['q5_papers', 'q5_books']}
+        """
+        found: dict[str, list[str]] = {}
+        for name, question in self.questions.items():
+            if question.battery:
+                found.setdefault(question.battery, []).append(name)
+        return found
+
     def missing_codes(self, question: Question) -> dict[Code, str]:
         """Codes that are no answer to a question, each with its reason."""
         common = {code: reason for code, reason in self.missing.items() if code not in question.codes}

@@ -60,12 +60,17 @@ class Question:
         Wording in further languages.
     label : str
         Variable label in the release, where it is not the wording.
+    battery : str
+        Names the multiple-response question whose answers are each a yes/no question of their own; see `Codebook.batteries`.
+    merged : mapping of code to code
+        Further codes in the file, each with the code of the option that it counts as; `read_survey` notes how many.
 
     Raises
     ------
     CodebookError
         If the text is empty, the type is unknown, there are fewer than two options, a code or label stands twice, a code is
-        both answer and missing, a reason is unknown, or a translation lacks its text or an option.
+        both answer and missing, a reason is unknown, a merged code is another option or counts as none, or a translation lacks its
+        text or an option.
 
     Examples
     --------
@@ -90,6 +95,8 @@ class Question:
     verified: bool = True
     translations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     label: str = ""
+    battery: str = ""
+    merged: Mapping[Code, Code] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = f"question {self.question_id!r}"
@@ -107,6 +114,7 @@ class Question:
         if both:
             raise CodebookError(f"{where}: code {first_few(both)} stands in both options and missing; keep it in one")
         check_reasons(where, self.missing)
+        _check_merged(where, self.merged, self.codes, self.missing)
         for language, other in self.translations.items():
             if not isinstance(other, Mapping) or not str(other.get("text", "")).strip():
                 raise CodebookError(f"{where}: translation {language!r} has no text; give the exact wording in that language")
@@ -280,6 +288,16 @@ def _refuse_overlaps(where: str, levels: Sequence[Level]) -> None:
     for (_, high, name), (low, _, follower) in pairwise(ranges):
         if low <= high:
             raise CodebookError(f"{where}: the ranges of levels {name!r} and {follower!r} overlap at {low:g}; separate them")
+
+
+def _check_merged(where: str, merged: Mapping[Code, Code], codes: Sequence[Code], missing: Mapping[Code, str]) -> None:
+    for code, option in merged.items():
+        if code in codes or code in missing:
+            raise CodebookError(f"{where}: merged code {code} is an option or missing as well; keep it in one")
+        if option not in codes:
+            raise CodebookError(
+                f"{where}: merged code {code} counts as {option!r}, which is no option's code; {nearest(str(option), map(str, codes))}"
+            )
 
 
 def check_reasons(where: str, missing: Mapping[Code, str]) -> None:

@@ -118,7 +118,7 @@ def parse_codebook(declared: Mapping[str, Any], name: str) -> Codebook:
         wave={variable: _codes(f"{where}, [wave] {variable}", codes) for variable, codes in parts["wave"].items()},
         missing=_coded(f"{where}, [missing]", parts["missing"]),
         traits={trait: _trait(trait, table) for trait, table in parts["traits"].items()},
-        questions={question: _question(question, table) for question, table in parts["questions"].items()},
+        questions={question: parse_question(question, table) for question, table in parts["questions"].items()},
     )
 
 
@@ -150,12 +150,22 @@ def _level(where: str, table: Any) -> Level:
     return Level(**{**known, "codes": codes, "range": None if bounds is None else (float(bounds[0]), float(bounds[1]))})
 
 
-def _question(question_id: str, table: Any) -> Question:
+def parse_question(question_id: str, table: Any) -> Question:
+    """Build a `Question` from its table of a TOML file.
+
+    Raises
+    ------
+    CodebookError
+        If a key is unknown, or a declaration contradicts itself.
+    """
     where = f"question {question_id!r}"
     known = _known(Question, where, _table(where, table), but=("question_id",))
     options = tuple(_option(where, option) for option in _list(f"{where}, options", known.get("options", [])))
     missing = _coded(where, known.get("missing", {}))
-    return Question(**{"text": "", **known, "question_id": question_id, "options": options, "missing": missing})
+    merged = {
+        _number(code): _codes(f"{where}, merged", option)[0] for code, option in _table(f"{where}, merged", known.get("merged", {})).items()
+    }
+    return Question(**{"text": "", **known, "question_id": question_id, "options": options, "missing": missing, "merged": merged})
 
 
 def _option(where: str, declared: Any) -> Option:

@@ -66,6 +66,10 @@ class RawFile:
         What was done while reading.
     known : tuple of str
         Names of all the file's variables, as far as they were looked at.
+    weight : str
+        The variable by which the file says that it is weighted (SPSS), where the whole file was read.
+    sets : mapping of str to tuple of str
+        The file's multiple-response sets: name -> variables.
     """
 
     columns: Mapping[str, Column]
@@ -74,6 +78,8 @@ class RawFile:
     source: str = FRAME
     notes: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    weight: str = ""
+    sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

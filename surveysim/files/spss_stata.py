@@ -18,6 +18,7 @@ from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError
 from surveysim.files.encodings import BYTEWISE, WINDOWS, check_encoding, decode, guess_encoding, western_encoding
 from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins, without_case_twins
+from surveysim.files.spss_header import declared_weight
 
 Columns = dict[str, Column]
 Table = tuple[Columns, Any]  # columns, and pyreadstat's metadata
@@ -46,7 +47,8 @@ def read_spss(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFil
         frame, meta = pyreadstat.read_sav(str(path), user_missing=True, **options)
         return _arrays(frame), meta
 
-    return _read(_Source(path, reader), wanted, encoding)
+    raw = _read(_Source(path, reader), wanted, encoding)
+    return raw if wanted is not None else replace(raw, weight=declared_weight(path))
 
 
 def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
@@ -193,7 +195,8 @@ def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFi
     _check_complete(source, found, n_rows, meta)
     variables = {name: _variable(name, meta, source.missing) for name in found}
     lost = _lost_labels(source.name, meta) if source.path.suffix.lower() == ".dta" else []
-    return RawFile(found, n_rows, variables, source.name, (*notes, *lost), known)
+    sets = {name: tuple(declared["variable_list"]) for name, declared in (meta.mr_sets or {}).items() if declared["is_dichotomy"]}
+    return RawFile(found, n_rows, variables, source.name, (*notes, *lost), known, sets=sets)
 
 
 def _arrays(frame: pd.DataFrame) -> Columns:

@@ -1,1 +1,1 @@
-"""A file or frame becomes a Survey and is written back: missing answers, recoding, drafts; estimates stand in estimation."""
+"""A file or frame becomes a Survey and is written back: missing answers, recoding; estimates stand in estimation."""

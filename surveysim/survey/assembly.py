@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from surveysim.survey.codebook_match import absent_variables, check_wave
 from surveysim.survey.labels import coded, trait_words
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.recoding import Levels, answer_column, recoded_column, trait_column
-from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
+from surveysim.tables.schema import FPC, MADE, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 NO_WEIGHT = "none"  # weight="none" says that the respondents shall count alike
 
@@ -60,6 +60,15 @@ class _Columns:
     def variable(self, name: str) -> Variable:
         return self.raw.variables.get(self.spelling(name), Variable())
 
+    @cached_property
+    def made(self) -> frozenset[str]:
+        """Which of weight, stratum, psu and fpc are columns that surveysim itself wrote; in a release such a name may mean anything."""
+        if MADE not in self:
+            return frozenset()
+        _, said = distinct_codes(self[MADE])
+        labels = {comparable(code): label for code, label in self.variable(MADE).value_labels.items()}  # as SPSS and Stata hold categories
+        return frozenset(word for text in said for word in labels.get(comparable(text), str(text)).split())
+
     def require(self, names: Sequence[str]) -> None:
         """Refuse names that the file does not have.
 
@@ -95,7 +104,7 @@ def needed_columns(book: Codebook, weight: str | None, questions: Sequence[Quest
     optional += [question.weight for question in questions if question.weight]
     place = country_trait(book)
     optional += [book.trait(place).variable, place] if place else []
-    optional += [*book.wave, *(trait.name for trait in traits), RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC]
+    optional += [*book.wave, *(trait.name for trait in traits), RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, MADE]
     return Wanted(tuple(dict.fromkeys(filter(None, required))), tuple(dict.fromkeys(optional)))
 
 
@@ -132,7 +141,7 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
         notes += said
     rows = pd.RangeIndex(raw.n_rows)
     parts = Parts(
-        pd.DataFrame(data),
+        marked_as_made(pd.DataFrame(data)),
         pd.DataFrame(reasons, index=rows),
         pd.DataFrame(trait_reasons, index=rows),
         weight_name,
@@ -140,6 +149,13 @@ def assemble(raw: RawFile, book: Codebook, weight: str | None, questions: Sequen
         _of_its_country(columns),
     )
     return _without_unweighted(parts, weights, book)
+
+
+def marked_as_made(data: pd.DataFrame) -> pd.DataFrame:
+    """Return a survey's data with the column that says which of weight, stratum, psu and fpc are what these names say."""
+    words = " ".join(name for name in (WEIGHT, STRATUM, PSU, FPC) if name in data)
+    marks = pd.Categorical.from_codes(np.zeros(len(data), dtype=np.int8), categories=pd.Index([words], dtype=object))
+    return data.assign(**{MADE: marks})
 
 
 def _is_recoded(columns: _Columns, trait: Trait) -> bool:
@@ -196,7 +212,7 @@ def _weight(columns: _Columns, weight: str | None, notes: list[str]) -> tuple[st
     if name not in columns and declared.product_of and all(part in columns for part in declared.product_of):
         notes.append(f"weight {name!r} is not in {source}; made as {' * '.join(declared.product_of)}")
         values = reduce(np.multiply, [_numbers(columns, part) for part in declared.product_of])
-    elif name not in columns and WEIGHT in columns and (weight is None or declared in book.weights):
+    elif name not in columns and WEIGHT in columns.made and WEIGHT in columns and (weight is None or declared in book.weights):
         values = _numbers(columns, WEIGHT)  # a respondents frame, where the weight has its standard name
     elif name in columns:
         values = _numbers(columns, name)
@@ -261,13 +277,17 @@ def _design(columns: _Columns, notes: list[str]) -> dict[str, object]:
     nest = distinct_codes(columns[declared.nest]) if declared.nest and declared.nest in columns else None
     found: dict[str, object] = {}
     for column, variable in ((STRATUM, declared.stratum), (PSU, declared.psu), (FPC, declared.fpc)):
-        name = variable if variable and variable in columns else column if column in columns else ""
+        name = variable if variable and variable in columns else column if column in columns and column in columns.made else ""
         if name:
             found[column] = np.asarray(columns[name])
             if nest and column != FPC:
                 found[column] = _nested(*nest, columns[name])
         elif variable:
             notes.append(f"{columns.raw.source} has no {column} {variable!r}: standard errors are made without it")
+        elif column in columns:
+            notes.append(
+                f'{columns.raw.source} has a column {column!r}, which is not used: say {column} = "{column}" in [design] if it is one'
+            )
     for name in columns.matching(declared.replicate_weights):
         found[columns.spelling(name)] = _numbers(columns, name)
     return found

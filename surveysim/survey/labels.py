@@ -14,7 +14,8 @@ from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
 from surveysim.survey.codebook_match import plain_words
-from surveysim.survey.reasons import comparable, distinct_codes, reason_from_label
+from surveysim.survey.missing_labels import reason_from_label
+from surveysim.survey.reasons import comparable, distinct_codes
 
 
 @dataclass(frozen=True, eq=False)

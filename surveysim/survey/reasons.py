@@ -17,44 +17,10 @@ import pandas as pd
 from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
+from surveysim.survey.missing_labels import NO_REASON, Reading, reason_in_place
 
 _REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
-
-_PATTERNS = {
-    "refused": r"refus(al|ed|e)?( to (answer|say|respond))?|(r )?declined( to (answer|say))?|prefer(s|red)? not to (answer|say)"
-    r"|rf|a refus[ée]|refus de r[ée]pondre|ne veut pas r[ée]pondre|verweigert|antwort verweigert|rehusa|no quiere contestar|vil ikke svare"
-    r"|拒绝回答|拒答|拒绝|不愿回答|不愿意回答",
-    "dont_know": r"(do not|don'?t|does not|doesn'?t|did not|didn'?t) know( (enough|yet|exactly)( .*)?)?|dk"
-    r"|(can'?t|cannot|can not) (say|choose)|unable to (say|choose)|ne sai[st] pas|nsp|wei(ß|ss) nicht|no sabe|vet ikke"
-    r"|不知道|不清楚|无法选择|无法判断|无法回答|说不清楚?|不好说",
-    "no_answer": r"no answer|na|not (ascertained|stated|answered)|no response|did not answer|non[- ]response|blank|left blank"
-    r"|sans r[ée]ponse|keine angabe|no contesta|no responde|ubesvart|未回答|未填答?|无应答|没有回答|不回答|漏答",
-    "not_applicable": r"(not|non) applicable|inapplicable|inap|iap|n/a|n\.a\.?|does not apply|valid skip|legitimate skip|skipped"
-    r"|not in universe|question does not apply|sans objet|trifft nicht zu|no aplica|ikke relevant|不适用",
-    "not_asked": r"not asked( .*)?|question not asked|not (included|fielded|available) in (this )?(survey|country|wave|year|form)( .*)?"
-    r"|not in (the )?(survey|questionnaire)|未问|未提问|没有询问",
-}
-_RECOGNISE = {reason: re.compile(rf"(?:{pattern})(?:\s*[,;:/(（].*)?") for reason, pattern in _PATTERNS.items()}
-_LEAD = re.compile(r"^\s*(\[[^\]]*\])?\s*([-−]?\d+\s*[.):=\-]?)?\s*")  # "-9. Refused", "98 = Don't know", "[DO NOT READ] Don't know"
-
-
-@lru_cache(maxsize=4096)
-def reason_from_label(label: str) -> str | None:
-    """Return the reason that a value label names, or None where it names none.
-
-    Examples
-    --------
-    >>> from surveysim.survey.reasons import reason_from_label
-    >>> [reason_from_label(label) for label in ("Refusal", "-8. Don't know", "IAP", "拒绝回答", "Refuse to pay taxes")]
-    ['refused', 'dont_know', 'not_applicable', 'refused', None]
-    """
-    text = _LEAD.sub("", label.replace("’", "'").casefold()).strip(" .*[]<>'\"")
-    text = re.sub(r"\s+", " ", text)
-    for reason, pattern in _RECOGNISE.items():
-        if pattern.fullmatch(text):
-            return reason
-    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +35,14 @@ class States:
         `VALID`, `UNKNOWN`, or a position in `MISSING_REASONS`.
     positions : int array, shape ``(respondents,)``
         Which of `codes` each cell holds; -1 where it is empty.
+    guessed : tuple of codes
+        Those whose label may be an answer too, and that are missing by their place alone.
     """
 
     codes: np.ndarray
     state: np.ndarray
     positions: np.ndarray
+    guessed: tuple[Code, ...] = ()
 
     @cached_property
     def has_empty(self) -> bool:
@@ -101,22 +70,34 @@ class States:
         return found
 
 
-def states(values: Column, valid: Iterable[Code], missing: Mapping[Code, str], variable: Variable) -> States:
+def states(values: Column, valid: Iterable[Code] | Mapping[Code, Code], missing: Mapping[Code, str], variable: Variable) -> States:
     """Say of every distinct value of a column whether it is valid, why it is missing, or that nobody knows it.
 
     Parameters
     ----------
     values : array, shape ``(respondents,)``
-    valid : iterable of codes
+    valid : iterable of codes, or mapping of code to code
+        Codes of valid answers; of a mapping's keys each counts as its value.
     missing : mapping of code to reason
         What the codebook says of this column; comes before what the file says.
     variable : Variable
         What the file says.
     """
     positions, codes = distinct_codes(values)
-    options = {comparable(code): code for code in valid}
+    state, guessed = code_states(codes, valid, missing, variable)
+    blank = np.flatnonzero(state == EMPTY)
+    return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if len(blank) else positions, tuple(guessed))
+
+
+def code_states(
+    codes: np.ndarray, valid: Iterable[Code] | Mapping[Code, Code], missing: Mapping[Code, str], variable: Variable
+) -> tuple[np.ndarray, list[Code]]:
+    """Return the state of each distinct code, and the codes guessed by their place; valid ones are spelt as the codebook does, in place."""
+    counts_as = valid if isinstance(valid, Mapping) else {code: code for code in valid}
+    options = {comparable(code): option for code, option in counts_as.items()}
     state = np.full(len(codes), UNKNOWN, dtype=np.int8)
-    undecided = []
+    undecided: list[int] = []
+    guessed: list[Code] = []
     for place, code in enumerate(codes):
         known = options.get(comparable(code))
         if known is None:
@@ -124,22 +105,24 @@ def states(values: Column, valid: Iterable[Code], missing: Mapping[Code, str], v
         else:
             state[place], codes[place] = VALID, known
     if undecided:
-        state[undecided] = _missing_states(codes[undecided], missing, variable)
-    unknown = [place for place in undecided if state[place] == UNKNOWN]
-    blank = [place for place in unknown if isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS]
-    state[blank] = EMPTY
-    return States(codes, state, np.where(np.isin(positions, blank), -1, positions) if blank else positions)
+        state[undecided], guessed = _missing_states(codes[undecided], missing, variable)
+    for place in undecided:
+        if state[place] == UNKNOWN and isinstance(codes[place], str) and codes[place].strip() in EMPTY_WORDS:
+            state[place] = EMPTY
+    return state, guessed
 
 
-def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Variable) -> list[int]:
-    """Return the state of codes that are no valid answers: a position in `MISSING_REASONS`, or `UNKNOWN`."""
+def _missing_states(codes: np.ndarray, missing: Mapping[Code, str], variable: Variable) -> tuple[list[int], list[Code]]:
+    """Return the state of codes that are no valid answers (a position in `MISSING_REASONS`, or `UNKNOWN`), and those guessed by place."""
     named = {comparable(code): reason for code, reason in missing.items()}
-    reasons = [named_reason(comparable(code), named) for code in codes]
+    reasons, guessed = [named_reason(comparable(code), named) for code in codes], []
     if None in reasons:
         labels = {comparable(code): label for code, label in variable.value_labels.items()}
         for place, code in enumerate(codes):
-            reasons[place] = reasons[place] or _file_reason(code, labels.get(comparable(code)), variable)
-    return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons]
+            if reasons[place] is None:
+                reasons[place], sure = file_reason(code, labels, variable)
+                guessed += [] if sure or reasons[place] is None else [code]
+    return [UNKNOWN if reason is None else MISSING_REASONS.index(reason) for reason in reasons], guessed
 
 
 def distinct_codes(values: Column) -> tuple[np.ndarray, np.ndarray]:
@@ -167,6 +150,12 @@ def named_reason(key: Code, named: Mapping[Code, str]) -> str | None:
     return named.get(str(key)[1]) if is_tag(key) and key not in named else named.get(key)
 
 
-def _file_reason(code: Code, label: str | None, variable: Variable) -> str | None:
-    guessed = reason_from_label(label) if label else None
-    return guessed or ("other" if variable.declares_missing(code) else None)
+def file_reason(code: Code, labels: Mapping[Code, str], variable: Variable) -> Reading:
+    """Return why a code is missing by what the file declares and its label says among the others (by `comparable` codes).
+
+    A tagged missing value and a declared code are missing for sure, whatever their label: ``other`` where it names no reason.
+    """
+    declared = is_tag(code) or variable.declares_missing(code)
+    key = comparable(code)
+    reading = reason_in_place(key, labels, declared=declared) if labels.get(key) else NO_REASON
+    return Reading(reading.reason or "other", True) if declared else reading

@@ -13,7 +13,7 @@ from surveysim.errors import CodebookError, first_few
 from surveysim.files.rawfile import FRAME, Column, Variable, as_floats
 from surveysim.survey.codebook_match import check_question_labels, check_trait_labels
 from surveysim.survey.labels import Words, coded, level_words, nearest_label, question_words, trait_words
-from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, named_reason, states
+from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, distinct_codes, named_reason, states
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
 Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, notes
@@ -42,10 +42,33 @@ def answer_column(question: Question, values: Column, variable: Variable, codebo
     given = coded(values, question_words(question, missing), variable)
     if not given.by_label:
         check_question_labels(question, variable, source, codebook)
-    found = states(given.values, question.codes, {**missing, **given.said}, variable)
+    found = states(given.values, _valid_codes(question), {**missing, **given.said}, variable)
     if unknown := found.unknown():
         _refuse(f"question {question.question_id!r}", ("options", question.labels), unknown, variable, codebook)
-    return _kept(given.values, found), found.reasons(codebook.system_missing), _overruled(question, found, variable, codebook)
+    notes = [*_overruled(question, found, variable, codebook), *_guessed(f"question {question.question_id!r}", found, variable, codebook)]
+    if question.merged:
+        codes, said = _merged(question, given.values, found)
+        return codes, found.reasons(codebook.system_missing), [*notes, *said]
+    return _kept(given.values, found), found.reasons(codebook.system_missing), notes
+
+
+def _valid_codes(question: Question) -> dict[Code, Code]:
+    return {**{code: code for code in question.codes}, **question.merged}
+
+
+def _merged(question: Question, values: Column, found: States) -> tuple[np.ndarray, list[str]]:
+    """Return the codes with merged ones put as the codebook declares, and a note that counts them."""
+    further = {comparable(code): option for code, option in question.merged.items()}
+    positions, distinct = distinct_codes(values)
+    counts = {code: int((positions == place).sum()) for place, code in enumerate(distinct) if comparable(code) in further}
+    notes = [
+        f"question {question.question_id!r}: code {code:g} ({n} respondents) counts as {further[comparable(code)]}"
+        if isinstance(code, float)
+        else f"question {question.question_id!r}: code {code} ({n} respondents) counts as {further[comparable(code)]}"
+        for code, n in counts.items()
+    ]
+    codes = found.each(found.codes, np.nan)
+    return (codes.astype(float) if pd.api.types.is_numeric_dtype(values.dtype) else codes), notes
 
 
 def _overruled(question: Question, found: States, variable: Variable, codebook: Codebook) -> list[str]:
@@ -54,6 +77,16 @@ def _overruled(question: Question, found: States, variable: Variable, codebook: 
     overruled = [code for code in valid if variable.declares_missing(code)]
     counted = f"missing, {codebook.name}.toml holds it as an option: counted as valid"
     return [f"question {question.question_id!r}: the file declares {first_few(overruled)} {counted}"] if overruled else []
+
+
+def _guessed(where: str, found: States, variable: Variable, codebook: Codebook) -> list[str]:
+    """Return a note of the codes that are missing by a label that may be an answer too, because of their place alone."""
+    if not found.guessed:
+        return []
+    labels = {comparable(code): label for code, label in variable.value_labels.items()}
+    named = first_few(_named_code(code, labels.get(comparable(code))) for code in found.guessed)
+    remedy = f"put it into options or missing of {codebook.name}.toml"
+    return [f"{where}: {named} counts as missing by its label and by where its code stands; {remedy}"]
 
 
 def trait_column(
@@ -95,9 +128,9 @@ def trait_column(
         found.state[undecided & (level >= 0)] = VALID
         late = undecided & (level < 0)
         found.state[late] = _common_states(found.codes[late], codebook)
-    notes = []
+    notes = _guessed(f"trait {trait.name!r}", found, variable, codebook)
     if unknown := found.unknown():
-        notes = _outside(trait, unknown, variable, codebook)
+        notes += _outside(trait, unknown, variable, codebook)
     found.state[found.state == UNKNOWN] = _OTHER
     levels = pd.Categorical.from_codes(found.each(level, -1), dtype=_level_dtype(trait.level_names), validate=False)
     return levels, found.reasons(codebook.system_missing), notes

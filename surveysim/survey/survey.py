@@ -18,13 +18,15 @@ from surveysim.design.adjustment import declared_replicates
 from surveysim.design.calibration import Calibration
 from surveysim.design.design import Design, kish_n_eff
 from surveysim.design.replication import Replicates
-from surveysim.errors import DesignError, ReadError, SurveySimError, first_few
+from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
 from surveysim.files.frames import frame_columns, is_frame
+from surveysim.files.rawfile import Wanted
 from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
 from surveysim.survey.codebook_match import codebook_for
 from surveysim.survey.recurring import note_of_duplicates
+from surveysim.tables.names import names_of
 from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 if TYPE_CHECKING:
@@ -223,6 +225,8 @@ def read_survey(
         raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
     require_file(Path(path))
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
+    if questions is not None:
+        _suggest_adding(questions, book, Path(path), str(codebook) if isinstance(codebook, str | Path) else book.name)
     asked, levels = _chosen(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
     parts = assemble(raw, book, weight, asked, levels)
@@ -279,6 +283,19 @@ def as_survey(
     book = load_codebook(codebook)
     asked, levels = _chosen(book, questions, traits)
     return _survey(assemble(frame_columns(frame, needed_columns(book, weight, asked, levels)), book, weight, asked, levels))
+
+
+def _suggest_adding(questions: str | Sequence[str], book: Codebook, path: Path, called: str) -> None:
+    """Raise `CodebookError` for a question that the codebook lacks and the file has: the message holds the line that adds it."""
+    given = names_of(questions, "questions", book.questions, error=CodebookError, needed=False)
+    unknown = [name for name in given if name not in book.questions]
+    there = {name.lower(): name for name in read_columns(path, Wanted((), tuple(unknown))).columns} if unknown else {}
+    found = [there[name.lower()] for name in unknown if name.lower() in there]
+    if found:
+        raise CodebookError(
+            f"questions: codebook {book.name!r} has no question {found[0]!r}, and {path.name} has such a variable: "
+            f"add_question({called!r}, {str(path)!r}, {found[0]!r}) returns a codebook that asks it"
+        )
 
 
 def _chosen(

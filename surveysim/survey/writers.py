@@ -19,7 +19,7 @@ from surveysim.errors import TableError
 from surveysim.files.frames import pandas_frame
 from surveysim.files.outfile import TAG_ORDER, OutColumn, write_columns
 from surveysim.files.rawfile import Variable, is_tag
-from surveysim.survey.assembly import NO_WEIGHT
+from surveysim.survey.assembly import NO_WEIGHT, marked_as_made
 from surveysim.survey.labels import coded, question_words
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.survey import Survey
@@ -28,6 +28,7 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     ESTIMATE,
+    MADE,
     METRIC,
     N_EFF,
     OPTION,
@@ -57,6 +58,7 @@ _LABELS = {
     OPTION: "Option: code in the survey",
     "option_label": "Option: label",
     ORDER: "Option: place on the scale",
+    MADE: "Columns that surveysim wrote: weight and design",
     SHARE: "Share of the background's valid answers, 0 to 1",
     STD_ERROR: "Standard error",
     CONF_LOW: "Confidence interval, lower end",
@@ -116,7 +118,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     if isinstance(frame_or_survey, Survey):
         survey = frame_or_survey
         book: Codebook | None = survey.codebook if codebook is None else load_codebook(codebook)
-        frame = survey.data
+        frame = marked_as_made(survey.data)
         reasons: Mapping[str, pd.Series] = {**survey.reasons, **survey.trait_reasons}
     else:
         book = None if codebook is None else load_codebook(codebook)

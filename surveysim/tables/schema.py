@@ -18,6 +18,7 @@ ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has 
 MIN_N = 10  # the default of every export
 
 RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC = "respondent_id", "weight", "stratum", "psu", "fpc"
+MADE = "surveysim"  # a column of respondents: says in words which of weight, stratum, psu and fpc surveysim itself wrote
 BACKGROUND, QUESTION, OPTION, ORDER, SHARE, SOURCE = (
     "background_id",
     "question_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from surveysim.codebook.questions import field_values
 from surveysim.errors import CodebookError, DesignError, ReadError
 from surveysim.survey import codebook_match as release
 from surveysim.survey.codebook_match import codebook_for
-from surveysim.survey.reasons import reason_from_label
+from surveysim.survey.missing_labels import reason_from_label
 from tests.support import synthetic
 from tests.support.synthetic import trust_codebook, trust_frame
 
@@ -420,9 +421,35 @@ def test_a_name_that_several_codebooks_list_is_refused(monkeypatch: pytest.Monke
 
 
 def test_a_respondents_frame_has_its_weight_under_the_standard_name() -> None:
-    survey = ss.as_survey(trust_frame().rename(columns={"w": "weight", "id": "respondent_id"}), BOOK)
+    frame = trust_frame().rename(columns={"w": "weight", "id": "respondent_id"})
+    survey = ss.as_survey(frame.assign(surveysim="weight"), BOOK)
     np.testing.assert_array_equal(survey.data.weight, trust_frame().w)
     assert survey.data.respondent_id.tolist() == trust_frame()["id"].tolist()
+    with pytest.raises(DesignError, match=r"the frame lacks weight 'w' \(the first weight of trust\.toml\)"):
+        ss.as_survey(frame, BOOK)
+
+
+@pytest.mark.parametrize("name", ["fpc", "psu", "stratum"])
+def test_a_column_called_as_the_design_is_not_used_unless_declared(name: str) -> None:
+    frame = trust_frame().assign(**{name: 7})
+    survey = ss.as_survey(frame, BOOK)
+    assert name not in survey.data
+    assert f'the frame has a column {name!r}, which is not used: say {name} = "{name}" in [design] if it is one' in survey.notes
+    declared = ss.as_survey(frame, replace(BOOK, design=DesignVariables(**{name: name})))
+    assert declared.data[name].tolist() == [7] * 6
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_surveys_data_are_a_survey_again_after_a_file(kind: str, tmp_path: Path) -> None:
+    book = replace(BOOK, weights=(Weight("both", product_of=("w", "w2")),), design=DesignVariables(stratum="region", psu="street"))
+    frame = trust_frame().assign(w2=[2.0, 1, 1, 1, 3, 1], region=[1, 1, 1, 2, 2, 2], street=[1, 1, 2, 3, 3, 4])
+    survey = ss.as_survey(frame, book)
+    path = tmp_path / f"x.{kind}"
+    survey.data.to_csv(path, index=False) if kind == "csv" else survey.data.to_parquet(path)
+    for again in (ss.read_survey(path, book), ss.as_survey(pd.read_csv(path) if kind == "csv" else pd.read_parquet(path), book)):
+        for column in ("weight", "stratum", "psu", "respondent_id", "surveysim"):
+            assert again.data[column].tolist() == survey.data[column].tolist(), column
+        assert again.design.degrees_of_freedom == survey.design.degrees_of_freedom
 
 
 # --- arguments, and the survey itself --------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ COVERED = {
     "tests/publishing/test_exports.py": "publishing.poststratification_frame",
     "tests/publishing/test_report.py": "publishing.report_sections",
     "tests/simulation/test_to_parquet.py": "tables.storage",
+    "tests/drafting/test_first_codebook.py": "drafting.toml_text drafting.variables",
+    "tests/survey/test_missing_labels.py": "survey.missing_words",
     "tests/survey/test_survey.py": "survey.assembly survey.codebook_match survey.domains survey.reasons survey.recoding",
     "tests/survey/test_writers.py": "files.outfile",
     "tests/whole/test_cli.py": "__main__",

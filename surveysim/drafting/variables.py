@@ -1,0 +1,234 @@
+"""A file's variables as a draft sees them: answers, missing codes with their reason, and all that is to be said of either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from surveysim.codebook.codebook import RESERVED
+from surveysim.codebook.questions import MISSING_REASONS, Code
+from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, is_tag
+from surveysim.files.readers import read_columns
+from surveysim.survey.missing_labels import plain_text
+from surveysim.survey.reasons import UNKNOWN, code_states, comparable, distinct_codes, file_reason, states
+
+MOST_OPTIONS = 12  # a variable with more labelled codes is rather a list (occupations, regions) than a question
+MOST_NAMED = 5  # codes that a comment names one by one
+
+
+@dataclass(frozen=True, eq=False)
+class DraftVariable:
+    """One variable as it would stand in a codebook.
+
+    Attributes
+    ----------
+    name : str
+    variable : Variable
+        What the file says of it.
+    options : mapping of code to label
+        Valid answers: labelled codes, and whole numbers without one between labelled ends of a scale; each label once.
+    merged : mapping of code to code
+        Codes whose label another option has already, each with that option's code.
+    missing : mapping of code to reason
+    unlabelled : mapping of code to int
+        Codes beside the labelled ones that have no label, with their respondents.
+    remarks : tuple of str
+        What was guessed, for a comment in the draft.
+    values : array, shape ``(respondents,)``
+    """
+
+    name: str
+    variable: Variable
+    options: dict[Code, str]
+    merged: dict[Code, Code]
+    missing: dict[Code, str]
+    unlabelled: dict[Code, int]
+    remarks: tuple[str, ...]
+    values: Column = field(repr=False)
+
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the file holds it as text."""
+        if not isinstance(self.values, np.ndarray) or self.values.dtype != object:
+            return False
+        return any(isinstance(value, str) for value in self.values[:1000])
+
+    @cached_property
+    def said(self) -> str:
+        """Name and label for comparison, without a question's number in front."""
+        label = re.sub(r"^\W*[a-z]{0,3}[\d_]+[a-z]?\d*\s*[.:)\-]\s*", "", plain_text(self.variable.label))
+        return f"{plain_text(self.name).replace('_', ' ')} | {label}"
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it can be drafted as a question or as a trait's levels without being asked for."""
+        return not self.why_not
+
+    @cached_property
+    def why_not(self) -> str:
+        """Why it is not drafted as a question; empty where it is."""
+        if self.name in RESERVED:
+            return f"{self.name!r} is a column of every survey: rename the variable in the file to ask it"
+        if self.unlabelled and self.options:
+            return self._beside_the_labels()
+        if self.options:
+            n = len(self.options)
+            return (
+                "" if 2 <= n <= MOST_OPTIONS else "1 labelled answer" if n == 1 else f"{n} labelled answers, a list rather than a question"
+            )
+        return self._without_labels()
+
+    def _beside_the_labels(self) -> str:
+        if len(self.unlabelled) > MOST_NAMED:
+            numbers = [code for code in self.unlabelled if not isinstance(code, str)]
+            ends = f" from {min(numbers):g} to {max(numbers):g}" if numbers else ""
+            return f"{len(self.unlabelled)} codes{ends} ({sum(self.unlabelled.values()):,} respondents) beside the labels have none"
+        ordered = sorted(self.unlabelled.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
+        counted = ", ".join(f"{written(code)} ({n:,} respondents)" for code, n in ordered)
+        return f"code {counted} beside the labels has none"
+
+    def _without_labels(self) -> str:
+        n = len(self.distinct)
+        if not n:
+            return "no respondent has a valid answer"
+        if any(isinstance(code, str) for code in self.distinct):
+            return f"text without labels, {n:,} different answers"
+        numbers = np.array(self.distinct, dtype=float)
+        return f"numbers without labels, {n:,} different ones from {numbers.min():g} to {numbers.max():g}"
+
+    @cached_property
+    def distinct(self) -> list[Code]:
+        """Distinct values that are neither empty nor missing."""
+        _, codes = distinct_codes(self.values)
+        known = {comparable(code) for code in self.missing}
+        blank = [isinstance(code, str) and not code.strip() for code in codes]
+        return [
+            code
+            for code, empty in zip(codes, blank, strict=True)
+            if not empty
+            and not is_tag(code)
+            and comparable(code) not in known
+            and code == code
+            and not self.variable.declares_missing(code)
+        ]
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Values as floats, NaN where they are missing or no number."""
+        positions, codes = distinct_codes(self.values)
+        known = {comparable(code) for code in self.missing}
+        kept = [not isinstance(code, str) and comparable(code) not in known for code in codes]
+        found = np.array([float(code) if keep else np.nan for code, keep in zip(codes, kept, strict=True)] + [np.nan])
+        return found[positions]
+
+
+def draft_variables(path: Path, encoding: str | None, names: Sequence[str] | None = None) -> tuple[RawFile, list[DraftVariable]]:
+    """Read a file, or some of its variables, and say of each what it would be in a codebook.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read.
+    """
+    raw = read_columns(path, None if names is None else Wanted(tuple(names)), encoding=encoding)
+    return raw, [draft_of(name, raw.columns[name], raw.variables.get(name, Variable())) for name in raw.columns]
+
+
+def draft_of(name: str, values: Column, variable: Variable) -> DraftVariable:
+    """Say of one variable what it would be in a codebook."""
+    if not variable.value_labels and not variable.missing and not _may_hold_tags(values):
+        return DraftVariable(str(name), variable, {}, {}, {}, {}, (), values)
+    valid, missing, doubts = _by_label(tuple(variable.value_labels.items()), variable.missing)
+    codes = _distinct(values)
+    state, _ = code_states(codes, {code: code for code in valid}, missing, variable)
+    missing = {**missing, **{codes[place]: MISSING_REASONS[state[place]] for place in np.flatnonzero(state >= 0)}}
+    unlabelled = states(values, valid, missing, variable).unknown() if (state == UNKNOWN).any() else {}
+    options, unlabelled = _filled(valid, unlabelled)
+    options, merged = _each_label_once(options)
+    remarks = [
+        f"codes {written(option)} and {written(code)} bear the same label {options[option]!r}: they count as {written(option)}"
+        for code, option in merged.items()
+    ]
+    return DraftVariable(str(name), variable, options, merged, _spelt_once(missing), unlabelled, (*doubts, *remarks), values)
+
+
+@lru_cache(maxsize=1024)
+def _by_label(
+    value_labels: tuple[tuple[Code, str], ...], declared: tuple[tuple[Code, Code], ...]
+) -> tuple[dict[Code, str], dict[Code, str], tuple[str, ...]]:
+    """Return valid answers, missing codes with their reason, and what is doubtful; many variables of a file share these labels."""
+    variable = Variable("", dict(value_labels), declared)
+    labels = {comparable(code): label for code, label in value_labels}
+    valid: dict[Code, str] = {}
+    missing: dict[Code, str] = {}
+    doubts = []
+    for code, label in value_labels:
+        if code != code:
+            continue  # NaN, which no cell equals
+        reason, sure = file_reason(code, labels, variable)
+        if reason is None:
+            valid[code] = label.strip() or written(code)
+        else:
+            missing[code] = reason
+        if not sure:
+            doubt = "is an answer here; it may be none" if reason is None else f"is missing here by where its code stands ({reason})"
+            doubts.append(f"code {written(code)} {label!r} {doubt}: check it")
+    return valid, missing, tuple(doubts)
+
+
+def _distinct(values: Column) -> np.ndarray:
+    """Return the distinct values, without their places: of numbers that is the quicker half of `distinct_codes`."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        found = pd.unique(values)
+        return found[~np.isnan(found)].astype(object)
+    return distinct_codes(values)[1]
+
+
+def _may_hold_tags(values: Column) -> bool:
+    return isinstance(values, pd.Categorical)
+
+
+def _filled(labelled: dict[Code, str], unlabelled: dict[Code, int]) -> tuple[dict[Code, str], dict[Code, int]]:
+    """Add the whole numbers between labelled ends of a scale; return also the codes without a label that no ends enclose, with counts."""
+    numbers = [code for code in labelled if not isinstance(code, str)]
+    if not unlabelled or not numbers or len(numbers) < len(labelled):
+        return labelled, unlabelled if labelled else {}
+    low, high = min(numbers), max(numbers)
+    between = all(not isinstance(code, str) and low < code < high and float(code).is_integer() for code in unlabelled)
+    if not between or not float(low).is_integer() or high - low >= MOST_OPTIONS:
+        return labelled, unlabelled
+    taken = set(labelled.values())
+    known = {comparable(code): label for code, label in labelled.items()}
+    whole = {code: str(code) if str(code) not in taken else f"code {code}" for code in range(int(low), int(high) + 1)}
+    return {code: known.get(float(code), label) for code, label in whole.items()} | {
+        code: label for code, label in labelled.items() if not float(code).is_integer()
+    }, {}
+
+
+def _each_label_once(options: Mapping[Code, str]) -> tuple[dict[Code, str], dict[Code, Code]]:
+    owner: dict[str, Code] = {}
+    for code, label in options.items():
+        owner.setdefault(label, code)
+    kept = {code: label for code, label in options.items() if owner[label] == code}
+    return kept, {code: owner[label] for code, label in options.items() if owner[label] != code}
+
+
+def _spelt_once(missing: Mapping[Code, str]) -> dict[Code, str]:
+    """Return each code once, whole numbers as such."""
+    return {whole(code): reason for code, reason in missing.items()}
+
+
+def whole(code: Code) -> Code:
+    """Return whole numbers without a point."""
+    return int(code) if isinstance(code, float) and code.is_integer() else code
+
+
+def written(code: Code) -> str:
+    """Write a code for a comment."""
+    return repr(code) if isinstance(code, str) else str(whole(code))
