@@ -45,7 +45,7 @@ def load_backbone(
     model, tokenizer = _read_model(folder, number, **given)
     placed = model if given else model.to(place)
     backbone = Backbone(placed.eval().requires_grad_(False), tokenizer, str(name), weights_digest(folder), bits)
-    _ = backbone.layers, backbone.norm, backbone.head  # an unknown architecture is refused here, not an hour later
+    _ = backbone.layers, backbone.norm, backbone.head, backbone.trunk  # an unknown architecture is refused here, not an hour later
     return backbone
 
 
