@@ -65,10 +65,7 @@ def write_parts(parts: Iterable[pd.DataFrame], path: str | Path, *, about: Mappi
     if first is None:
         raise TableError(f"nothing to write to {target.name}: no parts")
     encoded = (_encoded(frame, mixed) for frame in chain([first], frames))
-    try:
-        return write_whole(target, lambda place: _write_groups(encoded, place, about, mixed))
-    except OSError as error:
-        raise ReadError(f"{str(target)!r} cannot be written ({error}); nothing of it is kept") from error
+    return write_whole(target, lambda place: _write_groups(encoded, place, about, mixed))
 
 
 def writable_parquet(path: str | Path) -> Path:

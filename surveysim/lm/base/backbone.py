@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -27,9 +28,11 @@ class Backbone:
     name : str
         As the user called it.
     digest : str
-        SHA-256 of the weights, which keys caches and recipes.
+        SHA-256 of the weights, by which a recipe knows its base model.
     bits : int, optional
         Bits of a weight of the trunk, where these are fewer than `dtype` has.
+    files : mapping of str to str
+        Name -> SHA-256 of every file that the model was read from; the weights and these key caches.
     turn : Lock
         Held during a pass of a model whose weights are moved.
     """
@@ -39,6 +42,7 @@ class Backbone:
     name: str
     digest: str
     bits: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
     turn: Lock = field(default_factory=Lock, repr=False)
 
     @cached_property

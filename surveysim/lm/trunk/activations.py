@@ -49,7 +49,15 @@ def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: the model's files, how they were computed, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
     stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH]
-    parts = [stored, backbone.digest, computed_by(backbone), question.opening, distinct_suffixes(question), paths]
+    parts = [
+        stored,
+        backbone.digest,
+        sorted(backbone.files.items()),
+        computed_by(backbone),
+        question.opening,
+        distinct_suffixes(question),
+        paths,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ import surveysim as ss
 from surveysim.errors import ModelError
 from surveysim.lm.trunk import activations
 from surveysim.lm.trunk.activations import states_folder
+from surveysim.lm.trunk.tree_attention import in_blocks
 from surveysim.lm.trunk.trunk import QuestionStates
 from tests.support.opinion_survey import TRAITS, load_tiny, opinion_survey
 from tests.support.tiny import CONFIGS, WINDOWED, save_tiny_model
@@ -39,14 +40,8 @@ def test_wrong_states_are_refused_and_not_kept(wrong: str, tiny_folder: Path, ow
 
     monkeypatch.setattr(activations, "pack_states", spoiled)
     if wrong == "another mask":  # every token sees all of them
-        monkeypatch.setattr("surveysim.lm.trunk.trunk.in_blocks", lambda seen, *rest, real=_in_blocks(): real(torch.ones_like(seen), *rest))
+        monkeypatch.setattr("surveysim.lm.trunk.trunk.in_blocks", lambda seen, *rest: in_blocks(torch.ones_like(seen), *rest))
     model = load_tiny(tiny_folder)
     with pytest.raises(ModelError, match=r"states read together with other prompts lie .* not used: try dtype='float32'"):
         ss.simulate(opinion_survey(), TRAITS, model=model, method="zero-shot", progress=False)
     assert not list(own_cache.rglob("*.safetensors"))
-
-
-def _in_blocks() -> object:
-    from surveysim.lm.trunk.tree_attention import in_blocks
-
-    return in_blocks
