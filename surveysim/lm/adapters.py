@@ -227,8 +227,8 @@ def _compare_files(folder: Path, recipe: dict[str, Any], backbone: Backbone) -> 
     changed = sorted(name for name in before.keys() | backbone.files.keys() if before.get(name) != backbone.files.get(name))
     if changed:
         log.warning(
-            "model folder %s: files of its base model %r are not those that it was trained on: %s; another version of transformers may have "
-            "written them, or somebody changed them: compare a simulation with one made before",
+            "model folder %s: files of its base model %r are not those that it was trained on: %s; another version of transformers may "
+            "have written them, or somebody changed them: compare a simulation with one made before",
             folder,
             backbone.name,
             first_few(changed),

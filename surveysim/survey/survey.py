@@ -170,6 +170,7 @@ def read_survey(
     encoding: str | None = None,
     questions: str | Sequence[str] | None = None,
     traits: str | Sequence[str] | None = None,
+    isolated: bool = False,
 ) -> Survey:
     """Read a survey file as released; the codebook decides what is an answer, and no code is lost.
 
@@ -188,6 +189,9 @@ def read_survey(
         Of the file's text; default the declared one, else UTF-8, GB18030 or Latin-1, and the notes say which.
     questions, traits : str or sequence of str, optional
         Only these; default all of the codebook's.
+    isolated : bool
+        Whether an SPSS or Stata file is read in a child process of at most 2 GB, in at most a minute and a second for every 2 MB:
+        for files that may be damaged or are not your own, some of which crash the library that reads them. Half a second more.
 
     Returns
     -------
@@ -219,7 +223,7 @@ def read_survey(
     require_file(Path(path))
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     asked, levels = _chosen(book, questions, traits)
-    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
+    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding, isolated=isolated)
     return _survey(assemble(raw, book, weight, asked, levels), said)
 
 

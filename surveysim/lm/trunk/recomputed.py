@@ -41,9 +41,9 @@ def check_pass(backbone: Backbone, questions: Sequence[TokenisedQuestion], found
     allowed = LARGEST[backbone.dtype] if backbone.bits is None else LARGEST_OF_FEW_BITS
     if not largest <= allowed:
         raise ModelError(
-            f"model {backbone.name!r}, question {question.question_id!r}: states read together with other prompts lie {largest:.2g} of their "
-            f"length from those of the prompt read alone, more than rounding explains in {backbone.dtype} (at most {allowed:g}); they "
-            "are not used: try dtype='float32', and report it with the model's name"
+            f"model {backbone.name!r}, question {question.question_id!r}: states read together with other prompts lie {largest:.2g} of "
+            f"their length from those of the prompt read alone, more than rounding explains in {backbone.dtype} (at most {allowed:g}); "
+            "they are not used: try dtype='float32', and report it with the model's name"
         )
 
 
