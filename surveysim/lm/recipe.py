@@ -41,7 +41,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     ...     try:
     ...         read_recipe(Path(folder))
     ...     except ValueError as error:
-    ...         print(str(error)[-91:])
+    ...         print(str(error).split("' ")[-1])
     lacks base_digest, template, token_ids; save the model again
     """
     path = folder / RECIPE_FILE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from surveysim.files import isolated
 from surveysim.files.readers import read_columns
 from tests.support import synthetic
 
+resource = pytest.importorskip("resource")  # limits are a matter of Unix
 EXAMPLE = Path(ss.__file__).parent / "data" / "nonvoters2020.sav"
 MARK = b"this file is marked"
 WAYS = {
