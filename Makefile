@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness bench-referee r-reference clean
+.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness bench-referee r-reference clean
 
 install: .venv/installed
 
@@ -40,6 +40,21 @@ docs: install
 # The site in headless Chromium: search, links, widths, contrast, copying. Skipped, with the reason, where there is no Chromium.
 test-site: docs
 	$(BIN)/python -m pytest tests/whole/test_site.py
+
+# Damaged files for every reader, ten minutes long; another SEED tries others. Prints its counts, keeps no input.
+fuzz: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0)
+
+# Known faults of the packages that are installed; needs a network.
+audit: install
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit
+
+# The packages that are installed, with versions and hashes, as a CycloneDX bill of materials: dist/sbom.json; needs a network once.
+sbom: install
+	$(BIN)/python -m pip install --quiet pip-audit
+	mkdir -p dist
+	$(BIN)/pip-audit --format cyclonedx-json --output dist/sbom.json
 
 # The demo's score figure and numbers for the README; then its table, which a test compares with them.
 figures: demo

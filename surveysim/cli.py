@@ -15,6 +15,7 @@ from surveysim import demo
 from surveysim.drafting.adding import write_added
 from surveysim.errors import ReadError
 from surveysim.files.outfile import WRITABLE
+from surveysim.files.readers import read_columns
 from surveysim.tables.schema import CELL, MIN_N
 from surveysim.whole_files import PLAIN, write_plain
 
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def describe(given: argparse.Namespace) -> None:
     """Print what a survey holds; with questions, their weighted shares."""
     if given.draft is not None:
+        read_columns(given.file, isolated=given.isolated)  # a file that breaks its reader is refused before it is read here
         print(f"{ss.draft_codebook(given.file, given.draft, encoding=given.encoding)}: finish it by hand, then name it with --codebook")
         return
     if given.add:
@@ -111,7 +113,8 @@ def _survey(given: argparse.Namespace) -> ss.Survey:
         raise ReadError(f"--output {output}: the ending must be one of {' '.join(ENDINGS)}")
     if given.file in ss.list_examples() and not Path(given.file).exists():
         return ss.load_example(given.file)
-    return ss.read_survey(given.file, given.codebook, weight=given.weight, encoding=given.encoding)
+    isolated = getattr(given, "isolated", False)
+    return ss.read_survey(given.file, given.codebook, weight=given.weight, encoding=given.encoding, isolated=isolated)
 
 
 def _give(table: pd.DataFrame, given: argparse.Namespace, survey: ss.Survey) -> None:
@@ -185,6 +188,10 @@ def _of_a_model(parser: argparse.ArgumentParser) -> None:
 
 def _describe_options(parser: argparse.ArgumentParser) -> None:
     _of_a_survey(parser, by_required=False)
+    parser.add_argument(
+        "--not-isolated", dest="isolated", action="store_false",
+        help="read an SPSS or Stata file in this process: for a file of your own that needs more than 2 GB (default: in a child process)",
+    )  # fmt: skip
     parser.add_argument(
         "--draft", metavar="TOML", help="write a first codebook from the labels of a file that no codebook knows, to finish by hand"
     )

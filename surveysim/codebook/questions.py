@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -258,6 +259,10 @@ class Trait:
         """Names of the levels, in order."""
         return tuple(level.name for level in self.levels)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Level]:
+        return {level.name: level for level in self.levels}
+
     def level(self, name: str) -> Level:
         """Return the level called `name`.
 
@@ -266,9 +271,9 @@ class Trait:
         CodebookError
             If the trait has no such level.
         """
-        for level in self.levels:
-            if level.name == name:
-                return level
+        found = self._by_name.get(name) if isinstance(name, str) else None
+        if found is not None:
+            return found
         raise CodebookError(f"trait {self.name!r} has no level {name!r}; {nearest(str(name), self.level_names)}")
 
     def in_language(self, language: str, *, current: str = "") -> Trait:
@@ -278,7 +283,7 @@ class Trait:
 
 
 def _refuse_repeats(where: str, what: str, values: Sequence[object]) -> None:
-    repeated = sorted({str(value) for value in values if values.count(value) > 1})
+    repeated = sorted(str(value) for value, times in Counter(values).items() if times > 1)
     if repeated:
         raise CodebookError(f"{where}: {what} {first_few(repeated)} is declared twice; keep one, or give the other its own")
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from surveysim.codebook.codebook import Code, Codebook, DesignVariables, Level, Option, Question, Trait, Weight
-from surveysim.errors import CodebookError, first_few, nearest
+from surveysim.errors import CodebookError, first_few, nearest, quoted
 
+LARGEST_FILE = 16_000_000  # bytes; the longest that ships has 300,000
+LARGEST_NUMBER = 1 << 63
 _PLAIN: dict[str, type | tuple[type, ...]] = {"str": str, "str | None": str, "bool": bool, "int | str | None": (int, str)}
 
 
@@ -86,11 +88,14 @@ def _find(name_or_path: str | Path) -> Codebook:
 
 @lru_cache(maxsize=32)
 def _load_file(path: Path, modified: int) -> Codebook:
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise CodebookError(f"codebook {path.name} has {size:,} bytes, more than any codebook ({LARGEST_FILE:,}); give the right file")
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # of TOML, UTF-8, numbers of thousands of digits, brackets within brackets
         raise CodebookError(
-            f"codebook {path.name} is not a valid UTF-8 TOML file: {error}; correct it there, or save it as UTF-8"
+            f"codebook {path.name} is not a valid UTF-8 TOML file: {quoted(str(error), 200)}; correct it there, or save it as UTF-8"
         ) from error
     return parse_codebook(declared, path.stem)
 
@@ -139,13 +144,13 @@ def _trait(name: str, table: Any) -> Trait:
 def _level(where: str, table: Any) -> Level:
     table = _table(f"{where}, a level", table)
     if "name" not in table:
-        raise CodebookError(f"{where}: a level has no name: {dict(table)}")
+        raise CodebookError(f"{where}: a level has no name: {quoted(dict(table))}")
     where = f"{where}, level {table['name']!r}"
     named = {"name": str(table["name"]), "text": str(table.get("text", table["name"]))}
     known = _known(Level, where, {**table, **named})
     bounds = known.get("range")
     if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(bound) for bound in bounds)):
-        raise CodebookError(f"{where}: range is two numbers, [low, high]; got {bounds!r}")
+        raise CodebookError(f"{where}: range is two numbers, [low, high]; got {quoted(bounds)}")
     codes = _codes(f"{where}, codes", _list(f"{where}, codes", known.get("codes", [])))
     return Level(**{**known, "codes": codes, "range": None if bounds is None else (float(bounds[0]), float(bounds[1]))})
 
@@ -171,14 +176,14 @@ def parse_question(question_id: str, table: Any) -> Question:
 def _option(where: str, declared: Any) -> Option:
     if isinstance(declared, list) and len(declared) == 2:
         return Option(_codes(where, declared[:1])[0], str(declared[1]))
-    raise CodebookError(f"{where}: an option is written [code, label]; got {declared!r}")
+    raise CodebookError(f"{where}: an option is written [code, label]; got {quoted(declared)}")
 
 
 def _codes(where: str, declared: Any) -> tuple[Code, ...]:
     codes = declared if isinstance(declared, list) else [declared]
     bad = [code for code in codes if not isinstance(code, str) and not _is_number(code)]
     if bad:
-        raise CodebookError(f"{where}: a code is a number or a text; got {first_few(map(repr, bad))}")
+        raise CodebookError(f"{where}: a code is a number or a text; got {first_few(map(quoted, bad))}")
     return tuple(codes)
 
 
@@ -198,25 +203,26 @@ def _number(code: str) -> Code:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """A number that survey files can hold: no bool, no NaN, no whole number beyond 64 bits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
 
 
 def _table(where: str, declared: Any) -> Mapping[str, Any]:
     if not isinstance(declared, Mapping):
-        raise CodebookError(f"{where} must be a table, key = value; got {declared!r}")
+        raise CodebookError(f"{where} must be a table, key = value; got {quoted(declared)}")
     return declared
 
 
 def _list(where: str, declared: Any) -> list[Any]:
     if not isinstance(declared, list):
-        raise CodebookError(f"{where} must be a list, [ ... ]; got {declared!r}")
+        raise CodebookError(f"{where} must be a list, [ ... ]; got {quoted(declared)}")
     return declared
 
 
 def _strings(where: str, declared: Any) -> tuple[str, ...]:
     items = (declared,) if isinstance(declared, str) else tuple(declared) if isinstance(declared, list | tuple) else (declared,)
     if not all(isinstance(item, str) for item in items):
-        raise CodebookError(f"{where} must be a name or a list of names; got {declared!r}")
+        raise CodebookError(f"{where} must be a name or a list of names; got {quoted(declared)}")
     return items
 
 
@@ -226,7 +232,7 @@ def _known(cls: type, where: str, table: Mapping[str, Any], but: Sequence[str] =
     _refuse_unknown(where, table, list(types))
     for key, value in table.items():
         if types[key] in _PLAIN and not isinstance(value, _PLAIN[types[key]]):
-            raise CodebookError(f"{where}: {key} must be {types[key].replace(' | None', '')}; got {value!r}")
+            raise CodebookError(f"{where}: {key} must be {types[key].replace(' | None', '')}; got {quoted(value)}")
     return dict(table)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from surveysim.errors import ReadError, nearest
+from surveysim.errors import ReadError, SurveySimError, nearest, quoted
 from surveysim.files.csv_parquet import read_csv, read_parquet
 from surveysim.files.rawfile import RawFile, Wanted
 from surveysim.files.spss_stata import read_portable, read_sas, read_spss, read_stata, read_transport
 
-Reader = Callable[[Path, Wanted | None, str | None], RawFile]
+Reader = Callable[..., RawFile]  # of path, wanted, encoding
 
 READERS: dict[str, Reader] = {
     ".sav": read_spss,
@@ -58,7 +59,7 @@ def require_file(path: Path) -> None:
         raise ReadError(f"file {str(path)!r} does not exist; {_neighbours(path)}")
 
 
-def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: str | None = None) -> RawFile:
+def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: str | None = None, isolated: bool = False) -> RawFile:
     """Read a survey file's columns with the file's own labels and missing codes.
 
     Parameters
@@ -69,6 +70,8 @@ def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: st
         Only these columns are read from disk; default all.
     encoding : str, optional
         Of text; default the file's own, else UTF-8, GB18030 or Latin-1, with a note of which.
+    isolated : bool
+        Whether SPSS and Stata files are read in a child process.
 
     Returns
     -------
@@ -91,7 +94,15 @@ def read_columns(path: str | Path, wanted: Wanted | None = None, *, encoding: st
         remedy = _INSTEAD.get(suffix, "save the data in one of these")
         raise ReadError(f"{path.name}: extension {suffix or '(none)'!r} is unknown; surveysim reads {', '.join(READERS)}: {remedy}")
     check_signature(path, suffix)
-    raw = READERS[suffix](path, wanted, encoding)
+    apart = {"isolated": True} if isolated and suffix in LABELLED else {}
+    try:
+        raw = READERS[suffix](path, wanted, encoding, **apart)
+    except SurveySimError:
+        raise
+    except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError, RecursionError, csv.Error) as error:
+        raise ReadError(
+            f"{path.name} cannot be read ({type(error).__name__}: {quoted(str(error), 200)}); it is damaged: download it again"
+        ) from error
     if raw.columns and not raw.n_rows:
         raise ReadError(f"{path.name} holds no respondents; it has variables but not a row")
     return raw

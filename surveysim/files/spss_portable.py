@@ -38,8 +38,15 @@ class _Dictionary:
         digits, self.at = self.text[self.at : end], end + 1
         return parse_number(digits)
 
+    def count(self) -> int:
+        """A number of characters or records: no more than the characters that are left."""
+        number, left = self.number(), len(self.text) - self.at
+        if not (0 <= number <= left and number == int(number)):
+            raise ValueError(f"a length of {number:g} where {left:,} characters are left")
+        return int(number)
+
     def string(self) -> str:
-        length = int(self.number())
+        length = self.count()
         self.at += length
         return self.text[self.at - length : self.at]
 
@@ -51,19 +58,20 @@ class _Dictionary:
             part()
 
     def declare(self) -> None:
-        width = int(self.number())
+        width = self.count()
         self.variable = self.string()
         self.widths[self.variable] = width
         self.skip(*[self.number] * 6)
 
     def label_values(self) -> None:
-        names = [self.string() for _ in range(int(self.number()))]
-        for _ in range(int(self.number())):
+        names = [self.string() for _ in range(self.count())]
+        for _ in range(self.count()):
             self.value(names[0])
             self.string()
 
     def document(self) -> None:
-        self.skip(*[self.string] * int(self.number()))
+        for _ in range(self.count()):
+            self.string()
 
 
 def lift_missing(content: bytes) -> tuple[bytes, dict[str, tuple[tuple[Code, Code], ...]]]:
@@ -146,4 +154,7 @@ def parse_number(digits: str) -> float:
     for digit in whole + fraction:
         value = value * 30 + _DIGITS.index(digit)
     exponent = int(power, 30) * (-1 if direction == "-" else 1) if power else 0
-    return (-value if sign else value) * 30.0 ** (exponent - len(fraction))
+    try:
+        return (-value if sign else value) * 30.0 ** (exponent - len(fraction))
+    except OverflowError as error:
+        raise ValueError(f"{digits[:20]!r} is larger than any number") from error

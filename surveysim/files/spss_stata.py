@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pandas as pd
 from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError
 from surveysim.files.encodings import BYTEWISE, WINDOWS, check_encoding, decode, guess_encoding, western_encoding
+from surveysim.files.isolated import read_isolated
 from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins, without_case_twins
 from surveysim.files.spss_header import declared_weight
 
@@ -39,19 +41,22 @@ class _Source:
         return self.path.name
 
 
-def read_spss(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+def read_spss(path: Path, wanted: Wanted | None, encoding: str | None, *, isolated: bool = False) -> RawFile:
     """Read a .sav or .zsav file; codes declared missing stay codes."""
     import pyreadstat
 
     def reader(**options: Any) -> Table:
-        frame, meta = pyreadstat.read_sav(str(path), user_missing=True, **options)
+        options["user_missing"] = True
+        if isolated:
+            return _from_lists(*read_isolated("read_sav", path, options, name=path.name))
+        frame, meta = pyreadstat.read_sav(str(path), **options)
         return _arrays(frame), meta
 
     raw = _read(_Source(path, reader), wanted, encoding)
     return raw if wanted is not None else replace(raw, weight=declared_weight(path))
 
 
-def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+def read_stata(path: Path, wanted: Wanted | None, encoding: str | None, *, isolated: bool = False) -> RawFile:
     """Read a .dta file; tagged missing values become the codes ``".a"`` to ``".z"``.
 
     Formats before 118 declare no encoding. Windows-1252 is implied, but UTF-8 is met too, and is tried first: other text
@@ -67,8 +72,12 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     import pyreadstat
 
     def reader(**options: Any) -> Table:
+        options["user_missing"] = True
+        if isolated:
+            cells, meta = read_isolated("read_dta", path, options, name=path.name)
+            return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
         try:
-            cells, meta = pyreadstat.read_dta(str(path), user_missing=True, output_format="dict", **options)
+            cells, meta = pyreadstat.read_dta(str(path), output_format="dict", **options)
         except UnicodeDecodeError as error:  # pyreadstat decodes as UTF-8 whatever ReadStat hands on; format 118 declares it
             raise pyreadstat.ReadstatError(f"text is not in the encoding that the file declares: {error}") from error
         return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
@@ -83,7 +92,7 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFi
     return _read(_Source(path, reader, ("utf-8", None) if old else (None,)), wanted, encoding)
 
 
-def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile:
+def read_portable(path: Path, wanted: Wanted | None, encoding: str | None, *, isolated: bool = False) -> RawFile:
     """Read a .por file; codes declared missing stay codes.
 
     Raises
@@ -105,6 +114,11 @@ def read_portable(path: Path, wanted: Wanted | None, encoding: str | None) -> Ra
         raise ReadError(f"{path.name} is no SPSS portable file that can be followed: {error}; save it as .sav") from error
 
     def reader(encoding: str | None = None, **options: Any) -> Table:
+        if isolated:
+            with TemporaryDirectory() as folder:
+                place = Path(folder) / "portable.por"
+                place.write_bytes(content)
+                return _from_lists(*read_isolated("read_por", place, options, name=path.name))
         frame, meta = pyreadstat.read_por(io.BytesIO(content), **options)
         return _arrays(frame), meta
 
@@ -201,6 +215,12 @@ def _read(source: _Source, wanted: Wanted | None, encoding: str | None) -> RawFi
 
 def _arrays(frame: pd.DataFrame) -> Columns:
     return {str(name): column.values for name, column in frame.items()}
+
+
+def _from_lists(cells: Mapping[str, list[Any]], meta: Any) -> Table:
+    """Columns of lists as pandas would hold them: text, or floats with NaN where a cell is empty."""
+    text = {name for name in cells if meta.readstat_variable_types.get(name) == "string"}
+    return {name: np.array(values, dtype=object if name in text else float) for name, values in cells.items()}, meta
 
 
 def _check_complete(source: _Source, found: Columns, n_rows: int, meta: Any) -> None:

@@ -13,6 +13,7 @@ No row of a respondent is among them; of cells only the number of respondents in
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,28 +25,29 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from surveysim.errors import ModelError, first_few
+from surveysim.errors import ModelError, PromptError, first_few
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.base_model import load_backbone
 from surveysim.lm.base.model_files import file_sha256
 from surveysim.lm.base.parallel import is_main, wait
 from surveysim.lm.fit.readout import QuestionHead, Readout
 from surveysim.lm.prompts.template import PromptTemplate
-from surveysim.whole_files import open_to_others, partial_beside, sweep
+from surveysim.lm.recipe import HEADS_FILE, RECIPE_FILE, RECIPE_FORMAT, damaged, read_recipe
+from surveysim.whole_files import bring_back, open_to_others, partial_beside, put_in_place, sweep
 
-ADAPTER_FILE, HEADS_FILE = "adapter_model.safetensors", "question_heads.safetensors"
-RECIPE_FILE, CONFIG_FILE = "surveysim.json", "adapter_config.json"
+log = logging.getLogger(__name__)
+
+ADAPTER_FILE, CONFIG_FILE = "adapter_model.safetensors", "adapter_config.json"
 TENSOR_FILES = (ADAPTER_FILE, HEADS_FILE)
 OWN_FILES = frozenset({*TENSOR_FILES, CONFIG_FILE, RECIPE_FILE})
 PREFIX = "base_model.model."  # how PEFT names the wrapped model's parameters
-RECIPE_FORMAT = 1
-NEEDED = ("base_model", "base_digest", "template", "token_ids")  # what a recipe must say for the model to be loaded
 
 
 def save_adapter(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any], folder: str | Path) -> Path:
     """Save the trained part of an aligned model as a PEFT adapter with its recipe.
 
-    The folder is written beside its final place and renamed, so it is there whole or not at all.
+    The folder is written beside its final place, read back, and put there in one step: it is there whole or not at all, and one that
+    was saved there before stands until then.
 
     Parameters
     ----------
@@ -65,14 +67,16 @@ def save_adapter(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any]
     if not is_main():  # several processes trained the same model; one of them writes it
         wait()
         return target
+    bring_back(target)
     _refuse_foreign(target)
     try:
         with partial_beside(target) as place:
             sweep(target.parent, target.name)
             place.mkdir()
             _write(backbone, readout, recipe, place)
-            _swap(place, target)
-    except (OSError, SafetensorError) as error:
+            _verify(place)
+            put_in_place(place, target)
+    except (OSError, SafetensorError, ValueError) as error:
         raise ModelError(f"model folder {str(target)!r} cannot be written ({error}); nothing was changed") from error
     wait()
     return target
@@ -92,18 +96,6 @@ def _refuse_foreign(target: Path) -> None:
         )
 
 
-def _swap(place: Path, target: Path) -> None:
-    """Put a finished folder in the place of the target; the old one goes last."""
-    with partial_beside(target) as old:
-        if target.exists():
-            target.rename(old)
-        try:
-            place.rename(target)
-        finally:
-            if old.exists() and not target.exists():
-                old.rename(target)
-
-
 def _write(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any], place: Path) -> None:
     save_file(_adapter_tensors(backbone, readout), place / ADAPTER_FILE, metadata={"format": "pt"})
     save_file({name: value.detach().cpu().contiguous() for name, value in readout.questions.state_dict().items()}, place / HEADS_FILE)
@@ -113,12 +105,21 @@ def _write(backbone: Backbone, readout: Readout, recipe: Mapping[str, Any], plac
         "format": RECIPE_FORMAT,
         **recipe,
         "base_model": str(Path(base).resolve()) if Path(base).is_dir() else base,  # found again from another working folder
+        "base_files": dict(backbone.files),
         "token_ids": readout.token_ids,
         "question_heads": HEADS_FILE,
         "sha256": {name: file_sha256(place / name) for name in TENSOR_FILES},
     }
     (place / RECIPE_FILE).write_text(json.dumps(whole, indent=2, ensure_ascii=False), encoding="utf-8")
     open_to_others(place)
+
+
+def _verify(place: Path) -> None:
+    """Read back what was written: a disk that is full can end a file early without a word."""
+    recipe = json.loads((place / RECIPE_FILE).read_text(encoding="utf-8"))
+    for name in TENSOR_FILES:
+        _checked_tensors(place / name, recipe)
+    json.loads((place / CONFIG_FILE).read_text(encoding="utf-8"))
 
 
 def _module_name(backbone: Backbone, module: nn.Module) -> str:
@@ -185,12 +186,12 @@ def load_saved(folder: Path, **options: Any) -> Saved:
     ModelError
         If the recipe or a file is missing or damaged, or the base model's weights are not those it was trained on.
     """
-    recipe = _read_recipe(folder)
+    recipe = read_recipe(folder)
     try:
         template = PromptTemplate(**recipe["template"])
         adapter, heads = (_checked_tensors(folder / name, recipe) for name in TENSOR_FILES)
-    except (OSError, SafetensorError, TypeError) as error:
-        raise _damaged(folder, error) from error
+    except (OSError, SafetensorError, TypeError, PromptError) as error:
+        raise damaged(folder, error) from error
     if options.get("dtype", "auto") == "auto":  # the trunk's numbers are those that the heads were fitted to
         options["dtype"] = recipe.get("dtype", "auto")
     backbone = load_backbone(recipe["base_model"], **options)
@@ -199,12 +200,13 @@ def load_saved(folder: Path, **options: Any) -> Saved:
             f"model folder {str(folder)!r} was trained on {recipe['base_model']!r} with weights {recipe['base_digest'][:12]}..., "
             f"but the model of that name here has {backbone.digest[:12]}...; bring the original weights"
         )
-    readout = Readout(backbone, recipe["token_ids"])
+    _compare_files(folder, recipe, backbone)
     try:
+        readout = Readout(backbone, recipe["token_ids"])
         _fill(readout, backbone, adapter, heads)
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise _damaged(folder, error) from error
-    kept = {name: value for name, value in recipe.items() if name not in ("format", "token_ids", "question_heads", "sha256")}
+    except (KeyError, IndexError, RuntimeError, ValueError, TypeError) as error:
+        raise damaged(folder, error) from error
+    kept = {name: value for name, value in recipe.items() if name not in ("format", "base_files", "token_ids", "question_heads", "sha256")}
     return Saved(backbone, template, readout.eval().to(readout.rows.device), kept)
 
 
@@ -212,31 +214,25 @@ def _checked_tensors(path: Path, recipe: dict[str, Any]) -> dict[str, Tensor]:
     expected = recipe.get("sha256", {}).get(path.name)
     if expected is not None and file_sha256(path) != expected:
         raise SafetensorError(f"{path.name} is not the file that was saved: its SHA-256 differs from the recipe's")
-    return load_file(path)
+    tensors = load_file(path)
+    strange = [name for name, value in tensors.items() if not (value.is_floating_point() and value.isfinite().all())]
+    if strange:
+        raise SafetensorError(f"{path.name} holds numbers that are not finite, in {first_few(strange)}")
+    return tensors
 
 
-def _damaged(folder: Path, error: Exception) -> ModelError:
-    return ModelError(f"model folder {str(folder)!r} is damaged ({type(error).__name__}: {error}); save the model again")
-
-
-def _read_recipe(folder: Path) -> dict[str, Any]:
-    path = folder / RECIPE_FILE
-    if not path.is_file():
-        raise ModelError(
-            f"model folder {str(folder)!r} has no recipe ({RECIPE_FILE}), so its prompt and codebook are unknown; "
-            "load it with peft, or save it again with OptionModel.save"
+def _compare_files(folder: Path, recipe: dict[str, Any], backbone: Backbone) -> None:
+    """Say where the base model has the weights that it had, but another tokenizer or configuration."""
+    before: dict[str, str] = recipe.get("base_files") or dict(backbone.files)
+    changed = sorted(name for name in before.keys() | backbone.files.keys() if before.get(name) != backbone.files.get(name))
+    if changed:
+        log.warning(
+            "model folder %s: files of its base model %r are not those that it was trained on: %s; another version of transformers may "
+            "have written them, or somebody changed them: compare a simulation with one made before",
+            folder,
+            backbone.name,
+            first_few(changed),
         )
-    try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(folder, error) from error
-    found = recipe.get("format") if isinstance(recipe, dict) else None
-    if found != RECIPE_FORMAT:
-        raise ModelError(f"{path.name} has format {found!r}, this version reads {RECIPE_FORMAT}; install the version that wrote it")
-    absent = [name for name in NEEDED if name not in recipe]
-    if absent:
-        raise ModelError(f"recipe {str(path)!r} lacks {first_few(absent)}; save the model again")
-    return recipe
 
 
 def _fill(readout: Readout, backbone: Backbone, adapter: dict[str, Tensor], heads: dict[str, Tensor]) -> None:
@@ -244,10 +240,15 @@ def _fill(readout: Readout, backbone: Backbone, adapter: dict[str, Tensor], head
     inside = lambda prefix: {name.removeprefix(prefix): value for name, value in adapter.items() if name.startswith(prefix)}  # noqa: E731
     readout.layer.load_state_dict(inside(layer))
     readout.norm.load_state_dict(inside(norm))
+    rows = inside(head)["token_adapter.trainable_tokens_delta"]
+    if rows.shape != readout.rows.shape:
+        raise ValueError(f"size mismatch for trainable_tokens_delta: {tuple(rows.shape)}, not {tuple(readout.rows.shape)}")
     with torch.no_grad():
-        readout.rows.copy_(inside(head)["token_adapter.trainable_tokens_delta"])
+        readout.rows.copy_(rows)
     for name in {key.rsplit(".", 1)[0] for key in heads}:
         rows, center = heads[f"{name}.rows"], heads[f"{name}.center"]
+        if center.ndim != 2 or rows.ndim != 2 or center.shape[1] != backbone.hidden_size:
+            raise ValueError(f"size mismatch for the head of {name!r}: {tuple(center.shape)}, {tuple(rows.shape)}")
         question = QuestionHead(torch.zeros(center.shape[0], 1, center.shape[1]), rows.shape[0])
         question.load_state_dict({part: heads[f"{name}.{part}"] for part in ("rows", "bias", "center", "scale")})
         readout.questions[name] = question

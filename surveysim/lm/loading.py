@@ -11,6 +11,7 @@ from surveysim.lm.base.base_model import DeviceMap, load_backbone
 from surveysim.lm.base.model_files import DEFAULT_MODEL
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.prompts.template import PromptTemplate
+from surveysim.whole_files import bring_back
 
 
 def load_model(
@@ -69,6 +70,7 @@ def load_model(
     OptionModel('smollm2-135m', not aligned, answers read from text)
     """
     where: dict[str, Any] = {"device": device, "dtype": dtype, "device_map": device_map, "bits": bits}
+    bring_back(Path(name))
     if is_saved(Path(name)):
         return _load_aligned(Path(name), where, scoring, template)
     chosen = template or PromptTemplate(scoring=scoring or "letters")

@@ -177,6 +177,7 @@ def read_survey(
     encoding: str | None = None,
     questions: str | Sequence[str] | None = None,
     traits: str | Sequence[str] | None = None,
+    isolated: bool = False,
 ) -> Survey:
     """Read a survey file as released; the codebook decides what is an answer, and no code is lost.
 
@@ -195,6 +196,9 @@ def read_survey(
         Of the file's text; default the declared one, else UTF-8, GB18030 or Latin-1, and the notes say which.
     questions, traits : str or sequence of str, optional
         Only these; default all of the codebook's.
+    isolated : bool
+        Whether an SPSS or Stata file is read in a child process of at most 2 GB, in at most a minute and a second for every 2 MB:
+        for files that may be damaged or are not your own, some of which crash the library that reads them. Half a second more.
 
     Returns
     -------
@@ -228,7 +232,7 @@ def read_survey(
     if questions is not None:
         _suggest_adding(questions, book, Path(path), str(codebook) if isinstance(codebook, str | Path) else book.name)
     asked, levels = _chosen(book, questions, traits)
-    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding)
+    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding, isolated=isolated)
     parts = assemble(raw, book, weight, asked, levels)
     return _survey(parts, (*said, *note_of_duplicates(parts.data[RESPONDENT_ID].to_numpy(), parts.data, parts.reasons)))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from surveysim.errors import ReadError, TableError, first_few, nearest
+from surveysim.errors import ReadError, TableError, first_few, nearest, quoted
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, QUESTION
 from surveysim.whole_files import checked_target, write_whole
@@ -65,10 +65,7 @@ def write_parts(parts: Iterable[pd.DataFrame], path: str | Path, *, about: Mappi
     if first is None:
         raise TableError(f"nothing to write to {target.name}: no parts")
     encoded = (_encoded(frame, mixed) for frame in chain([first], frames))
-    try:
-        return write_whole(target, lambda place: _write_groups(encoded, place, about, mixed))
-    except OSError as error:
-        raise ReadError(f"{str(target)!r} cannot be written ({error}); nothing of it is kept") from error
+    return write_whole(target, lambda place: _write_groups(encoded, place, about, mixed))
 
 
 def writable_parquet(path: str | Path) -> Path:
@@ -145,18 +142,25 @@ def read_table(
     wanted = {name: names_of(ids, argument, error=TableError) for name, (argument, ids) in asked_for.items() if ids is not None}
     try:
         found = pq.read_table(path, filters=[(name, "in", ids) for name, ids in wanted.items()] or None)
-    except (OSError, pa.ArrowException) as error:
+        table = _decoded(found)
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReadError(
-            f"{str(path)!r} cannot be read as a table in Parquet ({error}); give the file that simulate_to_parquet wrote"
+            f"{str(path)!r} cannot be read as a table in Parquet ({type(error).__name__}: {quoted(str(error), 300)}); give the file that "
+            "simulate_to_parquet wrote"
         ) from error
     if wanted and not len(found):
         asked = "; ".join(f"{name} {first_few(ids)}" for name, ids in wanted.items())
         raise TableError(f"{Path(path).name} holds no row with {asked}; read it whole, or name ids that it holds")
+    return table
+
+
+def _decoded(found: Any) -> pd.DataFrame:
+    """Return a Parquet table as a frame, with its ``attrs`` and its columns of several types."""
     about = found.schema.metadata or {}
-    table = found.to_pandas()
+    table: pd.DataFrame = found.to_pandas()
     for name in json.loads(about.get(AS_JSON, b"[]")):
         table[name] = pd.Series([json.loads(value) for value in table[name]], dtype=object)
-    table.attrs = json.loads(about.get(ABOUT, b"{}"))
+    table.attrs = dict(json.loads(about.get(ABOUT, b"{}")))
     return table
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import surveysim as ss
@@ -263,3 +265,50 @@ def test_an_unknown_name_or_path_says_what_is_known(tmp_path: Path) -> None:
 
 def test_reasons_are_the_documented_ones() -> None:
     assert MISSING_REASONS == ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = " + "9" * 5000, "is not a valid UTF-8 TOML file"),
+        ("x = " + "[" * 5000, "is not a valid UTF-8 TOML file"),
+        ("x = " + "{a=" * 5000, "is not a valid UTF-8 TOML file"),
+        ('[survey]\nname = "x"\n[wave]\nround = ' + "9" * 400, r"a code is a number or a text; got \d{57}\.\.\."),
+        ('[survey]\nname = "x"\n[wave]\nround = nan', r"a code is a number or a text; got nan"),
+        ('[survey]\nname = "x"\n[wave]\nround = 1e400', r"a code is a number or a text; got inf"),
+    ],
+    ids=["5,000 digits", "5,000 brackets", "5,000 tables", "400 digits", "nan", "inf"],
+)
+def test_toml_that_is_made_to_hold_up_its_reader(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(CodebookError, match=message) as caught:
+        ss.load_codebook(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_codebook_that_is_no_codebook_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"# filled up\n" * 1_400_000)
+    with pytest.raises(CodebookError, match=r"x\.toml has 16,800,000 bytes, more than any codebook \(16,000,000\); give the right file"):
+        ss.load_codebook(path)
+
+
+def test_twenty_thousand_levels_take_no_longer_than_they_must(tmp_path: Path) -> None:
+    """Twice as many take about twice as long: compared within one process, so that a busy machine slows both."""
+
+    def spent(n: int) -> float:
+        levels = ", ".join(f'{{ name = "level {number}", codes = [{number}] }}' for number in range(n))
+        options = ", ".join(f'[{number}, "option {number}"]' for number in range(n))
+        asked = f'[traits.place]\nlevels = [{levels}]\n[questions.q]\ntext = "How?"\noptions = [{options}]\n'
+        path = tmp_path / f"{n}.toml"
+        path.write_text('[survey]\nname = "x"\n[weights.w]\n' + asked)
+        begin = time.process_time()
+        book = ss.load_codebook(path)
+        answers = pd.DataFrame({"place": range(n), "q": range(n), "w": 1.0})
+        ss.as_survey(answers, book)
+        assert book.trait("place").level(f"level {n - 1}").codes == (n - 1,)
+        return time.process_time() - begin
+
+    spent(500)
+    assert spent(20_000) < 40 * max(spent(2_000), 0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +279,33 @@ def test_a_portable_file_that_cannot_be_followed_is_refused(change: object, mess
     path.write_bytes(change(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(ReadError, match=message):
         read_columns(path)
+
+
+LENGTHS = {
+    "a negative length": (b"5/", b"-5/"),
+    "a length beyond the file": (b"5/", b"TTTT/"),
+    "a length beyond any number": (b"5/", b"1+TTTT/"),
+    "a length that is no whole number": (b"5/", b"5.F/"),
+    "a length that is missing": (b"5/", b"*."),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), LENGTHS.values(), ids=LENGTHS)
+def test_a_length_that_cannot_be_is_refused_at_once(old: bytes, new: bytes, tmp_path: Path) -> None:
+    """None of these is followed: not backwards for ever, not into memory that is not there."""
+    path = synthetic.write_portable(tmp_path / "x.por", records="87/")
+    content, begin = path.read_bytes(), time.monotonic()
+    places = [place for place in range(456, len(content) - 1) if content[place : place + 2] == old][:12]
+    assert places
+    refused = 0
+    for place in places:
+        path.write_bytes(content[:place] + new + content[place + len(old) :])
+        try:
+            read_columns(path, isolated=True)
+        except ReadError:
+            refused += 1
+    assert refused >= 1
+    assert time.monotonic() - begin < 5 * len(places)
 
 
 def test_letters_that_a_portable_file_cannot_give_are_told(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_nothing_else_is_overwritten(aligned: ss.OptionModel, saved: Path) -> No
     assert (saved / "notes.txt").read_text() == "my notes"
 
 
-@pytest.mark.parametrize("where", ["save_file", "file_sha256", "_adapter_config", "_swap"])
+@pytest.mark.parametrize("where", ["save_file", "file_sha256", "_adapter_config", "_verify", "put_in_place"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk full", "interrupted"])
 def test_an_interrupted_save_leaves_what_was_there(
     where: str, error: BaseException, aligned: ss.OptionModel, saved: Path, monkeypatch: pytest.MonkeyPatch
@@ -217,6 +217,7 @@ def test_a_rename_that_fails_brings_the_old_model_back(aligned: ss.OptionModel, 
             raise OSError("in use")
         return original(self, target)
 
+    monkeypatch.setattr("surveysim.whole_files._exchanged", lambda _first, _second: False)
     monkeypatch.setattr(Path, "rename", rename)
     with pytest.raises(ModelError, match="in use"):
         aligned.save(saved, min_n=0)

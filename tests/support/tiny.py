@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -50,7 +51,8 @@ WINDOWED = {
 def tiny_model(architecture: str = "llama", seed: int = 0) -> torch.nn.Module:
     """Return a random float32 model, with weights large enough that prompts differ visibly."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config({**CONFIGS, **WINDOWED}[architecture]).float().eval()
+    config = copy.deepcopy({**CONFIGS, **WINDOWED}[architecture])  # a test may change it
+    model = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:

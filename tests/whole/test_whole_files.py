@@ -7,10 +7,23 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyreadstat
 import pytest
 
 from surveysim.errors import ReadError
-from surveysim.whole_files import LEFT_BEHIND, PARTIAL, checked_target, open_to_others, partial_beside, sweep, write_plain, write_whole
+from surveysim.whole_files import (
+    ASIDE,
+    LEFT_BEHIND,
+    PARTIAL,
+    bring_back,
+    checked_target,
+    open_to_others,
+    partial_beside,
+    put_in_place,
+    sweep,
+    write_plain,
+    write_whole,
+)
 
 
 def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
@@ -21,13 +34,87 @@ def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
         place.write_text("half")
         raise OSError("No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ReadError, match=r"cannot be written .*No space left.*nothing of it is kept"):
         write_whole(target, fail)
     assert [path.name for path in tmp_path.iterdir()] == ["shares.csv"]
     assert target.read_text() == "old"
-    write_whole(target, lambda place: place.write_text("new"))
+    write_whole(target, lambda place: place.write_text("new\n"))
     assert [path.name for path in tmp_path.iterdir()] == ["shares.csv"]
-    assert target.read_text() == "new"
+    assert target.read_text() == "new\n"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".sav", ".zsav", ".dta", ".json"])
+def test_what_a_writer_cut_in_silence_is_not_kept(ending: str, tmp_path: Path) -> None:
+    """As a library does that takes a full disk for an ordinary end."""
+    table = pd.DataFrame({"share": [number / 997 for number in range(997)], "text": ["word"] * 997})
+    target = tmp_path / f"table{ending}"
+    writers = {
+        ".csv": lambda place: table.to_csv(place, index=False),
+        ".parquet": lambda place: table.to_parquet(place, index=False),
+        ".dta": lambda place: pyreadstat.write_dta(table, str(place)),
+        ".json": lambda place: place.write_text(table.to_json()),
+    }
+    write = writers.get(
+        ending, lambda place: pyreadstat.write_sav(table, str(place), compress=ending == ".zsav", row_compress=ending == ".sav")
+    )
+    write_whole(target, write)
+    whole = target.read_bytes()
+    for left in (0, len(whole) // 2, len(whole) - 8):
+
+        def cut(place: Path, left: int = left) -> None:
+            write(place)
+            os.truncate(place, left)
+
+        if ending == ".json" and left:
+            continue  # Python's own writers say so themselves
+        with pytest.raises(ReadError, match=rf"table\{ending}' cannot be written \(.*nothing of it is kept: make room"):
+            write_whole(target, cut)
+        assert target.read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_writer_may_say_itself_what_is_whole(tmp_path: Path) -> None:
+    def refuse(place: Path) -> None:
+        raise OSError(f"{place.stat().st_size} bytes are too few")
+
+    with pytest.raises(ReadError, match="3 bytes are too few"):
+        write_whole(tmp_path / "note.txt", lambda place: place.write_text("abc"), verify=refuse)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _folder(place: Path, content: str) -> Path:
+    place.mkdir()
+    (place / "weights").write_text(content)
+    return place
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in two steps"])
+def test_a_folder_takes_the_place_of_another(exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not exchange:
+        monkeypatch.setattr("surveysim.whole_files._exchanged", lambda _first, _second: False)
+    final = tmp_path / "model"
+    put_in_place(_folder(tmp_path / "first", "1"), final)
+    assert (final / "weights").read_text() == "1"
+    put_in_place(_folder(tmp_path / "second", "2"), final)
+    assert (final / "weights").read_text() == "2"
+    assert exchange or [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_stepped_aside_is_the_only_copy_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process was killed between the two steps that a system without an exchange needs."""
+    final, aside = tmp_path / "model", _folder(tmp_path / f".model-12345678{ASIDE}", "the only copy")
+    os.utime(aside, (1, 1))
+    sweep(tmp_path, "model")
+    sweep(tmp_path)
+    assert aside.is_dir(), "a sweep deletes what was half written, never what was whole"
+    bring_back(final)
+    assert aside.is_dir(), "its process may be about to go on"
+    monkeypatch.setattr("surveysim.whole_files.SWAP_SECONDS", -1)
+    bring_back(final)
+    assert (final / "weights").read_text() == "the only copy"
+    bring_back(final)
+    bring_back(tmp_path / "absent" / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:

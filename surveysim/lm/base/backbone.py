@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import torch
@@ -12,7 +14,8 @@ from torch import nn
 
 from surveysim.errors import ModelError
 from surveysim.lm.base.architectures import part_name, part_of
-from surveysim.lm.base.devices import execution_device
+from surveysim.lm.base.block_attention import attending_by_block
+from surveysim.lm.base.devices import execution_device, moves_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +28,13 @@ class Backbone:
     name : str
         As the user called it.
     digest : str
-        SHA-256 of the weights, which keys caches and recipes.
+        SHA-256 of the weights, by which a recipe knows its base model.
     bits : int, optional
         Bits of a weight of the trunk, where these are fewer than `dtype` has.
+    files : mapping of str to str
+        Name -> SHA-256 of every file that the model was read from; the weights and these key caches.
+    turn : Lock
+        Held during a pass of a model whose weights are moved.
     """
 
     model: Any
@@ -35,6 +42,8 @@ class Backbone:
     name: str
     digest: str
     bits: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    turn: Lock = field(default_factory=Lock, repr=False)
 
     @cached_property
     def body(self) -> nn.Module:
@@ -48,13 +57,29 @@ class Backbone:
 
     @cached_property
     def trunk(self) -> nn.Module:
-        """The body without its last layer and final norm, on the same weights: what it returns is what enters the last layer."""
-        trunk = copy.copy(self.body)
-        trunk._modules = dict(self.body._modules)
+        """The body without its last layer and final norm, on the same weights: what it returns is what enters the last layer.
+
+        It attends by block, under a configuration of its own.
+        """
+        return self._without_last(attending_by_block(self.body))
+
+    @cached_property
+    def plain_trunk(self) -> nn.Module:
+        """The same as the model itself runs it, one prompt after the other: what the trunk is checked against."""
+        return self._without_last(self.body)
+
+    def _without_last(self, body: nn.Module) -> nn.Module:
+        trunk: Any = copy.copy(body)
+        trunk._modules = dict(body._modules)
         trunk.__dict__.pop("forward", None)  # a hook of the whole body would run the whole body
-        setattr(trunk, part_name(self.body, "layers", self.name), nn.ModuleList(self.layers[:-1]))
-        setattr(trunk, part_name(self.body, "norm", self.name), nn.Identity())
+        setattr(trunk, part_name(body, "layers", self.name), nn.ModuleList(part_of(body, "layers", self.name)[:-1]))
+        setattr(trunk, part_name(body, "norm", self.name), nn.Identity())
         return trunk
+
+    @cached_property
+    def moves_weights(self) -> bool:
+        """Whether weights are brought from memory or disk for each pass, so that passes must take turns."""
+        return moves_weights(self.model)
 
     @cached_property
     def norm(self) -> nn.Module:

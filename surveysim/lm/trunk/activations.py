@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,18 +20,21 @@ from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.model_files import cache_folder
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
+from surveysim.lm.trunk.recomputed import check_pass
+from surveysim.lm.trunk.tree_attention import block_width
 from surveysim.lm.trunk.trees import background_order, distinct_suffixes, packs, question_trees
 from surveysim.lm.trunk.trunk import Beginnings, QuestionStates, pack_states, read_beginnings
 from surveysim.whole_files import open_to_others, partial_beside, sweep
 
 log = logging.getLogger(__name__)
 
-FORMAT = 7  # raised whenever the stored layout changes
+FORMAT = 8  # raised whenever the stored layout changes, or files written before are not to be trusted
 LARGEST_CACHE = 4 << 30  # bytes; the oldest files make room for new ones
 LIMIT_NAME = "SURVEYSIM_CACHE_GB"  # environment variable that says otherwise
 ENDING = ".safetensors"
 CHECKSUM = "crc32"
 SIZES = "tree_sizes"  # distinct texts in each tree: fewer than usual where memory ran out
+COMPUTED_BY = "computed_by"  # how tokens attended to each other, and the number type
 
 
 _CHECKED: set[tuple[str, int, int]] = set()  # files whose checksum this process has compared: path, time, size
@@ -42,11 +46,26 @@ def states_folder() -> Path:
 
 
 def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
-    """Return the SHA-256 of all that the states depend on: weights, number type, token ids, layout."""
+    """Return the SHA-256 of all that the states depend on: the model's files, how they were computed, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
     stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH]
-    parts = [stored, backbone.digest, str(backbone.dtype), backbone.bits, question.opening, distinct_suffixes(question), paths]
+    parts = [
+        stored,
+        backbone.digest,
+        sorted(backbone.files.items()),
+        computed_by(backbone),
+        question.opening,
+        distinct_suffixes(question),
+        paths,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def computed_by(backbone: Backbone) -> str:
+    """Say how a backbone computes states, in words that are kept with them: attention, number type, bits."""
+    config: Any = backbone.trunk.config
+    attention = f"{config._attn_implementation}, {block_width(config) or 'all'} rows together"
+    return f"{attention}; {backbone.dtype}; {backbone.bits or 'all'} bits"
 
 
 def stored_states(backbone: Backbone, questions: Sequence[TokenisedQuestion]) -> Iterator[QuestionStates]:
@@ -64,6 +83,7 @@ def stored_states(backbone: Backbone, questions: Sequence[TokenisedQuestion]) ->
         if any(states is None for states in found):
             known = read_beginnings(backbone, questions) if known is None else known
             computed = pack_states(backbone, pack, known)
+            check_pass(backbone, pack, computed)
             for question, states, new in zip(pack, found, computed, strict=True):
                 if states is None:
                     _keep_if_possible(backbone, question, new)
@@ -79,31 +99,31 @@ def _found(backbone: Backbone, question: TokenisedQuestion) -> QuestionStates | 
     path = _place(backbone, question)
     if path.is_file():
         try:
-            return _read(path, question)
-        except (SafetensorError, OSError, KeyError) as error:
+            return _read(path, question, computed_by(backbone))
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             log.warning("cached states %s cannot be read (%s); they are computed again", path.name, error)
     return None
 
 
 def _keep_if_possible(backbone: Backbone, question: TokenisedQuestion, states: QuestionStates) -> None:
     try:
-        _keep(states, _place(backbone, question))
+        _keep(states, _place(backbone, question), computed_by(backbone))
         make_room()
     except (OSError, SafetensorError) as error:
         log.warning("states of %s are not kept: %s", question.question_id, error)
 
 
-def _keep(states: QuestionStates, path: Path) -> None:
+def _keep(states: QuestionStates, path: Path, how: str) -> None:
     sizes = [len(tree.answers) // states.n_branches for tree in states.trees]
     tensors = {"opening": states.opening, **{f"tree{number}": nodes for number, nodes in enumerate(states.nodes)}}
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     with partial_beside(path) as place:
-        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors), SIZES: json.dumps(sizes)})
+        save_file(tensors, place, metadata={CHECKSUM: _checksum(tensors), SIZES: json.dumps(sizes), COMPUTED_BY: how})
         open_to_others(place)
         place.replace(path)
 
 
-def _read(path: Path, question: TokenisedQuestion) -> QuestionStates:
+def _read(path: Path, question: TokenisedQuestion, how: str) -> QuestionStates:
     """Map a file into memory: what of it is used is read from the disk, and the system may let go of it again."""
     facts = path.stat()
     with safe_open(path, "pt") as file:
@@ -112,6 +132,8 @@ def _read(path: Path, question: TokenisedQuestion) -> QuestionStates:
     seen = (str(path), facts.st_mtime_ns, facts.st_size)
     if seen not in _CHECKED and _checksum(tensors) != about.get(CHECKSUM):
         raise SafetensorError("another checksum than when they were kept")
+    if about.get(COMPUTED_BY) != how:
+        raise SafetensorError(f"computed otherwise than now: {about.get(COMPUTED_BY)!r}, not {how!r}")
     _CHECKED.add(seen)
     trees = question_trees(question, json.loads(about[SIZES]))
     nodes = tuple(tensors[f"tree{number}"] for number in range(len(trees)))

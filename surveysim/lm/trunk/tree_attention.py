@@ -2,24 +2,24 @@
 
 A token sees its ancestors. In a tree of many prompts these are few, and neighbours share most of them, so a mask over all pairs of
 tokens would be nearly empty. The layers are transformers' own. What is ours is the cache, which hands every block the keys and
-values that it needs, and a function that lays the queries out in the same blocks and calls transformers' attention on them.
+values that it needs; the function that lays the queries out in the same blocks is `block_attention`'s, below.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, DynamicCache
+from transformers import DynamicCache
+
+from surveysim.lm.base.block_attention import BY_BLOCK
 
 BLOCK = 64  # tokens that attend together: fewer, and their ancestors are fetched more often; more, and the masks are emptier
 TILE_ROWS, TILE_KEYS = 16, 32  # matrix units work on whole tiles: 192 keys take less time than 165
-BY_BLOCK, WHOLE = "surveysim_by_block", "sdpa"  # names of attention functions in transformers
 
 
 class TreeCache(DynamicCache):
@@ -101,37 +101,8 @@ def additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def block_width(config: Any) -> int | None:
-    """How many rows attend together under a model's configuration; None, which is all, where its attention function is not `WHOLE`."""
-    return BLOCK if config._attn_implementation == WHOLE else None
-
-
-@contextmanager
-def attending_by_block(config: Any) -> Iterator[None]:
-    """Let a model attend by block meanwhile, where its attention function is `WHOLE`."""
-    before = config._attn_implementation
-    config._attn_implementation = BY_BLOCK if before == WHOLE else before
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
-
-
-def attend_by_block(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, *, scaling: float | None = None, **options: Any
-) -> tuple[Tensor, None]:
-    """Attend from queries `(1, heads, rows, size)` to keys and values `(blocks, heads, keys, size)`, each block to its own."""
-    blocks, width = attention_mask.shape[0], attention_mask.shape[2]
-    _, heads, rows, size = query.shape
-    laid_out = nn.functional.pad(query[0], (0, 0, 0, blocks * width - rows)).view(heads, blocks, width, size).transpose(0, 1)
-    if query.device.type != "cpu":  # a GPU's kernels want keys for every head; the CPU's share them, which spares copies
-        key, value = (part.repeat_interleave(heads // part.shape[1], dim=1) for part in (key, value))
-    out = nn.functional.scaled_dot_product_attention(
-        laid_out, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=heads > key.shape[1]
-    )
-    return out.transpose(1, 2).reshape(1, blocks * width, heads, -1)[:, :rows], None
-
-
-AttentionInterface.register(BY_BLOCK, attend_by_block)
+    """How many rows attend together under a trunk's configuration; None, which is all, where its attention function is not ours."""
+    return BLOCK if config._attn_implementation == BY_BLOCK else None
 
 
 def reading(module: nn.Module, cache: TreeCache) -> dict[str, TreeCache]:

