@@ -61,6 +61,12 @@ class Replicates:
         centre = estimate if self.mse else replicates[self.rscales > 0].mean(axis=0)
         return self.scale * np.tensordot(self.rscales, np.square(replicates - centre), axes=1)
 
+    def covariance(self, replicates: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+        """Return the covariance of estimates, shape ``(estimates,)``, from their replicates, shape ``(replicates, estimates)``."""
+        centre = estimate if self.mse else replicates[self.rscales > 0].mean(axis=0)
+        apart = replicates - centre
+        return self.scale * (self.rscales[:, None] * apart).T @ apart
+
     @cached_property
     def degrees_of_freedom(self) -> int:
         """Rank of the replicate weights, less 1, as in R."""
