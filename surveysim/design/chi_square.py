@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from surveysim.design.cell_sums import CellSums, cell_sums
+from surveysim.design.design import ROUNDING
 from surveysim.design.estimators import Members
 from surveysim.design.outcomes import Outcome, chi_square_outcome, f_outcome
 from surveysim.errors import DesignError
@@ -78,7 +79,7 @@ def _share_covariance(sums: CellSums) -> np.ndarray:
     if sums.replicates is not None:
         assert sums.repeated is not None, "made together"
         return sums.replicates.covariance(sums.repeated / sums.repeated.sum(axis=1, keepdims=True), sums.estimate / total)
-    return sums.covariance((np.eye(len(sums.estimate)) - sums.estimate[:, None].T / total).T / total)
+    return sums.covariance((np.eye(len(sums.estimate)) - sums.estimate / total) / total)
 
 
 def _contrasts(levels: int) -> np.ndarray:
@@ -133,7 +134,7 @@ def goodness_of_fit(members: Members, choice: np.ndarray, shares: np.ndarray, st
     slope -= ((observed - expected) / (2 * np.sqrt(expected) * total))[:, None]
     covariance = sums.covariance(slope.T)
     trace, squares = float(np.trace(covariance)), float(np.square(covariance).sum())
-    if not trace > 0:
+    if not trace > ROUNDING * float(np.square(members.weights).sum()) / total:
         raise DesignError("the shares' standard errors are all zero; there is nothing to test")
     pearson, df = float((np.square(observed - expected) / expected).sum()), trace**2 / squares
     effect = float(np.sqrt(pearson / total))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surveysim.design.design import ROUNDING
 from surveysim.errors import DesignError, nearest
 
 ADJUSTMENTS = ("none", "holm", "bh", "bonferroni")
@@ -42,7 +43,7 @@ def t_outcome(estimate: float, std_error: float, df: float, null: float = 0.0) -
     from scipy.special import stdtr
 
     _require_freedom(df)
-    if not std_error > 0:
+    if not std_error > ROUNDING * abs(estimate - null):
         raise DesignError("the standard error is zero: all answers agree, or each PSU's mean is the same; there is nothing to test")
     statistic = (estimate - null) / std_error
     return Outcome(statistic, df, np.nan, float(2 * stdtr(df, -abs(statistic))), estimate, std_error)
