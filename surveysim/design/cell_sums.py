@@ -70,6 +70,7 @@ class CellSums:
         Of the calibrations: what they explain of the amounts, and the amounts' covariance with them.
     between : array, shape ``(regressors, regressors)``
     replicates : Replicates or None
+        Their rule of variance, with nobody's weights.
     repeated : array, shape ``(replicates, cells)``, or None
         The sums under each replicate weight.
     """
@@ -121,7 +122,8 @@ def cell_sums(design: Design, rows: np.ndarray, cell: np.ndarray, n_cells: int, 
     if design.replicates is not None:
         weights = design.replicates.weights if len(rows) == len(design) else design.replicates.weights[rows]
         repeated = np.stack([np.bincount(cell, column * own, minlength=n_cells) for column in weights.T])
-        return CellSums(estimate, (), none, none, np.zeros((0, 0)), design.replicates, repeated)
+        rule = design.replicates.take(np.arange(0))  # how replicates become a variance, without anybody's weights
+        return CellSums(estimate, (), none, none, np.zeros((0, 0)), rule, repeated)
     design.refuse_lonely()
     stages = tuple(_stage_sums(stage, amounts, rows, cell, n_cells) for stage in design.stages)
     taken, explained, spread = design.calibration_spread
