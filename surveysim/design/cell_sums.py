@@ -1,7 +1,8 @@
 """`CellSums`: what the covariance of sums by cell needs, kept by PSU and stratum, so that no respondent is in it.
 
 Every member adds an amount (weight times linearised value) to one cell: an option in a background, a row and column of a
-table, a group. The covariance of linear combinations of the cells' sums follows from totals by PSU and cell. Where every respondent is a PSU,
+table, a group. The covariance of linear combinations of the cells' sums follows from totals by PSU and cell. Where every
+respondent is a PSU,
 squares summed by cell and totals by stratum do.
 
 References
@@ -127,7 +128,9 @@ def cell_sums(design: Design, rows: np.ndarray, cell: np.ndarray, n_cells: int, 
     design.refuse_lonely()
     stages = tuple(_stage_sums(stage, amounts, rows, cell, n_cells) for stage in design.stages)
     taken, explained, spread = design.calibration_spread
-    by_cell = [np.stack([np.bincount(cell, amounts * one[rows], minlength=n_cells) for one in each.T]) for each in (explained, spread) if each.size]
+    by_cell = [
+        np.stack([np.bincount(cell, amounts * one[rows], minlength=n_cells) for one in each.T]) for each in (explained, spread) if each.size
+    ]
     explained_sums, spread_sums = by_cell if by_cell else (none, none)
     return CellSums(estimate, stages, explained_sums, spread_sums, taken.T @ spread)
 

@@ -25,7 +25,8 @@ def independence(members: Members, row: np.ndarray, column: np.ndarray, shape: t
 
     With the table's shares ``p``, Pearson's ``X2 = n sum (p - r c)^2 / (r c)`` is held against what the design makes of it: with
     Rao and Scott's generalised design effects ``d``, ``"F"`` is ``X2 / sum d`` on ``(sum d)^2 / sum d^2`` and as many times the PSUs less
-    strata, ``"Chisq"`` is ``X2 / mean d`` on ``(rows - 1)(columns - 1)``. ``"Wald"`` holds ``p - r c`` against its covariance; ``"adjWald"`` scales
+    strata, ``"Chisq"`` is ``X2 / mean d`` on ``(rows - 1)(columns - 1)``. ``"Wald"`` holds ``p - r c`` against its covariance;
+    ``"adjWald"`` scales
     it for few PSUs. The estimate is Cramer's V.
 
     Parameters
@@ -43,7 +44,9 @@ def independence(members: Members, row: np.ndarray, column: np.ndarray, shape: t
         If a row or column is all there is, too many cells are empty, or no degrees of freedom are left.
     """
     if min(shape) < 2:
-        raise DesignError(f"the table has {shape[0]} rows and {shape[1]} columns that anyone is in; a test of independence needs two of each")
+        raise DesignError(
+            f"the table has {shape[0]} rows and {shape[1]} columns that anyone is in; a test of independence needs two of each"
+        )
     sums = cell_sums(members.design, members.rows, row * shape[1] + column, shape[0] * shape[1])
     share = (sums.estimate / sums.estimate.sum()).reshape(shape)
     expected = share.sum(axis=1, keepdims=True) * share.sum(axis=0)
@@ -68,7 +71,9 @@ def _design_effects(sums: CellSums, shape: tuple[int, int]) -> np.ndarray:
     covariance = _share_covariance(sums)
     simple = interaction.T @ (inverse[:, None] * interaction)
     if np.linalg.matrix_rank(simple) < len(simple):
-        raise DesignError(f"{int((share == 0).sum())} of {len(share)} cells of the table are empty, too many for a test; join levels or options")
+        raise DesignError(
+            f"{int((share == 0).sum())} of {len(share)} cells of the table are empty, too many for a test; join levels or options"
+        )
     scaled = inverse[:, None] * interaction
     return np.linalg.solve(simple, scaled.T @ covariance @ scaled)
 
@@ -109,7 +114,8 @@ def goodness_of_fit(members: Members, choice: np.ndarray, shares: np.ndarray, st
     """Return the test that the members' shares are the given ones.
 
     With observed weights ``O`` and expected ``E = share N``, ``X2 = sum (O - E)^2 / E``; l are the eigenvalues of the covariance of
-    ``(O - E) / sqrt(E)``, in which E varies with N. ``"Chisq"`` is ``X2 sum l / sum l^2`` on ``(sum l)^2 / sum l^2`` (Satterthwaite); R prints X2
+    ``(O - E) / sqrt(E)``, in which E varies with N. ``"Chisq"`` is ``X2 sum l / sum l^2`` on ``(sum l)^2 / sum l^2``
+    (Satterthwaite); R prints X2
     itself. ``"F"`` divides by the degrees of freedom and has as many times the PSUs less strata in the denominator. The estimate is
     Cohen's w, ``sqrt(sum (p - share)^2 / share)``.
 

@@ -72,7 +72,9 @@ def chi_square_outcome(statistic: float, df: float, estimate: float = np.nan) ->
 
 def _require_freedom(df: float) -> None:
     if not df > 0:
-        raise DesignError(f"no degrees of freedom are left ({df:g}): PSUs less strata, less what is tested; join strata, or test fewer levels")
+        raise DesignError(
+            f"no degrees of freedom are left ({df:g}): PSUs less strata, less what is tested; join strata, or test fewer levels"
+        )
 
 
 def adjusted_p_values(p_values: np.ndarray, adjust: str) -> np.ndarray:

@@ -94,7 +94,9 @@ def rank_test(members: Members, values: np.ndarray, group: np.ndarray, n_groups:
     if n_groups == 2:
         return t_outcome(float(shift[0]), float(np.sqrt(max(covariance[0, 0], 0))), freedom)
     if np.linalg.matrix_rank(covariance, hermitian=True) < len(shift):
-        raise DesignError(f"the covariance of {n_groups} groups' mean ranks has no inverse: too few PSUs, or a group that agrees; join groups")
+        raise DesignError(
+            f"the covariance of {n_groups} groups' mean ranks has no inverse: too few PSUs, or a group that agrees; join groups"
+        )
     return f_outcome(float(shift @ np.linalg.solve(covariance, shift)) / len(shift), float(len(shift)), freedom)
 
 

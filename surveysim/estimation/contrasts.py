@@ -35,7 +35,8 @@ def survey_contrast(table: pd.DataFrame, contrast: Weights | Curve | Mapping[str
     """Return a contrast between the backgrounds of a table, for every question and option (R: ``svycontrast``).
 
     A linear contrast is ``sum c_b x_b`` with variance ``c' V c``; any other function of the backgrounds' estimates has variance ``g' V g``,
-    g being its derivatives (delta method), also with replicate weights, as R's ``svyby(covmat=TRUE)`` has it. V is the covariance that the table
+    g being its derivatives (delta method), also with replicate weights, as R's ``svyby(covmat=TRUE)`` has it. V is the
+    covariance that the table
     carries (``response_distributions(..., covariance=True)``, ``survey_mean(..., covariance=True)``); a table without one has its rows
     taken as independent, and ``attrs["covariance"]`` says so. Intervals are t on the design's degrees of freedom, normal where
     they are not known.
@@ -45,7 +46,8 @@ def survey_contrast(table: pd.DataFrame, contrast: Weights | Curve | Mapping[str
     table : DataFrame
         A distributions table of one source, or estimates, one row a background.
     contrast : mapping of background_id to weight, function, or mapping of names to either
-        ``{"gender=female": 1, "gender=male": -1}``; ``lambda x: x["gender=female"] / x["gender=male"]``, called with a Series of estimates by
+        ``{"gender=female": 1, "gender=male": -1}``; ``lambda x: x["gender=female"] / x["gender=male"]``, called with a Series of
+        estimates by
         `background_id`; or several by name.
 
     Returns
@@ -92,11 +94,14 @@ def survey_contrast(table: pd.DataFrame, contrast: Weights | Curve | Mapping[str
 
 
 def _refuse_ambiguous(table: pd.DataFrame, keys: list[str]) -> None:
-    if SOURCE in table and table[SOURCE].nunique() > 1:
-        raise TableError(f"table holds sources {first_few(table[SOURCE].unique())}; keep one at a time")
+    sources = table[SOURCE].unique() if SOURCE in table else []
+    if len(sources) > 1:
+        raise TableError(f"table holds sources {first_few(sources)}; keep one at a time")
     twice = table[table.duplicated(keys)]
     if len(twice):
-        raise TableError(f"table has several rows of {first_few(twice[BACKGROUND].unique())} in one question; keep one estimate a background")
+        raise TableError(
+            f"table has several rows of {first_few(twice[BACKGROUND].unique())} in one question; keep one estimate a background"
+        )
 
 
 def _named(contrast: object) -> dict[str, Weights | Curve]:
@@ -105,7 +110,10 @@ def _named(contrast: object) -> dict[str, Weights | Curve]:
     if isinstance(contrast, Mapping) and contrast:
         if all(isinstance(weight, Real) for weight in contrast.values()):
             return {" ".join(f"{weight:+g} [{name}]" for name, weight in contrast.items()): contrast}
-        if all(callable(one) or (isinstance(one, Mapping) and one and all(isinstance(w, Real) for w in one.values())) for one in contrast.values()):
+        if all(
+            callable(one) or (isinstance(one, Mapping) and one and all(isinstance(w, Real) for w in one.values()))
+            for one in contrast.values()
+        ):
             return {str(name): one for name, one in contrast.items()}
     raise TableError(
         f'contrast must map background ids to weights ({{"gender=female": 1, "gender=male": -1}}), be a function of the estimates, or name '

@@ -224,7 +224,10 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
     if shifts.empty:
         raise TableError(f"no two of the {distributions[BACKGROUND].nunique()} backgrounds make a pair ({pairs}); name more traits in by=")
     table = shifts[SHIFT_COLUMNS]
-    table.attrs = {**distributions.attrs, **({COVARIANCE: str(distributions.attrs[COVARIANCE])} if COVARIANCE in distributions.attrs else {})}
+    table.attrs = {
+        **distributions.attrs,
+        **({COVARIANCE: str(distributions.attrs[COVARIANCE])} if COVARIANCE in distributions.attrs else {}),
+    }
     return table
 
 

@@ -106,7 +106,9 @@ def _categories(question: Question, official: Mapping[Code, float]) -> tuple[np.
     shares = np.array([float(share) for share in official.values()])
     if not ((shares > 0) & (shares <= 1)).all():
         odd = [f"{code}: {share}" for code, share in official.items() if not 0 < share <= 1]
-        raise TableError(f"{where}: shares must be above 0 and at most 1; got {first_few(odd)}: leave out, or join, options that nobody can have")
+        raise TableError(
+            f"{where}: shares must be above 0 and at most 1; got {first_few(odd)}: leave out, or join, options that nobody can have"
+        )
     rest = 1 - float(shares.sum())
     unnamed = [code for code in known if code not in official]
     if rest < -SHARE_TOLERANCE or (not unnamed and rest > SHARE_TOLERANCE) or (unnamed and rest <= SHARE_TOLERANCE):

@@ -43,7 +43,7 @@ def joint_shares(rows: pd.DataFrame, codes: Sequence[Code]) -> pd.DataFrame:
     numbers[0, answered] = np.nan_to_num(numbers[0, answered])  # an option that a source does not list has no share of it
     chosen = found.isin(list(codes))
     if chosen.sum() == 1:
-        values = numbers[:, :, chosen][:, :, 0]
+        values = list(numbers[:, :, chosen][:, :, 0])
     else:
         values = _joint_interval(numbers, chosen, cells[N_EFF].to_numpy(float), _carried_errors(rows, codes, cells.index))
     return cells.assign(**dict(zip(_NUMBERS, values, strict=True))).reset_index()[[BACKGROUND, SOURCE, *_NUMBERS, N, N_EFF]]

@@ -131,7 +131,8 @@ def mean_rows(backgrounds: tuple[str, ...], members: Members, values: np.ndarray
     if sums.repeated is not None:
         over = cell_sums(members.design, members.rows, members.domain, count, values).repeated
         under = cell_sums(members.design, members.rows, members.domain, count).repeated
-        assert over is not None and under is not None, "made together"
+        assert over is not None, "made together"
+        assert under is not None, "made together"
         repeated = _divided(over, under)[:, :, None]
     return QuestionRows(backgrounds, (None,), sums, means[:, None], size, repeated)
 
@@ -154,7 +155,7 @@ def with_covariance(table: pd.DataFrame, rows: Mapping[str, QuestionRows] | None
 
 
 def known_rows(rows: pd.DataFrame, value: str = SHARE) -> QuestionRows | None:
-    """Return the covariance of the rows of one question and source, or None where the table carries none or its numbers were changed since."""
+    """Return the covariance of the rows of one question and source, or None if there is none, or numbers were changed since."""
     carried = rows.attrs.get(COVARIANCE)
     if not isinstance(carried, RowCovariance) or rows.empty or QUESTION not in rows:
         return None

@@ -121,7 +121,12 @@ def samples(survey: Survey, question: Question, domains: Domains, usable: np.nda
 
 
 def tested_rows(
-    kind: str, question: Question, groups: str, made: Iterator[tuple[str, Sample]], test: Callable[[Sample], Outcome], failed: dict[str, str]
+    kind: str,
+    question: Question,
+    groups: str,
+    made: Iterator[tuple[str, Sample]],
+    test: Callable[[Sample], Outcome],
+    failed: dict[str, str],
 ) -> list[dict[str, object]]:
     """Return a row per background; where a test cannot be made, its numbers are missing and `failed` says why."""
     rows = []

@@ -14,7 +14,7 @@ from surveysim.design.outcomes import ADJUSTMENTS, Outcome
 from surveysim.design.rank_tests import RANK_TESTS, difference_test, mean_test, rank_test
 from surveysim.errors import DesignError, first_few, nearest
 from surveysim.estimation.tested_samples import Groups, Sample, groups_named, question_choices, samples, tested_rows, tested_table
-from surveysim.survey.domains import asked_questions, numeric_answers, observed_domains
+from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains
 from surveysim.survey.survey import Survey, check_survey
 
 
@@ -137,7 +137,8 @@ def survey_ttest(
     Returns
     -------
     DataFrame
-        A row per test, columns as of `survey_chisq`; `groups` reads ``gender: male - female``. `estimate` is the mean or the difference, with
+        A row per test, columns as of `survey_chisq`; `groups` reads ``gender: male - female``. `estimate` is the mean or the
+        difference, with
         t interval. A test that cannot be made has missing numbers, and ``attrs["not_tested"]`` says why.
 
     Raises
@@ -149,7 +150,8 @@ def survey_ttest(
     BackgroundError
         If the survey was read without a trait of `by`.
     DesignError
-        If `adjust` is unknown, `mean` is given with groups, a stratum has a single PSU and `lonely_psu` is ``"fail"``, or no test can be made:
+        If `adjust` is unknown, `mean` is given with groups, a stratum has a single PSU and `lonely_psu` is ``"fail"``, or no
+        test can be made:
         an empty group, answers that all agree, no degrees of freedom.
 
     References
@@ -168,24 +170,33 @@ def survey_ttest(
     _known("adjust", adjust, ADJUSTMENTS)
     if groups is not None and mean:
         raise DesignError(f"mean={mean} is what a single mean is held against; with groups={groups!r} leave it out")
-    domains, failed, rows = observed_domains(survey, by), dict[str, str](), []
+    domains, failed = observed_domains(survey, by), dict[str, str]()
+    rows: list[dict[str, object]] = []
     chosen = None if groups is None else groups_named(survey, groups)
     for question in asked_questions(survey, questions):
         values = numeric_answers(survey, question)
         usable = np.isfinite(values)
         if chosen is None:
+
+            def tested(sample: Sample, values: np.ndarray = values) -> Outcome:
+                return mean_test(sample.members, values[sample.kept], mean)
+
             made = samples(survey, question, domains, usable, lonely_psu)
-            rows += tested_rows("t", question, "", made, lambda sample, own=values: mean_test(sample.members, own[sample.kept], mean), failed)
+            rows += tested_rows("t", question, "", made, tested, failed)
             continue
         rows += _pairs(survey, question, chosen, values, usable, (domains, lonely_psu, failed))
     return tested_table(rows, failed, survey, adjust)
 
 
-def _pairs(survey: Survey, question: Question, groups: Groups, values: np.ndarray, usable: np.ndarray, rest: tuple) -> list:
+def _pairs(
+    survey: Survey, question: Question, groups: Groups, values: np.ndarray, usable: np.ndarray, rest: tuple[Domains, str, dict[str, str]]
+) -> list[dict[str, object]]:
     domains, lonely_psu, failed = rest
     there = np.unique(groups.code[usable & (groups.code >= 0)])
     if len(there) < 2:
-        raise DesignError(f"groups: respondents with an answer to {question.question_id!r} are in one level of {groups.name!r} alone; two are needed")
+        raise DesignError(
+            f"groups: respondents with an answer to {question.question_id!r} are in one level of {groups.name!r} alone; two are needed"
+        )
     rows = []
     for first, second in combinations(there, 2):
         pair = np.array([first, second])

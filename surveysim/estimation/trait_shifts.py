@@ -69,9 +69,9 @@ def trait_shifts(
     cells = cells.assign(_weight=_cell_weights(cells, population), level=[parse_background_id(name)[trait] for name in cells[BACKGROUND]])
     found = []
     for name in sources:
-        known = known_rows(rows[rows[SOURCE] == name])
+        carried = known_rows(rows[rows[SOURCE] == name])
         own = cells[cells[SOURCE] == name]
-        found.append(_source_shifts(own, levels, None if known is None else (known, codes)).assign(**{SOURCE: name}))
+        found.append(_source_shifts(own, levels, None if carried is None else (carried, codes)).assign(**{SOURCE: name}))
     return pd.concat(found, ignore_index=True)
 
 

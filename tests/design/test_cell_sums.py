@@ -25,7 +25,9 @@ DESIGNS = {
     "clusters": Design(WEIGHTS, strata=STRATA, psu=PSU),
     "finite": Design(WEIGHTS, strata=STRATA, psu=PSU, fpc=np.full(N, 9)),
     "two stages": Design(WEIGHTS, strata=STRATA, psu=STAGES["psu"], fpc=np.stack([np.full(N, 9), np.full(N, 40)], axis=1)),
-    "calibrated": calibrate_design(Design(WEIGHTS, strata=STRATA, psu=PSU), np.stack([np.ones(N), VALUES], axis=1), np.array([800.0, 50.0])),
+    "calibrated": calibrate_design(
+        Design(WEIGHTS, strata=STRATA, psu=PSU), np.stack([np.ones(N), VALUES], axis=1), np.array([800.0, 50.0])
+    ),
 }
 
 

@@ -21,7 +21,9 @@ SCHOOLS = [entry for section in ("designs", "calibrated", "lonely") for entry in
 @pytest.mark.parametrize(("section", "name", "statistic"), SCHOOLS)
 def test_schools_equal_r(section: str, name: str, statistic: str) -> None:
     theirs = DIFFERENCES[section][name][statistic]
-    assert_equals_r(school_test(*sample_of(section, name), statistic, theirs, adjusted=section == "calibrated"), theirs, f"{name}/{statistic}")
+    assert_equals_r(
+        school_test(*sample_of(section, name), statistic, theirs, adjusted=section == "calibrated"), theirs, f"{name}/{statistic}"
+    )
 
 
 @pytest.mark.parametrize(("section", "name", "statistic"), entries("nhanes", KINDS))
@@ -68,7 +70,7 @@ def test_a_simple_random_sample_has_pearsons_chi_square() -> None:
 
 @pytest.mark.parametrize("statistic", INDEPENDENCE_STATISTICS)
 def test_rows_and_columns_may_change_places_and_respondents_their_order(statistic: str) -> None:
-    members, row, column, shape = _table([[30, 20, 25], [15, 35, 40]])
+    _, row, column, shape = _table([[30, 20, 25], [15, 35, 40]])
     weights = np.random.default_rng(0).gamma(2, 1, len(row))
     given = everyone(Design(weights))
     order = np.random.default_rng(1).permutation(len(row))

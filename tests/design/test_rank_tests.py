@@ -22,7 +22,9 @@ def test_schools_equal_r(section: str, name: str, statistic: str) -> None:
     theirs = DIFFERENCES[section][name][statistic]
     if statistic == "rank" and "two" in theirs:
         theirs = {**theirs, "many": theirs["many"] or {}}  # R has no rank test of several groups with replicate weights
-    assert_equals_r(school_test(*sample_of(section, name), statistic, theirs, adjusted=section == "calibrated"), theirs, f"{name}/{statistic}")
+    assert_equals_r(
+        school_test(*sample_of(section, name), statistic, theirs, adjusted=section == "calibrated"), theirs, f"{name}/{statistic}"
+    )
 
 
 @pytest.mark.parametrize(("section", "name", "statistic"), entries("nhanes", KINDS))

@@ -11,12 +11,12 @@ import pytest
 
 import surveysim as ss
 from surveysim.design.design import Design
+from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.errors import SurveySimError, TableError
 from surveysim.estimation.row_covariance import RowCovariance, mean_rows, share_rows
 from tests.support.r_differences import DIFFERENCES, coded, entries, sample_of
 from tests.support.r_numbers import TYPES, assert_equals_r, numbers
 from tests.support.small_surveys import small_survey
-from surveysim.design.estimators import Members, weighted_ratios
 
 LINEAR = {"E_H": {"E": 1, "H": -1}, "E_rest": {"E": 1, "H": -0.5, "M": -0.5}}
 CURVED: dict[str, Callable[[pd.Series], float]] = {"ratio": lambda x: x["E"] / x["H"], "log": lambda x: np.log(x["M"]) - np.log(x["E"])}
@@ -82,7 +82,9 @@ def test_a_contrast_is_the_t_test_of_two_groups_but_for_a_degree_of_freedom() ->
 
 def test_shares_are_contrasted_option_by_option_and_sum_to_zero() -> None:
     table = ss.response_distributions(small_survey(design=True), questions="q1", by="gender", covariance=True)
-    found = ss.survey_contrast(table, {"male less female": {"gender=male": 1, "gender=female": -1}, "their ratio": lambda x: x.iloc[0] / x.iloc[1]})
+    found = ss.survey_contrast(
+        table, {"male less female": {"gender=male": 1, "gender=female": -1}, "their ratio": lambda x: x.iloc[0] / x.iloc[1]}
+    )
     assert found["contrast"].tolist() == ["male less female"] * 4 + ["their ratio"] * 4
     assert found["estimate"][:4].sum() == pytest.approx(0, abs=1e-12)
     assert found["option_code"][:4].tolist() == [0, 1, 2, 3]

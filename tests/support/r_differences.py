@@ -79,9 +79,11 @@ def school_test(frame: pd.DataFrame, sample: Design, statistic: str, theirs: Any
         "t_one": lambda: t_of(mean_test(every, score, 650.0)),
         "t_two": lambda: t_of(difference_test(every, score, improved)),
         "t_two_E": lambda: t_of(difference_test(elementary, score[own], improved[own])),
-        "rank": lambda: {"two": ranks_of(every, score, improved), "many": many_ranks_of(every, score, kind, 3) if many else {}}
-        if "two" in theirs
-        else ranks_of(every, score, improved),
+        "rank": lambda: (
+            {"two": ranks_of(every, score, improved), "many": many_ranks_of(every, score, kind, 3) if many else {}}
+            if "two" in theirs
+            else ranks_of(every, score, improved)
+        ),
         "rank_E": lambda: ranks_of(elementary, score[own], improved[own]),
     }[statistic]()
 
