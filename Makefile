@@ -62,6 +62,7 @@ bench-read: install
 
 bench-design: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_design.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_tests.py
 
 # How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
 bench-speed: install
@@ -73,7 +74,7 @@ bench-robustness: install
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
-	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_poststratify.R && Rscript make_nonvoters.R
+	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 
 clean:

@@ -69,7 +69,9 @@ def main() -> None:
     theirs = in_r(frame)
     print(f"{'verb':18s} {'ms':>8s} {'R, ms':>9s} {'times':>7s}   statistic, R's")
     for name, (seconds, found) in ours.items():
-        print(f"{name:18s} {1e3 * seconds:8.1f} {1e3 * theirs[name][0]:9.0f} {theirs[name][0] / seconds:7.0f}   {found:.9g} {theirs[name][1]:.9g}")
+        print(
+            f"{name:18s} {1e3 * seconds:8.1f} {1e3 * theirs[name][0]:9.0f} {theirs[name][0] / seconds:7.0f}   {found:.9g} {theirs[name][1]:.9g}"
+        )
 
 
 if __name__ == "__main__":

@@ -126,4 +126,16 @@ ref$nonvoters <- list(
   rank_in_r = lapply(list(as_filed = asked, by_weight = subset(svydesign(ids = ~1, weights = ~weight, data = d[order(d$weight), ]), !is.na(Q8_8))),
     function(x) t_of(svyranktest(Q8_8 ~ sex, x), FALSE)),
   adjusted = { p <- sapply(levels(d$young), function(a) svyttest(Q8_8 ~ sex, asked_age(a))$p.value); p <- c(unname(p), .04, .011); list(p = p, holm = p.adjust(p, "holm"), bh = p.adjust(p, "BH"), bonferroni = p.adjust(p, "bonferroni")) })
+# defaults that differ: what docs/coming-from-r.md says of R
+d$school <- factor(d$educ, levels = 1:3, labels = c("high school or less", "some college", "college")); d$w <- d$weight / sum(d$weight)
+raked <- rake(svydesign(ids = ~1, weights = ~w, data = d), list(~sex, ~school), list(data.frame(sex = c("female", "male"), Freq = c(.3, .7)),
+  data.frame(school = levels(d$school), Freq = c(.6, .2, .2))))
+error_of <- function(job) { message <- tryCatch({ job(); "" }, error = conditionMessage); message }
+linear <- calibrated$calibrate_linear_stype_api99
+uncovered <- svyby(~api00, ~stype, clus, svymean)
+ref$defaults <- list(
+  rake = list(female = number(svymean(~sex, raked))[1], epsilon = eval(formals(rake)$control)$epsilon),
+  interval_of_a_mean = number(confint(svymean(~api00, clus))), gof_of_strata = f_of(suppressWarnings(svygofchisq(~stype, p = c(.7, .15, .15), strat_free)))$p,
+  contrast_without_covmat = number(SE(svycontrast(uncovered, c(E = 1, H = -1)))), covmat_of_calibrated = error_of(function() svyby(~api00, ~stype, linear, svymean, covmat = TRUE)),
+  many_ranks_of_replicates = error_of(function() svyranktest(api00 ~ stype, designs$JK1_dclus1_fpc, test = "KruskalWallis")))
 write_json(ref, "r_differences.json", digits = NA, auto_unbox = TRUE, pretty = TRUE, null = "null")
