@@ -30,6 +30,7 @@ _PUBLIC = {
     "estimation.tests_of_difference": ["survey_chisq", "survey_ranktest", "survey_ttest"],
     "estimation.goodness_of_fit": ["survey_gof"],
     "estimation.contrasts": ["survey_contrast"],
+    "estimation.pooled_waves": ["pool_waves"],
     "estimation.weighting": ["calibrate", "poststratify_weights", "rake", "trim_weights", "weight_summary"],
     "estimation.replicates": ["as_replicates", "with_replicates"],
     "estimation.population": ["joint_population", "list_populations", "read_population"],

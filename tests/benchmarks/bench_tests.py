@@ -1,6 +1,6 @@
 """Time of the tests of difference beside R's on the same 46,000 respondents and machine.
 
-Run: python tests/benchmarks/bench_tests.py. R is timed where Rscript and its package survey are installed. Statistics are printed beside each
+Run: python tests/benchmarks/bench_tests.py. R needs Rscript and its package survey. Statistics are printed beside each
 other: rank tests differ, since R's ranks of tied values depend on the order of the rows.
 """
 
@@ -69,9 +69,8 @@ def main() -> None:
     theirs = in_r(frame)
     print(f"{'verb':18s} {'ms':>8s} {'R, ms':>9s} {'times':>7s}   statistic, R's")
     for name, (seconds, found) in ours.items():
-        print(
-            f"{name:18s} {1e3 * seconds:8.1f} {1e3 * theirs[name][0]:9.0f} {theirs[name][0] / seconds:7.0f}   {found:.9g} {theirs[name][1]:.9g}"
-        )
+        slower, also = theirs[name]
+        print(f"{name:18s} {1e3 * seconds:8.1f} {1e3 * slower:9.0f} {slower / seconds:7.0f}   {found:.9g} {also:.9g}")
 
 
 if __name__ == "__main__":

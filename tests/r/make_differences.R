@@ -126,6 +126,14 @@ ref$nonvoters <- list(
   rank_in_r = lapply(list(as_filed = asked, by_weight = subset(svydesign(ids = ~1, weights = ~weight, data = d[order(d$weight), ]), !is.na(Q8_8))),
     function(x) t_of(svyranktest(Q8_8 ~ sex, x), FALSE)),
   adjusted = { p <- sapply(levels(d$young), function(a) svyttest(Q8_8 ~ sex, asked_age(a))$p.value); p <- c(unname(p), .04, .011); list(p = p, holm = p.adjust(p, "holm"), bh = p.adjust(p, "BH"), bonferroni = p.adjust(p, "bonferroni")) })
+# pooled waves: odd and even schools as two waves, of the same districts, and of different ones
+waved <- function(x) { x$wave <- rep(c("first", "second"), length.out = nrow(x)); x$w <- x$pw * as.numeric(table(x$wave)[x$wave]) / ave(x$pw, x$wave, FUN = sum); x }
+change <- function(d) { b <- svyby(~api00, ~wave, d, svymean, covmat = TRUE); s <- svycontrast(b, c(second = 1, first = -1))
+  list(means = list(estimate = number(coef(b)), se = number(SE(b))), change = list(estimate = number(coef(s)), se = number(SE(s))), all = list(estimate = number(coef(svymean(~api00, d))),
+    se = number(SE(svymean(~api00, d)))), t = t_of(svyttest(api00 ~ wave, d))) }
+ref$waves <- list(shared_psu = change(svydesign(id = ~dnum, weights = ~w, data = waved(apiclus1))),
+  nothing_shared = change(svydesign(id = ~dnum, strata = ~wave, weights = ~w, data = waved(apiclus1), nest = TRUE)),
+  strata = change(svydesign(id = ~1, strata = ~interaction(wave, stype), weights = ~w, data = waved(apistrat))))
 # defaults that differ: what docs/coming-from-r.md says of R
 d$school <- factor(d$educ, levels = 1:3, labels = c("high school or less", "some college", "college")); d$w <- d$weight / sum(d$weight)
 raked <- rake(svydesign(ids = ~1, weights = ~w, data = d), list(~sex, ~school), list(data.frame(sex = c("female", "male"), Freq = c(.3, .7)),
