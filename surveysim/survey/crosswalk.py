@@ -145,8 +145,8 @@ def pooled_definition(name: str, sources: Mapping[str, Source], waves: Mapping[s
     Raises
     ------
     CodebookError
-        If a wave has no source or no such variable, sources are questions and traits, no wave has the pooled codes, or a question has a weight
-        of its own.
+        If a wave has no source or no such variable, sources are questions and traits, no wave has the pooled codes, or a question has a
+        weight of its own.
     """
     lacking = [wave for wave in waves if wave not in sources]
     if lacking:

@@ -79,6 +79,10 @@ total <- c(`(Intercept)` = 6194, stypeH = 755, stypeM = 1018, api99 = 3914069)
 designs <- list(apistrat_fpc = strat, apistrat_nofpc = strat_free, apiclus1_fpc = clus, apiclus1_nofpc = clus_free, apiclus2_2stage_fpc = two_stage,
   JK1_dclus1_fpc = as.svrepdesign(clus), JK1_dclus1_nofpc = as.svrepdesign(clus_free, type = "JK1"), JKn_dstrat_nofpc = as.svrepdesign(strat_free, type = "JKn"),
   JKn_dstrat_fpc = as.svrepdesign(strat, type = "JKn"), subbootstrap500_dclus1_nofpc = boot, subbootstrap500_dstrat_nofpc = boot_strat)
+columns <- weights(designs$JK1_dclus1_nofpc, "analysis")  # as if a release had brought them: what counts is how their spread becomes a variance
+released <- function(...) svrepdesign(data = apiclus1, weights = ~pw, repweights = columns, combined.weights = TRUE, ...)
+designs <- c(designs, list(SDR_given = released(type = "successive-difference"), SDR_mse_given = released(type = "ACS", mse = TRUE), JK2_given = suppressWarnings(released(type = "JK2")),
+  Fay_mse_given = released(type = "Fay", rho = .5, mse = TRUE)))
 ref <- list(meta = list(R = R.version.string, survey = as.character(packageVersion("survey"))), designs = lapply(designs, all_of))
 # calibrated weights: what the calibration fixes has no variance, so other variables are tested
 calibrated <- list(calibrate_linear_stype_api99 = calibrate(clus, ~stype + api99, total),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.design.adjustment import replicate_design
+from surveysim.design.adjustment import given_replicates, replicate_design
 from surveysim.design.chi_square import goodness_of_fit, independence
 from surveysim.design.design import Design
 from surveysim.design.estimators import Members
@@ -95,6 +95,11 @@ def sample_of(section: str, name: str) -> tuple[pd.DataFrame, Design]:
     if section == "lonely":
         frame = table("apistrat_lonely")
         return frame, Design(frame["pw"].to_numpy(), strata=frame["stype"].to_numpy(object), lonely_psu=name)
+    if name.endswith("_given"):
+        frame, jackknifed = replicated("JK1_dclus1_nofpc")
+        assert jackknifed.replicates is not None
+        method, about_full = name.split("_")[0], "_mse" in name
+        return frame, given_replicates(jackknifed, jackknifed.replicates.weights, method=method, fay=0.5, mse=about_full)
     return design(name) if name in REFERENCE["designs"] else replicated(name)
 
 
