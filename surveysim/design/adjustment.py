@@ -212,7 +212,8 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
     design : Design
     weights : array, shape ``(respondents, replicates)``
     declared : str
-        ``replicate_method`` of the codebook: ``"JK1"``, ``"BRR"``, ``"bootstrap"``, ``"JK2"``, ``"SDR"`` (about the full sample's estimate), or Fay's method with its factor: ``"Fay 0.5"``.
+        ``replicate_method`` of the codebook: ``"JK1"``, ``"JK2"``, ``"BRR"``, ``"bootstrap"``, ``"SDR"`` (about the full sample's
+        estimate), or Fay's method with its factor: ``"Fay 0.5"``.
 
     Raises
     ------

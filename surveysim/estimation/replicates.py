@@ -90,8 +90,9 @@ def with_replicates(
     weights : DataFrame or array, shape ``(respondents, replicates)``
         In the order of the survey's rows.
     method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR"}, optional
-        ``"SDR"``: successive differences (R: ``"ACS"``). Default as the columns' names tell: those of ACS and CPS (``PWGTP1``, ``WGTP1``, ``PWWGT1``,
-        ``REPWTP1``, ...) are SDR, those of PISA (``W_FSTURWT1``, ``W_FSTR1``, ...) Fay's with factor 0.5, all about the full sample's estimate.
+        ``"SDR"``: successive differences (R: ``"ACS"``). Default as the columns' names tell: those of ACS and CPS (``PWGTP1``, ``WGTP1``,
+        ``PWWGT1``, ``REPWTP1``, ...) are SDR, those of PISA (``W_FSTURWT1``, ``W_FSTR1``, ...) Fay's with factor 0.5, all about the full
+        sample's estimate.
     combined : bool
         Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
     scale : float, optional
@@ -117,7 +118,8 @@ def with_replicates(
 
     References
     ----------
-    US Census Bureau, PUMS Accuracy of the Data (ACS): variance ``4/80 sum (x_r - x)^2``. OECD (2009), PISA Data Analysis Manual, doi:10.1787/9789264056275-en.
+    US Census Bureau, PUMS Accuracy of the Data (ACS): variance ``4/80 sum (x_r - x)^2``. OECD (2009), PISA Data Analysis Manual,
+    doi:10.1787/9789264056275-en.
     Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8.
 
     Examples
@@ -151,6 +153,5 @@ def _released(weights: pd.DataFrame | np.ndarray) -> tuple[str, float, bool]:
         if names and all(re.fullmatch(pattern, name) for name in names):
             return found
     told = f"the names {first_few(names)} tell none" if names else "an array has no names to tell it by"
-    raise DesignError(
-        f"with_replicates needs method=: {told}; known are those of ACS, CPS (PWGTP1, WGTP1, PWWGT1, REPWTP1) and PISA (W_FSTURWT1, W_FSTR1)"
-    )
+    known = "those of ACS, CPS (PWGTP1, WGTP1, PWWGT1, REPWTP1) and PISA (W_FSTURWT1, W_FSTR1)"
+    raise DesignError(f"with_replicates needs method=: {told}; known are {known}")
