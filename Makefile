@@ -76,6 +76,7 @@ bench-robustness: install
 r-reference:
 	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
+	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 
 clean:
 	rm -rf .venv .venv-minimum docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from surveysim.design.outcomes import ADJUSTMENTS
 from surveysim.errors import BackgroundError, CodebookError, DesignError
 from surveysim.estimation.tested_samples import TEST_COLUMNS
 from tests.support.r_differences import DIFFERENCES, STATISTICS, TWO_GROUPS
-from tests.support.r_numbers import assert_equals_r
+from tests.support.r_numbers import FOLDER, assert_equals_r
 from tests.support.small_surveys import small_survey
 
 R = DIFFERENCES["nonvoters"]
@@ -170,3 +172,40 @@ def test_wrong_arguments_are_named(call: Callable[[ss.Survey], object], error: t
     with pytest.raises(error) as caught:
         call(small_survey())
     assert said in str(caught.value)
+
+
+# --- real files: the European Social Survey 9, Norway, and the General Social Survey 2016
+
+REAL = json.loads((FOLDER / "r_differences_real.json").read_text())
+FILES: dict[str, tuple[str, dict[str, Any], str, str, list[float]]] = {
+    "ess9no": ("ess9_norway/ESS9NO.sav", {"codebook": "ess9", "weight": "pspwght"}, "gincdif", "gender", [0.2, 0.3, 0.2, 0.2, 0.1]),
+    "gss2016": ("gss2016/GSS.sav", {"codebook": "gss2016", "weight": "wtssall"}, "conpress", "sex", [0.2, 0.4, 0.4]),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_real_files_equal_r(name: str, shared_data: Path) -> None:
+    path, read, question, sex, shares = FILES[name]
+    survey = ss.read_survey(shared_data / path, questions=question, traits=[sex, "age3"], **read)
+    chosen: dict[str, Any] = {"lonely_psu": "adjust" if name == "ess9no" else "fail"}
+    asked = {"questions": question, "groups": sex, **chosen}
+    tests = {one: ss.survey_chisq(survey, statistic=one, **asked) for one in STATISTICS}
+    young = {one: ss.survey_chisq(survey, statistic=one, by="age3", **asked) for one in STATISTICS}
+    fit = ss.survey_gof(survey, {question: dict(enumerate(shares, start=1))}, **chosen).iloc[0]
+    means = ss.survey_mean(survey, questions=question, by=sex, covariance=True, **chosen)
+    first, second = means["background_id"]
+    contrast = ss.survey_contrast(means, {first: -1, second: 1}).iloc[0]
+    found = {
+        "n": tests["F"]["n"][0],
+        "chisq": {**{one: _f(made.iloc[0]) for one, made in tests.items()}, "cramers_v": tests["F"]["estimate"][0]},
+        "chisq_young": {**{one: _f(made.iloc[0]) for one, made in young.items()}, "cramers_v": young["F"]["estimate"][0]},
+        "gof": {"statistic": fit["statistic"], "df": fit["df"], "p": fit["p_value"]},
+        "t_one": _t(ss.survey_ttest(survey, questions=question, mean=2, **chosen).iloc[0]),
+        "t_two": _t(ss.survey_ttest(survey, **asked).iloc[0]),
+        "t_young": _t(ss.survey_ttest(survey, by="age3", **asked).iloc[0]),
+        "rank": {one: _t(ss.survey_ranktest(survey, test=one, **asked).iloc[0], interval=False) for one in TWO_GROUPS},
+        "contrast": {"estimate": contrast["estimate"], "se": contrast["std_error"]},
+    }
+    theirs = dict(REAL[name])
+    theirs["gof"] = {"statistic": theirs["gof"]["x2"] / theirs["gof"]["scale"], "df": theirs["gof"]["df"], "p": theirs["gof"]["p"]}
+    assert_equals_r(found, theirs, name)
