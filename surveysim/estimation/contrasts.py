@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from surveysim.design.outcomes import t_outcome
+from surveysim.design.row_covariance import COVARIANCE, INDEPENDENT, QuestionRows, RowCovariance, known_rows
 from surveysim.errors import DesignError, TableError, first_few, nearest, quoted
-from surveysim.estimation.row_covariance import COVARIANCE, INDEPENDENT, QuestionRows, RowCovariance, known_rows
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import (
     BACKGROUND,

@@ -10,8 +10,8 @@ import pandas as pd
 from surveysim.codebook.backgrounds import one_trait_pairs, same_traits
 from surveysim.codebook.codebook import Code, Question
 from surveysim.design.estimators import Members, weighted_ratios
+from surveysim.design.row_covariance import COVARIANCE, QuestionRows, known_rows, share_rows, with_covariance
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.estimation.row_covariance import COVARIANCE, QuestionRows, known_rows, share_rows, with_covariance
 from surveysim.survey.domains import Domains, asked_questions, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import share_intervals
@@ -115,7 +115,7 @@ def response_distributions(
     denominator = "valid answers" if missing == "drop" else "all respondents"
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": denominator, "design": survey.design.description}
-    return with_covariance(table, rows, survey)
+    return with_covariance(table, rows, survey.design)
 
 
 def cell_shares(survey: Survey, *, by: str | Sequence[str], questions: str | Sequence[str] | None) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Code
-from surveysim.estimation.row_covariance import known_rows
+from surveysim.design.row_covariance import known_rows
 from surveysim.tables.intervals import Z_95, share_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, OPTION, SHARE, SOURCE, STD_ERROR, N
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Question
 from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
+from surveysim.design.row_covariance import QuestionRows, mean_rows, with_covariance
 from surveysim.errors import DesignError
-from surveysim.estimation.row_covariance import QuestionRows, mean_rows, with_covariance
 from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import mean_intervals
@@ -84,7 +84,7 @@ def survey_mean(
         estimate, variance = weighted_ratios(members, values[kept, None])
         deff = _design_effect(variance, simple_random_variances(members, values[kept, None]))
         tables.append(_rows(question.question_id, domains, members, estimate, variance, deff))
-    return with_covariance(_described(tables, survey), carried if covariance else None, survey)
+    return with_covariance(_described(tables, survey), carried if covariance else None, survey.design)
 
 
 def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:

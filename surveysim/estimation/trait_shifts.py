@@ -9,9 +9,9 @@ import pandas as pd
 
 from surveysim.codebook.backgrounds import level_order, parse_background_id, trait_order
 from surveysim.codebook.codebook import Code, Codebook
+from surveysim.design.row_covariance import QuestionRows, known_rows
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.joint_shares import joint_shares
-from surveysim.estimation.row_covariance import QuestionRows, known_rows
 from surveysim.tables.intervals import normal_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, SHARE, SOURCE, STD_ERROR, N, population_shares
 

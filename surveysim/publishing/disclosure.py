@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from surveysim.design.row_covariance import COVARIANCE
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.estimation.row_covariance import COVARIANCE
 from surveysim.publishing.small_cells import complementary, margin_equations, rounded_table
 from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import (

@@ -12,8 +12,8 @@ import pytest
 import surveysim as ss
 from surveysim.design.design import Design
 from surveysim.design.estimators import Members, weighted_ratios
+from surveysim.design.row_covariance import RowCovariance, mean_rows, share_rows
 from surveysim.errors import SurveySimError, TableError
-from surveysim.estimation.row_covariance import RowCovariance, mean_rows, share_rows
 from tests.support.r_differences import DIFFERENCES, coded, entries, sample_of
 from tests.support.r_numbers import TYPES, assert_equals_r, numbers
 from tests.support.small_surveys import small_survey

@@ -8,8 +8,8 @@ import pytest
 import surveysim as ss
 from surveysim.design.chi_square import goodness_of_fit
 from surveysim.design.estimators import Members, everyone, weighted_ratios
+from surveysim.design.row_covariance import mean_rows
 from surveysim.errors import DesignError
-from surveysim.estimation.row_covariance import mean_rows
 from surveysim.tables.intervals import Z_95, mean_intervals, t_quantile
 from tests.support.pages import PROJECT
 from tests.support.r_differences import DIFFERENCES, coded

@@ -13,8 +13,8 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Code
 from surveysim.design.cell_sums import CellSums, cell_sums
+from surveysim.design.design import Design
 from surveysim.design.estimators import Members
-from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE
 
 COVARIANCE = "covariance"  # name in attrs
@@ -147,10 +147,10 @@ def _restored(text: str, questions: Mapping[str, QuestionRows], degrees_of_freed
     return made
 
 
-def with_covariance(table: pd.DataFrame, rows: Mapping[str, QuestionRows] | None, survey: Survey) -> pd.DataFrame:
+def with_covariance(table: pd.DataFrame, rows: Mapping[str, QuestionRows] | None, design: Design) -> pd.DataFrame:
     """Let a table carry the covariance of its rows, if there is any."""
     if rows is not None:
-        table.attrs[COVARIANCE] = RowCovariance(rows, survey.design.degrees_of_freedom, survey.design.description)
+        table.attrs[COVARIANCE] = RowCovariance(rows, design.degrees_of_freedom, design.description)
     return table
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import surveysim as ss
 from surveysim.design.estimators import Members, weighted_ratios
+from surveysim.design.row_covariance import RowCovariance, known_rows
 from surveysim.estimation.joint_shares import joint_shares
-from surveysim.estimation.row_covariance import RowCovariance, known_rows
 from surveysim.estimation.trait_shifts import trait_shifts
 from tests.support.small_surveys import small_codebook, small_survey
 
