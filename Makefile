@@ -77,6 +77,7 @@ bench-read: install
 
 bench-design: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_design.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_tests.py
 
 # How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
 bench-speed: install
@@ -93,8 +94,9 @@ bench-referee: install
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
-	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R
+	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
+	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 
 clean:
 	rm -rf .venv .venv-minimum docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

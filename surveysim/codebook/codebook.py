@@ -78,7 +78,7 @@ class DesignVariables:
     replicate_weights : str
         Names separated by spaces; ``*`` stands for any characters: ``"repwt*"``.
     replicate_method : str
-        ``JK1``, ``BRR``, ``bootstrap``, or Fay's with its factor: ``Fay 0.5``.
+        ``JK1``, ``JK2``, ``BRR``, ``SDR``, ``bootstrap``, or Fay's with its factor: ``Fay 0.5``.
     note : str
         What the release lacks.
     source : str

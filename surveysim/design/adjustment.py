@@ -163,11 +163,11 @@ def given_replicates(
     ----------
     design : Design
     weights : array, shape ``(respondents, replicates)``
-    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap"}
+    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR"}
     combined : bool
         Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
     scale : float, optional
-        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn 1.
+        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``.
     rscales : array, shape ``(replicates,)``, optional
         Default 1 each; JKn needs them, ``(n_h-1)/n_h``.
     fay : float
@@ -186,7 +186,14 @@ def given_replicates(
     size = columns.shape[1]
     if method == "JKn" and rscales is None:
         raise DesignError("method='JKn' needs rscales=, (n_h - 1) / n_h for the stratum of each replicate; see the release's documentation")
-    usual = {"JK1": (size - 1) / size, "BRR": 1 / size, "Fay": 1 / (size * (1 - fay) ** 2), "bootstrap": 1 / max(size - 1, 1), "JKn": 1.0}
+    usual = {
+        "JK1": (size - 1) / size,
+        "BRR": 1 / size,
+        "Fay": 1 / (size * (1 - fay) ** 2),
+        "bootstrap": 1 / max(size - 1, 1),
+        "JKn": 1.0,
+        "SDR": 4 / size,
+    }
     made = Replicates(
         columns if combined else design.weights[:, None] * columns,
         usual.get(method, 1.0) if scale is None else scale,
@@ -205,7 +212,8 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
     design : Design
     weights : array, shape ``(respondents, replicates)``
     declared : str
-        ``replicate_method`` of the codebook: ``"JK1"``, ``"BRR"``, ``"bootstrap"``, or Fay's method with its factor: ``"Fay 0.5"``.
+        ``replicate_method`` of the codebook: ``"JK1"``, ``"JK2"``, ``"BRR"``, ``"bootstrap"``, ``"SDR"`` (about the full sample's
+        estimate), or Fay's method with its factor: ``"Fay 0.5"``.
 
     Raises
     ------
@@ -222,7 +230,7 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
         fay = float(factor or 0)
     except ValueError as error:
         raise DesignError(f"the codebook's replicate_method={declared!r} is not a method and a number, such as 'Fay 0.5'") from error
-    return given_replicates(design, weights, method=method, fay=fay)
+    return given_replicates(design, weights, method=method, fay=fay, mse=method == "SDR")
 
 
 def _adjusted(design: Design, margins: np.ndarray, solve: Callable[[np.ndarray], np.ndarray]) -> Design:

@@ -184,7 +184,7 @@ class Design:
         DesignError
             If a stratum has a single PSU and `lonely_psu` is ``"fail"``.
         """
-        self._refuse_lonely()
+        self.refuse_lonely()
         shape = (n_domains, influence.shape[1])
         parts = [stage.domain_variance(influence, rows, domain, n_domains) for stage in self.stages]
         if not self.calibrations:  # R keeps the strata of a calibrated design whole, and in a subset of another those of its members
@@ -192,8 +192,7 @@ class Design:
         variance = sum(parts, np.zeros(shape))
         if not self.calibrations:
             return variance
-        taken, explained = self._correction
-        spread = sum((stage.spread(taken) for stage in self.stages), np.zeros(taken.shape))
+        taken, explained, spread = self.calibration_spread
         between = taken.T @ spread
         residual = np.empty(shape)
         for column in range(shape[1]):  # var(z - u b) = var(z) - 2 b'cov(u, z) + b'var(u)b with b = v'z, domain by domain
@@ -215,7 +214,7 @@ class Design:
         DesignError
             If a stratum has a single PSU and `lonely_psu` is ``"fail"``.
         """
-        self._refuse_lonely()
+        self.refuse_lonely()
         taken, explained = self._correction
         residual = influence - taken @ (explained.T @ influence)
         return sum((residual.T @ stage.spread(residual) for stage in self.stages), np.zeros((influence.shape[1],) * 2))
@@ -230,7 +229,20 @@ class Design:
             taken, explained = np.hstack([taken, more]), np.hstack([explained, over])
         return taken, explained
 
-    def _refuse_lonely(self) -> None:
+    @cached_property
+    def calibration_spread(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What calibrations take out, what they explain, and the spread of the former, each of shape ``(respondents, regressors)``."""
+        taken, explained = self._correction
+        return taken, explained, sum((stage.spread(taken) for stage in self.stages), np.zeros(taken.shape)) if taken.size else taken
+
+    def refuse_lonely(self) -> None:
+        """Refuse strata with a single PSU where `lonely_psu` is ``"fail"``.
+
+        Raises
+        ------
+        DesignError
+            If there are any.
+        """
         for level, stage in enumerate(self.stages):
             if stage.lonely and self.lonely_psu == "fail":
                 raise DesignError(

@@ -4,7 +4,8 @@ References
 ----------
 Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8.
 Rao and Wu (1988), Resampling inference with complex survey data, doi:10.1080/01621459.1988.10478591 (bootstrap).
-Judkins (1990), Fay's method for variance estimation, Journal of Official Statistics 6, 223-239.
+Fay and Train (1995), Aspects of survey and model-based postcensal estimation, ASA Proceedings on Government Statistics, 154-159 (successive
+differences). Judkins (1990), Fay's method for variance estimation, Journal of Official Statistics 6, 223-239.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 from surveysim.design.stages import Stage
 from surveysim.errors import DesignError, first_few, nearest
 
-REPLICATE_METHODS = ("JK1", "JKn", "BRR", "Fay", "bootstrap")
+MADE_METHODS = ("JK1", "JKn", "BRR", "Fay", "bootstrap")
+REPLICATE_METHODS = (*MADE_METHODS, "JK2", "SDR")  # the last two are taken from releases alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,12 @@ class Replicates:
         centre = estimate if self.mse else replicates[self.rscales > 0].mean(axis=0)
         return self.scale * np.tensordot(self.rscales, np.square(replicates - centre), axes=1)
 
+    def covariance(self, replicates: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+        """Return the covariance of estimates, shape ``(estimates,)``, from their replicates, shape ``(replicates, estimates)``."""
+        centre = estimate if self.mse else replicates[self.rscales > 0].mean(axis=0)
+        apart = replicates - centre
+        return self.scale * (self.rscales[:, None] * apart).T @ apart
+
     @cached_property
     def degrees_of_freedom(self) -> int:
         """Rank of the replicate weights, less 1, as in R."""
@@ -101,8 +109,8 @@ def replicate_weights(
     DesignError
         If the method is unknown or does not suit the design's strata; the message names them.
     """
-    if method not in REPLICATE_METHODS:
-        raise DesignError(f"method must be one of {', '.join(REPLICATE_METHODS)}; {nearest(method, REPLICATE_METHODS)}")
+    if method not in MADE_METHODS:
+        raise DesignError(f"method must be one of {', '.join(MADE_METHODS)}; {nearest(method, MADE_METHODS)}")
     if stage.lonely and not drop_lonely:
         raise DesignError(
             f"replicate weights need two PSUs a stratum; there is one in {first_few(stage.lonely)}: join strata, or set lonely_psu='remove'"

@@ -10,6 +10,7 @@ import pandas as pd
 from surveysim.codebook.backgrounds import one_trait_pairs, same_traits
 from surveysim.codebook.codebook import Code, Question
 from surveysim.design.estimators import Members, weighted_ratios
+from surveysim.design.row_covariance import COVARIANCE, QuestionRows, known_rows, share_rows, with_covariance
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.survey.domains import Domains, asked_questions, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
@@ -43,6 +44,7 @@ def response_distributions(
     questions: str | Sequence[str] | None = None,
     missing: str = "drop",
     lonely_psu: str = "fail",
+    covariance: bool = False,
 ) -> pd.DataFrame:
     """Return the weighted share of every option of every question, in every background, with its standard error.
 
@@ -66,6 +68,9 @@ def response_distributions(
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance: an error, nothing, its squared total, the mean of the other
         strata, nothing.
+    covariance : bool
+        Carry what the covariance of the rows needs, by PSU and never by respondent, in ``attrs["covariance"]`` (R:
+        ``svyby(covmat=TRUE)``): `survey_contrast`, `background_shifts` and joint shares then use it in place of independence.
 
     Returns
     -------
@@ -104,12 +109,13 @@ def response_distributions(
     if missing not in MISSING_RULES:
         raise TableError(f"missing must be 'drop' or 'as_option'; got {missing!r}, {nearest(str(missing), MISSING_RULES)}")
     domains = observed_domains(survey, by)
-    tables = [_question_table(survey, question, domains, missing, lonely_psu) for question in asked_questions(survey, questions)]
+    rows: dict[str, QuestionRows] | None = {} if covariance else None
+    tables = [_question_table(survey, question, domains, missing, lonely_psu, rows) for question in asked_questions(survey, questions)]
     table = pd.concat(tables, ignore_index=True)
     denominator = "valid answers" if missing == "drop" else "all respondents"
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": denominator, "design": survey.design.description}
-    return table
+    return with_covariance(table, rows, survey.design)
 
 
 def cell_shares(survey: Survey, *, by: str | Sequence[str], questions: str | Sequence[str] | None) -> pd.DataFrame:
@@ -121,7 +127,9 @@ def cell_shares(survey: Survey, *, by: str | Sequence[str], questions: str | Seq
     return response_distributions(survey, by=by, questions=questions, lonely_psu="remove")
 
 
-def _question_table(survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str) -> pd.DataFrame:
+def _question_table(
+    survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str, carried: dict[str, QuestionRows] | None
+) -> pd.DataFrame:
     codes, choice = _choices(survey, question, missing)
     design, sample = question_sample(survey, question, lonely_psu)
     rows = np.flatnonzero((choice[sample] >= 0) & (domains.code[sample] >= 0))
@@ -131,6 +139,8 @@ def _question_table(survey: Survey, question: Question, domains: Domains, missin
     shares, variance = weighted_ratios(members, chosen)
     std_error, (n, n_eff) = np.sqrt(variance), members.counts()
     low, high = share_intervals(shares, std_error, members.degrees_of_freedom, n_eff)
+    if carried is not None:
+        carried[question.question_id] = share_rows(domains.ids, codes, members, choice[sample][rows])
     return pd.DataFrame(
         {
             QUESTION: question.question_id,
@@ -167,7 +177,8 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
     """Return how far the shares move from one background to another, for every option.
 
     ``shift = share(background_to) - share(background_from)``, with standard error ``sqrt(se_from^2 + se_to^2)``: the two
-    backgrounds' shares are taken as independent, which clusters that hold both make them only nearly.
+    backgrounds' shares are taken as independent, which clusters that hold both make them only nearly. A table that carries the
+    covariance of its rows (``covariance=True``) takes off twice the two shares' covariance.
 
     Parameters
     ----------
@@ -213,7 +224,10 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
     if shifts.empty:
         raise TableError(f"no two of the {distributions[BACKGROUND].nunique()} backgrounds make a pair ({pairs}); name more traits in by=")
     table = shifts[SHIFT_COLUMNS]
-    table.attrs = dict(distributions.attrs)
+    table.attrs = {
+        **distributions.attrs,
+        **({COVARIANCE: str(distributions.attrs[COVARIANCE])} if COVARIANCE in distributions.attrs else {}),
+    }
     return table
 
 
@@ -227,7 +241,13 @@ def _question_shifts(rows: pd.DataFrame, pairs: str) -> pd.DataFrame:
     place = pd.Index(backgrounds).get_indexer(pd.Index(rows[BACKGROUND])) * shape[1] + pd.Index(codes).get_indexer(pd.Index(rows[OPTION]))
     share, std_error = np.empty(shape), np.empty(shape)
     share.ravel()[place], std_error.ravel()[place] = rows[SHARE], rows[STD_ERROR]
-    names = np.array(backgrounds, dtype=object)
+    names, known = np.array(backgrounds, dtype=object), known_rows(rows)
+    errors = np.hypot(std_error[start], std_error[end])
+    if known is not None:
+        for column, code in enumerate(codes):
+            between = known.joint_covariance(backgrounds, [code], np.eye(len(backgrounds)))
+            variance = between[start, start] + between[end, end] - 2 * between[start, end]
+            errors[:, column] = np.where(np.isnan(errors[:, column]), np.nan, np.sqrt(np.maximum(variance, 0)))
     return pd.DataFrame(
         {
             QUESTION: rows[QUESTION].iloc[0],
@@ -235,7 +255,7 @@ def _question_shifts(rows: pd.DataFrame, pairs: str) -> pd.DataFrame:
             "background_to": np.repeat(names[end], shape[1]),
             OPTION: np.tile(codes, len(start)),
             "shift": (share[end] - share[start]).ravel(),
-            STD_ERROR: np.hypot(std_error[start], std_error[end]).ravel(),
+            STD_ERROR: errors.ravel(),
         }
     )
 

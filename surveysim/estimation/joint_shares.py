@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Code
+from surveysim.design.row_covariance import known_rows
 from surveysim.tables.intervals import Z_95, share_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, OPTION, SHARE, SOURCE, STD_ERROR, N
 
@@ -17,7 +18,8 @@ _NUMBERS = [SHARE, STD_ERROR, CONF_LOW, CONF_HIGH]
 def joint_shares(rows: pd.DataFrame, codes: Sequence[Code]) -> pd.DataFrame:
     """Return the share of some options together, per background and source, with standard error and 95% interval.
 
-    A single option keeps its own standard error and interval. For several, the table holds no covariances: their variance
+    A single option keeps its own standard error and interval. For several, a survey's table that carries the covariance of its rows
+    (``covariance=True``) gives their standard error exactly. Any other table holds no covariances: their variance
     is ``S (1 - S) / m`` with the cell's implied sample size ``m = sum p (1 - p) / sum se^2`` over all its options, exact
     for simple random samples and right on average over options for complex ones (the mean design effect of Rao and Scott).
     The interval is symmetric on the logit scale and as many standard errors wide as those of the cell's options.
@@ -40,18 +42,38 @@ def joint_shares(rows: pd.DataFrame, codes: Sequence[Code]) -> pd.DataFrame:
     answered = ~np.isnan(numbers[0]).all(1)
     numbers[0, answered] = np.nan_to_num(numbers[0, answered])  # an option that a source does not list has no share of it
     chosen = found.isin(list(codes))
-    values = numbers[:, :, chosen][:, :, 0] if chosen.sum() == 1 else _joint_interval(numbers, chosen, cells[N_EFF].to_numpy(float))
+    if chosen.sum() == 1:
+        values = list(numbers[:, :, chosen][:, :, 0])
+    else:
+        values = _joint_interval(numbers, chosen, cells[N_EFF].to_numpy(float), _carried_errors(rows, codes, cells.index))
     return cells.assign(**dict(zip(_NUMBERS, values, strict=True))).reset_index()[[BACKGROUND, SOURCE, *_NUMBERS, N, N_EFF]]
 
 
-def _joint_interval(numbers: np.ndarray, chosen: np.ndarray, n_eff: np.ndarray) -> list[np.ndarray]:
-    """Return joint share, standard error and limits of the `chosen` options, from an array (number, cell, option)."""
+def _carried_errors(rows: pd.DataFrame, codes: Sequence[Code], cells: pd.MultiIndex) -> np.ndarray:
+    """Return the standard error of the options' sum in each cell of which the table carries the covariance, missing in the others."""
+    own = rows[rows[SOURCE] == "survey"]
+    known = known_rows(own)
+    errors = np.full(len(cells), np.nan)
+    if known is None:
+        return errors
+    backgrounds, asked = list(own[BACKGROUND].unique()), [code for code in own[OPTION].unique() if code in set(codes)]
+    variance = np.diag(known.joint_covariance(backgrounds, asked, np.eye(len(backgrounds))))
+    found = np.where(own.groupby(BACKGROUND, sort=False)[N].first() > 0, np.sqrt(np.maximum(variance, 0)), np.nan)
+    errors[cells.get_indexer(pd.MultiIndex.from_product([backgrounds, ["survey"]]))] = found
+    return errors
+
+
+def _joint_interval(numbers: np.ndarray, chosen: np.ndarray, n_eff: np.ndarray, carried: np.ndarray) -> list[np.ndarray]:
+    """Return joint share, standard error and limits of the `chosen` options, from an array (number, cell, option).
+
+    `carried` has the standard errors of the cells whose covariance is known.
+    """
     share, error = numbers[:2]
     joint = np.clip(share[:, chosen].sum(1), 0.0, 1.0)
     known = np.isfinite(error).any(1)
     binomial, sampled = np.nansum(share * (1 - share), 1), np.nansum(error**2, 1)
     variance = np.divide(joint * (1 - joint) * sampled, binomial, out=np.zeros(len(joint)), where=binomial > 0)
-    std_error = np.where(known, np.sqrt(variance), np.nan)
+    std_error = np.where(np.isfinite(carried), carried, np.where(known, np.sqrt(variance), np.nan))
     wide = std_error * _interval_multiple(numbers) / Z_95
     low, high = share_intervals(joint[:, None], wide[:, None], np.full(len(joint), np.inf), n_eff)
     return [joint, std_error, np.where(known, low[:, 0], np.nan), np.where(known, high[:, 0], np.nan)]

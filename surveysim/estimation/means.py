@@ -9,6 +9,7 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Question
 from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
+from surveysim.design.row_covariance import QuestionRows, mean_rows, with_covariance
 from surveysim.errors import DesignError
 from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
@@ -18,7 +19,14 @@ from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE_COLUMNS
 QUANTILE = "quantile"
 
 
-def survey_mean(survey: Survey, *, questions: str | Sequence[str], by: str | Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:
+def survey_mean(
+    survey: Survey,
+    *,
+    questions: str | Sequence[str],
+    by: str | Sequence[str] = (),
+    lonely_psu: str = "fail",
+    covariance: bool = False,
+) -> pd.DataFrame:
     """Return the weighted mean of the answer codes of each question, in every background.
 
     Valid answers alone count. The standard error is Taylor-linearised (or from the survey's replicate weights), a background
@@ -34,6 +42,8 @@ def survey_mean(survey: Survey, *, questions: str | Sequence[str], by: str | Seq
         Traits whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
+    covariance : bool
+        Carry what the covariance of the rows needs, by PSU and never by respondent, in ``attrs["covariance"]``: `survey_contrast` uses it.
 
     Returns
     -------
@@ -65,14 +75,16 @@ def survey_mean(survey: Survey, *, questions: str | Sequence[str], by: str | Seq
     """
     check_survey(survey)
     domains = observed_domains(survey, by)
-    tables = []
+    tables, carried = [], dict[str, QuestionRows]()
     for question in asked_questions(survey, questions):
         values = numeric_answers(survey, question)
         members, kept = _members(survey, question, domains, values, lonely_psu)
+        if covariance:
+            carried[question.question_id] = mean_rows(domains.ids, members, values[kept])
         estimate, variance = weighted_ratios(members, values[kept, None])
         deff = _design_effect(variance, simple_random_variances(members, values[kept, None]))
         tables.append(_rows(question.question_id, domains, members, estimate, variance, deff))
-    return _described(tables, survey)
+    return with_covariance(_described(tables, survey), carried if covariance else None, survey.design)
 
 
 def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Sequence[str] = (), lonely_psu: str = "fail") -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import overload
 
 import numpy as np
@@ -9,7 +10,13 @@ import pandas as pd
 
 from surveysim.design.adjustment import given_replicates, replicate_design
 from surveysim.design.design import Design
+from surveysim.errors import DesignError, first_few
 from surveysim.survey.survey import Survey, check_survey
+
+RELEASES = {  # names of the columns, in lower case -> method, Fay's factor, about the full sample's estimate
+    r"(p?wgtp|pwwgt|repwtp?)\d+": ("SDR", 0.0, True),
+    r"w_fst(ur)?(wt|r)\d+": ("Fay", 0.5, True),
+}
 
 
 @overload
@@ -68,12 +75,12 @@ def with_replicates(
     survey: Survey,
     weights: pd.DataFrame | np.ndarray,
     *,
-    method: str,
+    method: str | None = None,
     combined: bool = True,
     scale: float | None = None,
     rscales: np.ndarray | None = None,
-    fay: float = 0.3,
-    mse: bool = False,
+    fay: float | None = None,
+    mse: bool | None = None,
 ) -> Survey:
     """Take the replicate weights that came with a release; errors come from them from then on.
 
@@ -82,17 +89,20 @@ def with_replicates(
     survey : Survey
     weights : DataFrame or array, shape ``(respondents, replicates)``
         In the order of the survey's rows.
-    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap"}
+    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR"}, optional
+        ``"SDR"``: successive differences (R: ``"ACS"``). Default as the columns' names tell: those of ACS and CPS (``PWGTP1``, ``WGTP1``,
+        ``PWWGT1``, ``REPWTP1``, ...) are SDR, those of PISA (``W_FSTURWT1``, ``W_FSTR1``, ...) Fay's with factor 0.5, all about the full
+        sample's estimate.
     combined : bool
         Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
     scale : float, optional
-        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn 1.
+        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``.
     rscales : array, shape ``(replicates,)``, optional
         Default 1 each; JKn needs them, ``(n_h-1)/n_h``.
-    fay : float
-        Of Fay's method, 0-1.
-    mse : bool
-        Centre at the full sample's estimate in place of the replicates' mean.
+    fay : float, optional
+        Of Fay's method, 0-1; default 0.3, or the release's.
+    mse : bool, optional
+        Centre at the full sample's estimate in place of the replicates' mean; default False, or as the release has it.
 
     Returns
     -------
@@ -104,10 +114,12 @@ def with_replicates(
     SurveySimError
         If `survey` is no `Survey`.
     DesignError
-        If the shape, method or scales do not fit.
+        If the shape, method or scales do not fit, or no method is given and the columns' names tell none.
 
     References
     ----------
+    US Census Bureau, PUMS Accuracy of the Data (ACS): variance ``4/80 sum (x_r - x)^2``. OECD (2009), PISA Data Analysis Manual,
+    doi:10.1787/9789264056275-en.
     Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8.
 
     Examples
@@ -119,7 +131,27 @@ def with_replicates(
     0.5
     """
     check_survey(survey)
+    released = _released(weights) if method is None else (method, 0.3, False)
+    method, factor, about_full = released
     made = given_replicates(
-        survey.design, np.asarray(weights), method=method, combined=combined, scale=scale, rscales=rscales, fay=fay, mse=mse
+        survey.design,
+        np.asarray(weights),
+        method=method,
+        combined=combined,
+        scale=scale,
+        rscales=rscales,
+        fay=factor if fay is None else fay,
+        mse=about_full if mse is None else mse,
     )
     return survey.with_design(made, f"{method}: {np.shape(weights)[1]} replicate weights of the release")
+
+
+def _released(weights: pd.DataFrame | np.ndarray) -> tuple[str, float, bool]:
+    """Return method, Fay's factor, and whether variances are about the full sample's estimate, as the columns' names tell."""
+    names = [str(name).lower() for name in weights.columns] if isinstance(weights, pd.DataFrame) else []
+    for pattern, found in RELEASES.items():
+        if names and all(re.fullmatch(pattern, name) for name in names):
+            return found
+    told = f"the names {first_few(names)} tell none" if names else "an array has no names to tell it by"
+    known = "those of ACS, CPS (PWGTP1, WGTP1, PWWGT1, REPWTP1) and PISA (W_FSTURWT1, W_FSTR1)"
+    raise DesignError(f"with_replicates needs method=: {told}; known are {known}")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from surveysim.codebook.backgrounds import level_order, parse_background_id, trait_order
 from surveysim.codebook.codebook import Code, Codebook
+from surveysim.design.row_covariance import QuestionRows, known_rows
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.joint_shares import joint_shares
 from surveysim.tables.intervals import normal_intervals
@@ -29,7 +30,8 @@ def trait_shifts(
     """Return how far the joint share of some options in each level of a trait lies from the share of all, by source.
 
     With the cells' weights w and shares S, the shift of a level is ``sum c S``, ``c = w / w(level) - w / w(all)`` in the
-    level and ``- w / w(all)`` outside; its variance ``sum c^2 se^2`` takes the cells as independent. A cell whose standard
+    level and ``- w / w(all)`` outside; its variance ``sum c^2 se^2`` takes the cells as independent, unless the survey's table carries the
+    covariance of its rows (``covariance=True``): then it is ``c' V c``. A cell whose standard
     error is 0, because its few respondents agree, has the variance of the source's pooled share on `n_eff` respondents.
 
     Parameters
@@ -65,7 +67,11 @@ def trait_shifts(
         raise TableError(f"trait: every background has level {levels[0]!r} of {trait!r}; a shift needs two levels")
     cells = joint_shares(rows, codes)
     cells = cells.assign(_weight=_cell_weights(cells, population), level=[parse_background_id(name)[trait] for name in cells[BACKGROUND]])
-    found = [_source_shifts(own, levels).assign(**{SOURCE: name}) for name in sources for own in [cells[cells[SOURCE] == name]]]
+    found = []
+    for name in sources:
+        carried = known_rows(rows[rows[SOURCE] == name])
+        own = cells[cells[SOURCE] == name]
+        found.append(_source_shifts(own, levels, None if carried is None else (carried, codes)).assign(**{SOURCE: name}))
     return pd.concat(found, ignore_index=True)
 
 
@@ -86,7 +92,7 @@ def largest_source(cells: pd.DataFrame) -> str | None:
     return str(totals.idxmax()) if len(totals) and totals.max() > 0 else None
 
 
-def _source_shifts(cells: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:
+def _source_shifts(cells: pd.DataFrame, levels: Sequence[str], carried: tuple[QuestionRows, Sequence[Code]] | None) -> pd.DataFrame:
     """Return the shifts of one source; a level of which it has no cell has none."""
     cells = cells[cells[SHARE].notna()]
     share, weight = cells[SHARE].to_numpy(float), cells["_weight"].to_numpy(float)
@@ -96,7 +102,10 @@ def _source_shifts(cells: pd.DataFrame, levels: Sequence[str]) -> pd.DataFrame:
         overall = weight / weight.sum()
     pooled = float(overall @ share)
     contrast = within - overall
-    std_error = np.sqrt(contrast**2 @ _variances(cells, pooled))
+    variance = contrast**2 @ _variances(cells, pooled)
+    if carried is not None:
+        variance = _carried_variance(cells, contrast, pooled, *carried)
+    std_error = np.sqrt(variance)
     shift = contrast @ share
     numbers = {SHARE: within @ share, SHIFT: shift, STD_ERROR: std_error}
     interval = dict(zip((CONF_LOW, CONF_HIGH), normal_intervals(shift, std_error), strict=True))
@@ -108,3 +117,12 @@ def _variances(cells: pd.DataFrame, pooled: float) -> np.ndarray:
     error, n_eff = cells[STD_ERROR].to_numpy(float), cells[N_EFF].to_numpy(float)
     binomial = np.divide(pooled * (1 - pooled), n_eff, out=np.full(len(n_eff), np.nan), where=n_eff > 0)
     return np.where(error == 0, binomial, error**2)
+
+
+def _carried_variance(cells: pd.DataFrame, contrast: np.ndarray, pooled: float, known: QuestionRows, codes: Sequence[Code]) -> np.ndarray:
+    """Return the variance of contrasts ``(levels, cells)``; cells that agree add their own, as without a covariance."""
+    asked = [code for code in known.options if code in set(codes)]
+    whole = np.isfinite(contrast).all(axis=1)
+    joint = np.diag(known.joint_covariance(list(cells[BACKGROUND]), asked, np.where(whole, contrast.T, 0.0)))
+    agreed = np.where(cells[STD_ERROR].to_numpy(float) == 0, _variances(cells, pooled), 0.0)
+    return np.where(whole, np.maximum(joint, 0) + contrast**2 @ agreed, np.nan)

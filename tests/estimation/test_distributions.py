@@ -368,3 +368,40 @@ def test_no_respondent_with_every_trait_is_an_error() -> None:
 def test_the_levels_of_the_small_survey_are_all_there() -> None:
     ours = ss.response_distributions(SURVEY, by=list(LEVELS))
     assert ours["background_id"].nunique() == 12
+
+
+@pytest.mark.parametrize(
+    ("names", "method", "scale"),
+    [
+        ("PWGTP", "SDR", 4 / 80),
+        ("WGTP", "SDR", 4 / 80),
+        ("PWWGT", "SDR", 4 / 160),
+        ("REPWTP", "SDR", 4 / 80),
+        ("W_FSTURWT", "Fay", 1 / 20),
+        ("W_FSTR", "Fay", 1 / 20),
+    ],
+)
+def test_releases_are_known_by_the_names_of_their_columns(names: str, method: str, scale: float) -> None:
+    survey, size = small_survey(), 160 if names == "PWWGT" else 80
+    weights = np.random.default_rng(0).gamma(5, 0.2, (len(survey), size))
+    columns = pd.DataFrame(weights, columns=[f"{names}{number}" for number in range(1, size + 1)])
+    found = ss.with_replicates(survey, columns).design.replicates
+    assert found is not None
+    assert (found.method, found.mse) == (method, True)
+    assert found.scale == pytest.approx(scale)
+    table = ss.survey_mean(ss.with_replicates(survey, columns), questions="q1").iloc[0]
+    answers = survey.data["q1"].where(survey.reasons["q1"].isna()).to_numpy(float)
+    valid = np.isfinite(answers)
+    repeated = weights[valid].T @ answers[valid] / weights[valid].sum(axis=0)
+    assert table["std_error"] == pytest.approx(np.sqrt(scale * np.square(repeated - table["estimate"]).sum()))
+
+
+def test_replicates_that_nobody_knows_need_a_method() -> None:
+    survey = small_survey()
+    own = survey.data[["weight", "w2"]]
+    with pytest.raises(DesignError, match="with_replicates needs method=: the names weight, w2 tell none; known are those of ACS"):
+        ss.with_replicates(survey, own)
+    with pytest.raises(DesignError, match="an array has no names to tell it by"):
+        ss.with_replicates(survey, own.to_numpy())
+    with pytest.raises(DesignError, match="method must be one of JK1, JKn, BRR, Fay, bootstrap"):
+        ss.as_replicates(survey, method="SDR")

@@ -30,6 +30,8 @@ COVERED = {
     "tests/codebook/test_codebook.py": "codebook.questions codebook.toml_file",
     "tests/design/test_design.py": "design.adjustment design.estimators design.stages",
     "tests/estimation/test_distributions.py": "design.replication estimation.replicates",
+    "tests/estimation/test_pooled_waves.py": "survey.crosswalk",
+    "tests/estimation/test_tests_of_difference.py": "estimation.tested_samples",
     "tests/estimation/test_weighting.py": "design.calibration estimation.margins",
     "tests/evaluation/test_comparison.py": "evaluation.comparison_summary evaluation.trials",
     "tests/evaluation/test_official.py": "evaluation.official_comparison",

@@ -1,0 +1,128 @@
+"""Contrasts equal R's `svycontrast` of `svyby(covmat=TRUE)`; a table without covariance says that its rows are taken as independent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import surveysim as ss
+from surveysim.design.design import Design
+from surveysim.design.estimators import Members, weighted_ratios
+from surveysim.design.row_covariance import RowCovariance, mean_rows, share_rows
+from surveysim.errors import SurveySimError, TableError
+from tests.support.r_differences import DIFFERENCES, coded, entries, sample_of
+from tests.support.r_numbers import TYPES, assert_equals_r, numbers
+from tests.support.small_surveys import small_survey
+
+LINEAR = {"E_H": {"E": 1, "H": -1}, "E_rest": {"E": 1, "H": -0.5, "M": -0.5}}
+CURVED: dict[str, Callable[[pd.Series], float]] = {"ratio": lambda x: x["E"] / x["H"], "log": lambda x: np.log(x["M"]) - np.log(x["E"])}
+
+
+def _by_type(frame: pd.DataFrame, sample: Design) -> Members:
+    return Members(sample, np.arange(len(frame)), coded(frame["stype"], TYPES), 3)
+
+
+def _table(made: tuple[np.ndarray, np.ndarray], rows: Any, value: str, **more: Any) -> pd.DataFrame:
+    estimate, variance = made
+    found = {"question_id": "q", "background_id": np.repeat(TYPES, estimate.shape[1]), "std_error": np.sqrt(variance).ravel(), **more}
+    found[value] = estimate.ravel()
+    table = pd.DataFrame(found)
+    table.attrs["covariance"] = RowCovariance({"q": rows}, 10, "schools")
+    return table
+
+
+def _both(table: pd.DataFrame) -> dict[str, float]:
+    return {"estimate": table["estimate"].iloc[-1], "se": table["std_error"].iloc[-1]}
+
+
+@pytest.mark.parametrize(("section", "name"), [entry[:2] for part in ("designs", "calibrated") for entry in entries(part, ("contrasts",))])
+def test_contrasts_equal_r(section: str, name: str) -> None:
+    (frame, sample), theirs = sample_of(section, name), DIFFERENCES[section][name]["contrasts"]
+    members, score = _by_type(frame, sample), numbers(frame, ["api00"])
+    means = _table(weighted_ratios(members, score), mean_rows(tuple(TYPES), members, score[:, 0]), "estimate")
+    found: dict[str, Any] = {
+        "linear": {key: _both(ss.survey_contrast(means, one)) for key, one in LINEAR.items()},
+        "nonlinear": {key: _both(ss.survey_contrast(means, one)) for key, one in CURVED.items()},
+    }
+    if "covariance" in theirs:
+        wide = coded(frame["sch.wide"], ["No", "Yes"])
+        rows = share_rows(tuple(TYPES), ["No", "Yes"], members, wide)
+        shares = weighted_ratios(members, (wide[:, None] == [0, 1]).astype(float))
+        table = _table(shares, rows, "share", option_code=["No", "Yes"] * 3)
+        found["share_yes"] = _both(ss.survey_contrast(table, LINEAR["E_H"]))
+        found["covariance"] = mean_rows(tuple(TYPES), members, score[:, 0]).covariance(np.eye(3)[:, None])
+        order = np.eye(6).reshape(2, 3, 6).transpose(1, 0, 2)  # R: options outermost
+        found["share_covariance"] = rows.covariance(order)
+    assert_equals_r(found, theirs, name)
+
+
+def test_a_table_without_covariance_takes_its_rows_as_independent_and_says_so() -> None:
+    survey = small_survey(design=True)
+    plain, carrying = (ss.survey_mean(survey, questions="q1", by="gender", covariance=given) for given in (False, True))
+    one, other = (ss.survey_contrast(table, {"gender=male": 1, "gender=female": -1}) for table in (plain, carrying))
+    assert one["std_error"][0] == pytest.approx(np.hypot(*plain["std_error"]))
+    assert one["std_error"][0] != pytest.approx(other["std_error"][0], rel=1e-3)
+    assert one.attrs["covariance"] == "rows taken as independent"
+    assert other.attrs["covariance"].startswith("of the rows of 1 question: 4 strata, 20 PSUs")
+    assert (one["df"][0], other["df"][0]) == (np.inf, 16.0)
+
+
+def test_a_contrast_is_the_t_test_of_two_groups_but_for_a_degree_of_freedom() -> None:
+    survey = small_survey(design=True)
+    table = ss.survey_mean(survey, questions="q1", by="gender", covariance=True)
+    contrast = ss.survey_contrast(table, {"gender=male": 1, "gender=female": -1})
+    test = ss.survey_ttest(survey, questions="q1", groups="gender")
+    assert contrast["std_error"][0] == pytest.approx(test["std_error"][0])
+    assert contrast["df"][0] == test["df"][0] + 1
+
+
+def test_shares_are_contrasted_option_by_option_and_sum_to_zero() -> None:
+    table = ss.response_distributions(small_survey(design=True), questions="q1", by="gender", covariance=True)
+    found = ss.survey_contrast(
+        table, {"male less female": {"gender=male": 1, "gender=female": -1}, "their ratio": lambda x: x.iloc[0] / x.iloc[1]}
+    )
+    assert found["contrast"].tolist() == ["male less female"] * 4 + ["their ratio"] * 4
+    assert found["estimate"][:4].sum() == pytest.approx(0, abs=1e-12)
+    assert found["option_code"][:4].tolist() == [0, 1, 2, 3]
+
+
+def test_a_background_without_respondents_has_no_contrast_and_spoils_no_other() -> None:
+    survey = small_survey(design=True)
+    table = ss.survey_mean(survey, questions="q1", by="region", covariance=True)
+    table.loc[table["background_id"] == "region=west", ["estimate", "std_error"]] = np.nan
+    found = ss.survey_contrast(table, {"with": {"region=west": 1, "region=north": -1}, "without": {"region=south": 1, "region=north": -1}})
+    assert np.isnan(found["std_error"][0])
+    assert found["std_error"][1] > 0
+
+
+@pytest.mark.parametrize(
+    ("contrast", "said"),
+    [
+        ({"gender=mail": 1}, "table has no background 'gender=mail'; did you mean 'gender=male'"),
+        (lambda x: x["gender=mail"], "table has no background 'gender=mail'; did you mean 'gender=male'"),
+        (lambda x: x, "contrast must return one number"),
+        ({}, "contrast must map background ids to weights"),
+        ("gender=male", "contrast must map background ids to weights"),
+        ({"a": {"gender=male": "1"}}, "contrast must map background ids to weights"),
+    ],
+)
+def test_wrong_contrasts_are_refused(contrast: Any, said: str) -> None:
+    with pytest.raises(TableError) as caught:
+        ss.survey_contrast(ss.survey_mean(small_survey(), questions="q1", by="gender"), contrast)
+    assert said in str(caught.value)
+
+
+def test_ambiguous_tables_are_refused() -> None:
+    quantiles = ss.survey_quantile(small_survey(), questions="q1", by="gender")
+    with pytest.raises(TableError, match="several rows of gender=female, gender=male in one question"):
+        ss.survey_contrast(quantiles, {"gender=male": 1})
+    shares = ss.response_distributions(small_survey(), questions="q1", by="gender")
+    both = pd.concat([shares, shares.assign(source="other")])
+    with pytest.raises(TableError, match="table holds sources survey, other; keep one at a time"):
+        ss.survey_contrast(both, {"gender=male": 1})
+    with pytest.raises(SurveySimError, match="table must be a pandas DataFrame"):
+        ss.survey_contrast(small_survey(), {"gender=male": 1})  # type: ignore[arg-type]
