@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.boosted_trees import boosted_shares
 from surveysim.baselines.fitting import check_takes_prior, fitted_table
 from surveysim.baselines.knowledge import NOTHING, Knowledge, Levels, told
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import prior_of
-from surveysim.baselines.regressions import choose_penalty, cumulative_ridge, multinomial_ridge
+from surveysim.baselines.regressions import _concentration, boosted_shares, choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.codebook import Codebook, ordinal_questions
@@ -30,7 +29,6 @@ Baseline = Callable[..., pd.DataFrame]
 
 TILTED_OPTIONS = 5  # mean_tilt: scales with at least so many options get the tilted mean
 POSTERIORS = ("mrp", "mean_tilt", "low_rank")
-CONCENTRATIONS = np.exp(np.linspace(0.0, 8.0, 65))  # answers that the pooled shares are worth in a shrunken cell
 
 
 def estimate_baseline(
@@ -317,19 +315,6 @@ def _regression(sample: TrainingCells, fit: Callable[..., Array], rows: np.ndarr
     counts, mask, start = sample.cells.counts[rows], sample.cells.mask[rows], sample.pooled_positive[rows]
     columns = sample.indicators()
     return fit(counts, columns, choose_penalty(fit, counts, columns, mask, start, seed), mask, start)
-
-
-def _concentration(counts: Array, centre: Array, mask: np.ndarray) -> Array:
-    """Dirichlet concentration of every question, by marginal likelihood over a grid, shape (questions,)."""
-    from scipy.special import gammaln
-
-    size = counts.sum(-1)
-    likelihood = []
-    for worth in CONCENTRATIONS:
-        prior = np.where(mask, worth * centre, 1.0)[:, None]
-        per_option = np.where(mask[:, None], gammaln(prior + counts) - gammaln(prior), 0.0)
-        likelihood.append((gammaln(worth) - gammaln(worth + size)).sum(1) + per_option.sum((1, 2)))
-    return CONCENTRATIONS[np.argmax(likelihood, axis=0)]
 
 
 def uniform(sampled: Cells, unasked: Cells) -> Array:

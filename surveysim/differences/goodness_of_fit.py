@@ -10,8 +10,8 @@ import pandas as pd
 from surveysim.codebook.codebook import Code, Question
 from surveysim.design.chi_square import FIT_STATISTICS, goodness_of_fit
 from surveysim.design.outcomes import ADJUSTMENTS, Outcome
+from surveysim.differences.tested_samples import Sample, question_choices, samples, tested_rows, tested_table
 from surveysim.errors import DesignError, TableError, first_few, nearest, quoted
-from surveysim.estimation.tested_samples import Sample, question_choices, samples, tested_rows, tested_table
 from surveysim.survey.domains import asked_questions, observed_domains
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.schema import SHARE_TOLERANCE

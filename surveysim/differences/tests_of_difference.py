@@ -12,8 +12,8 @@ from surveysim.codebook.codebook import Question
 from surveysim.design.chi_square import INDEPENDENCE_STATISTICS, independence
 from surveysim.design.outcomes import ADJUSTMENTS, Outcome
 from surveysim.design.rank_tests import RANK_TESTS, difference_test, mean_test, rank_test
+from surveysim.differences.tested_samples import Groups, Sample, groups_named, question_choices, samples, tested_rows, tested_table
 from surveysim.errors import DesignError, first_few, nearest
-from surveysim.estimation.tested_samples import Groups, Sample, groups_named, question_choices, samples, tested_rows, tested_table
 from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains
 from surveysim.survey.survey import Survey, check_survey
 

@@ -14,8 +14,8 @@ import pytest
 
 import surveysim as ss
 from surveysim.design.outcomes import ADJUSTMENTS
+from surveysim.differences.tested_samples import TEST_COLUMNS
 from surveysim.errors import BackgroundError, CodebookError, DesignError
-from surveysim.estimation.tested_samples import TEST_COLUMNS
 from tests.support.r_differences import DIFFERENCES, STATISTICS, TWO_GROUPS
 from tests.support.r_numbers import FOLDER, assert_equals_r
 from tests.support.small_surveys import small_survey
