@@ -14,7 +14,7 @@ from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.tables.cells import Array
-from surveysim.tables.schema import BACKGROUND
+from surveysim.tables.schema import BACKGROUND, check_backgrounds, require_columns
 
 Levels = Mapping[str, Sequence[str]]
 
@@ -143,7 +143,11 @@ def told(
     ------
     EstimationError
         If `levels` names a trait that the backgrounds lack, one text in place of levels, or a level twice, or the predictors are unusable.
+    TableError
+        If a table has no ids of backgrounds, or a background is asked for twice.
     """
+    check_backgrounds(backgrounds, [])
+    require_columns(training, [BACKGROUND], "training")
     found = _levels_of([*training[BACKGROUND], *backgrounds[BACKGROUND]])
     strange = [trait for trait in levels or {} if trait not in found]
     if strange:

@@ -23,7 +23,6 @@ from bench_accuracy import TRUST, anes2020, ess11
 from coverage_report import write_report
 
 import surveysim as ss
-from surveysim.codebook.codebook import ordinal_questions
 from surveysim.lm.kernel import kernel_shares, sample_states
 
 PROJECT = Path(__file__).parents[2]
@@ -92,11 +91,10 @@ class Study:
 def estimates(study: Study, part: ss.Survey, seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """Return every estimator's cells and totals from one sample."""
     by, asked, people = study.by, list(study.questions), study.grid
-    ordinal = ordinal_questions(study.survey.codebook, None)
 
     def mrp(respondents: ss.Survey) -> pd.DataFrame:
         shares = ss.response_distributions(respondents, by=by, questions=asked)
-        return ss.estimate_baseline(shares, people, method="mrp", ordinal=ordinal, seed=seed, draws=DRAWS)
+        return ss.estimate_baseline(shares, people, method="mrp", codebook=study.survey.codebook, seed=seed, draws=DRAWS)
 
     direct = ss.response_distributions(part, by=by, questions=asked)
     model = mrp(part)
