@@ -52,7 +52,7 @@ class Summed:
         return np.asarray(total[:, :number, :number] + basis @ self.cores @ basis.T)
 
 
-def summed(parts: Parts, variances: Array, questions: np.ndarray) -> Summed:
+def sum_kernels(parts: Parts, variances: Array, questions: np.ndarray) -> Summed:
     """Return ``sum_j variance_j kernel_j`` of every group.
 
     Parameters
@@ -130,7 +130,7 @@ def factor(parts: Parts, variances: Array, questions: np.ndarray, sizes: Array, 
         If a kernel is not positive semidefinite, by more than rounding.
     """
     root = np.sqrt(parts.laid(sizes))
-    covariance = summed(parts, variances, questions)
+    covariance = sum_kernels(parts, variances, questions)
     total, shape = covariance.blocks, covariance.blocks.shape
     total *= root[..., None]
     total *= root[..., None, :]

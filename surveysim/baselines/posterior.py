@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.covariances import Summed, factor, summed, times_information
+from surveysim.baselines.covariances import Summed, factor, sum_kernels, times_information
 from surveysim.baselines.kernel_parts import Parts
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import point_likelihoods, posterior_mean_variance
@@ -41,7 +41,7 @@ class Prior:
 
     def summed(self, rows: slice = slice(None)) -> Summed:
         """Return the covariances of the class's questions."""
-        return summed(self.parts, self.variances[rows], self.index[rows])
+        return sum_kernels(self.parts, self.variances[rows], self.index[rows])
 
 
 def posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, priors: list[Prior]) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.covariances import Factored, factor, invert, summed
+from surveysim.baselines.covariances import Factored, factor, invert, sum_kernels
 from surveysim.baselines.kernel_parts import Kernel, Parts, parts_of
 from surveysim.tables.cells import Array
 
@@ -236,7 +236,7 @@ def point_likelihoods(parts: Parts, variances: Array, questions: np.ndarray, sco
     """
     if len(parts.places) == 1:
         ones = (slice(row, row + 1) for row in range(len(variances)))
-        each = [_spectral_likelihoods(summed(parts, variances[one], questions[one]).dense(), scores[one], sizes[one]) for one in ones]
+        each = [_spectral_likelihoods(sum_kernels(parts, variances[one], questions[one]).dense(), scores[one], sizes[one]) for one in ones]
         return np.concatenate(each)
     likelihoods = []
     for own, question, observed, size in zip(variances, questions, scores, sizes, strict=True):

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from surveysim.baselines.covariances import summed
+from surveysim.baselines.covariances import sum_kernels
 from surveysim.baselines.kernel_parts import parts_of
 from surveysim.baselines.multilevel import trait_kernels
 from surveysim.baselines.variance_components import kernel_sum
@@ -41,7 +41,7 @@ def test_sums_are_those_of_the_kernels(kept: slice) -> None:
     low = generator.normal(size=(2, len(kernels[0]), 2))
     given = [kernel[..., kept, :][..., kept] for kernel in [*kernels, low @ low.swapaxes(1, 2)]]
     variances, questions = generator.uniform(0, 1, (4, len(given))), np.array([1, 0, 0, 1])
-    found, expected = summed(parts_of(given), variances, questions), kernel_sum(given, variances, questions)
+    found, expected = sum_kernels(parts_of(given), variances, questions), kernel_sum(given, variances, questions)
     np.testing.assert_allclose(found.dense(), expected, atol=1e-10)
     right = generator.normal(size=(4, len(given[0]), 3))
     product_ = found.parts.in_order(found.times(found.parts.laid(right)))
@@ -51,4 +51,4 @@ def test_sums_are_those_of_the_kernels(kept: slice) -> None:
 def test_a_kernel_of_zeros_adds_nothing() -> None:
     kernels = [*of_levels(6, 2)[1], np.zeros((12, 12))]
     variances = np.ones((1, len(kernels)))
-    np.testing.assert_allclose(summed(parts_of(kernels), variances, np.zeros(1, int)).dense()[0], sum(kernels), atol=1e-12)
+    np.testing.assert_allclose(sum_kernels(parts_of(kernels), variances, np.zeros(1, int)).dense()[0], sum(kernels), atol=1e-12)
