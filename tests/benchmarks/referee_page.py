@@ -5,11 +5,13 @@ from __future__ import annotations
 from textwrap import fill
 from typing import Any
 
+SIMILARITY = "1 - sqrt(JSD)"
+JOINED = "\0"  # in the place of a blank where no line may end: a line that began with the minus sign would be an item of a list
 NAMES = {
     "wasserstein": "Wasserstein",
     "total_variation": "total variation",
     "kl": "KL",
-    "similarity": "1 - sqrt(JSD)",
+    "similarity": SIMILARITY,
 }
 BETTER_HIGH = frozenset({"similarity"})
 WIDTH = 140
@@ -53,7 +55,8 @@ counts or log probabilities, becomes one that can be scored by [`ss.as_distribut
 
 def _wrapped(text: str, indent: str = "") -> str:
     """Return a paragraph, or an item of a list, in lines of the pages' width."""
-    return fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    words = " ".join(text.split()).replace(SIMILARITY, SIMILARITY.replace(" ", JOINED))
+    return fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False).replace(JOINED, " ")
 
 
 def page(found: dict[str, Any]) -> str:
