@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ReadError, match="disk full"):
         ss.export_table(CELLS, tmp_path / "shares.csv")
     assert list(tmp_path.iterdir()) == []
 
