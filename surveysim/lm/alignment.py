@@ -17,7 +17,8 @@ from surveysim.baselines.training_cells import TrainingCells
 from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
-from surveysim.lm.fit.heads import fit_head, fit_prior_strength
+from surveysim.lm.base.tokens import OptionTrie
+from surveysim.lm.fit.heads import fit_heads, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
 from surveysim.lm.fit.readout import QuestionHead, Readout, backward, question_key
 from surveysim.lm.fit.stages import StageConfig
@@ -101,8 +102,10 @@ class Alignment:
             raise TrainingError(f"{label}: the loss or the features are not finite ({losses}); lower learning_rate")
 
     def _fit_heads(self, stage: StageConfig, targets: Targets, label: str) -> None:
-        for name, target in self._bar(own(targets).items(), f"{label}, heads"):
-            fit_head(self.readout, self.features[name], self.tokenised[name].trie, target, stage.head_fit)
+        mine = own(targets)
+        fitted = fit_heads(self.readout, self.features, self._tries, mine, stage.head_fit)
+        for _ in self._bar(fitted, f"{label}, heads", len(mine)):
+            pass
         share_modules({name: self.readout.question_head(name) for name in targets})
 
     def _train_layer(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None) -> tuple[list[float], list[float]]:
@@ -200,8 +203,12 @@ class Alignment:
         """Backgrounds and hidden size of every question."""
         return {name: (len(question.suffixes), self.model.backbone.hidden_size) for name, question in self.tokenised.items()}
 
-    def _bar(self, items: Iterable[Any], label: str) -> Any:
-        total = len(items) if isinstance(items, Sized) else len(own(self.tokenised))
+    @property
+    def _tries(self) -> dict[str, OptionTrie]:
+        return {name: question.trie for name, question in self.tokenised.items()}
+
+    def _bar(self, items: Iterable[Any], label: str, total: int | None = None) -> Any:
+        total = len(items) if isinstance(items, Sized) else len(own(self.tokenised)) if total is None else total
         return tqdm(items, desc=label, total=total, disable=not self.progress, leave=False)
 
 

@@ -46,8 +46,11 @@ class QuestionHead(nn.Module):
 
     def forward(self, features: Tensor, edge_branch: Sequence[int]) -> Tensor:
         """Return what the question adds to the logits, `(backgrounds, edges)`."""
-        centred = (features - self.center[:, None]) / self.scale
-        return edge_dot(centred, self.rows, edge_branch) + self.bias
+        return edge_dot(self.centred(features), self.rows, edge_branch) + self.bias
+
+    def centred(self, features: Tensor) -> Tensor:
+        """Return the features around their center, in units of their first spread."""
+        return (features - self.center[:, None]) / self.scale
 
 
 class Readout(nn.Module):
@@ -201,15 +204,23 @@ def question_key(question_id: str) -> str:
 
 
 def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
-    """Log share of each option: the sum of its edges' log-softmax within their branches, `(backgrounds, options)`."""
+    """Log share of each option: the sum of its edges' log-softmax within their branches, `(..., backgrounds, options)`."""
+    normalised = branch_log_softmax(edge_logits, trie)
+    if len(trie.branches) == 1:
+        return normalised
+    return torch.stack([normalised[..., list(steps)].sum(-1) for steps in trie.steps], dim=-1)
+
+
+def branch_log_softmax(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
+    """Log softmax of every edge among those of its branch, `(..., backgrounds, edges)`."""
     if len(trie.branches) == 1:
         return edge_logits.log_softmax(-1)
     branch = torch.tensor(trie.edge_branch, device=edge_logits.device)
     normalised = torch.empty_like(edge_logits)
     for index in range(len(trie.branches)):
         inside = (branch == index).nonzero()[:, 0]
-        normalised = normalised.index_copy(1, inside, edge_logits[:, inside].log_softmax(-1))
-    return torch.stack([normalised[:, list(steps)].sum(-1) for steps in trie.steps], dim=-1)
+        normalised = normalised.index_copy(-1, inside, edge_logits[..., inside].log_softmax(-1))
+    return normalised
 
 
 def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tensor:
