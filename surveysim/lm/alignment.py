@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
 from surveysim.lm.base.tokens import OptionTrie
+from surveysim.lm.fit.bundles import passes
 from surveysim.lm.fit.heads import fit_heads, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
-from surveysim.lm.fit.readout import QuestionHead, Readout, backward, question_key
+from surveysim.lm.fit.readout import QuestionHead, Readout, backward, backward_in_parts, question_key
 from surveysim.lm.fit.stages import StageConfig
 from surveysim.lm.fit.targets import QuestionTargets
 from surveysim.lm.kernel import answer_states, closed_form
@@ -53,12 +53,15 @@ class Alignment:
 
     def read_prompts(self) -> None:
         """Run the trunk and the untrained last layer once: the features that the questions' heads are first fitted on."""
-        entering, features = {}, {}
-        for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
-            entering[name] = answer_states(states)
-            features[name] = self._features_of(states)
+        entering = {}
+
+        def seen() -> Iterator[tuple[str, QuestionStates]]:
+            for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
+                entering[name] = answer_states(states)
+                yield name, states
+
+        self._keep(self._features_of(seen()))
         self.entering = exchange(entering, self._shapes(), torch.empty(0))
-        self._keep(features)
         for name in self.tokenised:
             edges = len(self.tokenised[name].trie.edges)
             self.readout.questions[question_key(name)] = QuestionHead(self.features[name], edges)
@@ -70,7 +73,8 @@ class Alignment:
     @torch.no_grad()
     def shares(self) -> dict[str, Array]:
         """Return the model's shares as it is now, `(backgrounds, options)` a question."""
-        return {name: self._log_shares(name, features).exp().cpu().double().numpy() for name, features in self.features.items()}
+        shares = {name: self._log_shares(name, features).cpu().double().exp() for name, features in self.features.items()}
+        return {name: (each / each.sum(-1, keepdim=True)).numpy() for name, each in shares.items()}
 
     def run(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None = None) -> dict[str, Any]:
         """Run one stage; return `losses`: before it, after the heads, after each epoch, and after the heads again; with
@@ -158,15 +162,25 @@ class Alignment:
     def _gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
         """Add the gradients of this process's questions of a step; return the sum of their losses."""
         mine = own({name: self.tokenised[name] for name in step}, among=self.tokenised)
-        total = 0.0
-        for name, states in self.model.states(mine):
-            placed = states.to(self.readout.rows.device, torch.float32)
-            scaled = partial(self._part_of_a_step, stage, targets[name])
-            total += backward(self.readout, placed, scaled, self.at_once) * stage.questions_per_step
-        return total
+        parts = passes(self._placed(self.model.states(mine)), alone=self.at_once is not None)
+        return sum(self._gradients_of(stage, targets, dict(part)) for part in parts) * stage.questions_per_step
 
-    def _part_of_a_step(self, stage: StageConfig, target: QuestionTargets, features: Tensor) -> Tensor:
-        return self._loss(stage, target, features) / stage.questions_per_step
+    def _gradients_of(self, stage: StageConfig, targets: Targets, questions: Mapping[str, QuestionStates]) -> float:
+        """Add the gradients of questions that go through the last layer at once; return their part of the step's loss."""
+
+        def loss(features: Sequence[Tensor]) -> Tensor:
+            losses = [self._loss(stage, targets[name], each) for name, each in zip(questions, features, strict=True)]
+            return torch.stack(losses).sum() / stage.questions_per_step
+
+        if self.at_once is None:
+            return backward(self.readout, list(questions.values()), loss)
+        ((_, states),) = questions.items()
+        return backward_in_parts(self.readout, states, lambda features: loss([features]), self.at_once)
+
+    def _placed(self, questions: Iterable[tuple[str, QuestionStates]]) -> Iterator[tuple[str, QuestionStates]]:
+        """Yield trunk states where the last layer computes, in its number type."""
+        for name, states in questions:
+            yield name, states.to(self.readout.rows.device, torch.float32)
 
     def _trained(self, step: Sequence[str]) -> Iterable[torch.nn.Parameter]:
         """What a step trains: the shared parts, and the heads of its questions."""
@@ -189,11 +203,16 @@ class Alignment:
     @torch.no_grad()
     def _renew_features(self, label: str) -> None:
         """Compute the features again, with the last layer as it is now."""
-        self._keep({name: self._features_of(states) for name, states in self._bar(self.model.states(own(self.tokenised)), label)})
+        self._keep(self._features_of(self._bar(self.model.states(own(self.tokenised)), label)))
 
     @torch.no_grad()
-    def _features_of(self, states: QuestionStates) -> Tensor:
-        return self.readout.features(states.to(self.readout.rows.device, torch.float32))
+    def _features_of(self, questions: Iterable[tuple[str, QuestionStates]]) -> dict[str, Tensor]:
+        """Return the features of questions as they come, with the last layer as it is now."""
+        found: dict[str, Tensor] = {}
+        for few in passes(self._placed(questions)):
+            names, states = zip(*few, strict=True)
+            found.update(zip(names, self.readout.fitting_features(states), strict=True))
+        return found
 
     def _keep(self, features: Mapping[str, Tensor]) -> None:
         shapes = {name: (len(self.tokenised[name].trie.branches), *shape) for name, shape in self._shapes().items()}

@@ -19,7 +19,7 @@ from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
 from surveysim.lm.fit.stages import DSA, KERNEL, StageConfig
 from surveysim.lm.fit.targets import pooled_shares, question_targets
 from surveysim.lm.option_model import OptionModel, PutQuestions, require_model
-from surveysim.tables.cells import Cells, to_cells
+from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, require_columns
 
 
@@ -108,12 +108,15 @@ class AlignmentRun:
         The sample, laid out; its backgrounds asked for are all that were aligned.
     closed_form : DataFrame or None
         Shares, standard errors and draws of the closed form, which a stage's pooled shifts are taken from; None where no stage needs it.
+    shares : dict of question_id to array, shape (backgrounds, options)
+        What the aligned model answers, in the order of `put`.
     """
 
     model: OptionModel
     put: PutQuestions
     laid: TrainingCells
     closed_form: pd.DataFrame | None
+    shares: dict[str, Array]
 
 
 def run_alignment(
@@ -157,7 +160,7 @@ def run_alignment(
         placed = [{name: target.to(work.readout.rows.device) for name, target in each.items()} for each in targets]
         history.append({**asdict(stage), **work.run(stage, placed[0], f"stage {number} ({stage.loss})", *placed[1:])})
     recipe = _recipe(model, codebook, cells, work.prior_strength, seed=seed, history=history)
-    return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL))
+    return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL), work.shares())
 
 
 def _pooled_tables(

@@ -15,8 +15,8 @@ from surveysim.errors import ModelError
 from surveysim.lm.answers import predict
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
-from surveysim.lm.fit.readout import Readout, backward
-from surveysim.lm.trunk.trunk import QuestionStates, question_states
+from surveysim.lm.fit.readout import Readout, backward, backward_in_parts
+from surveysim.lm.trunk.trunk import question_states
 from tests.support.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
 from tests.support.tiny import CONFIGS, tiny_model
 
@@ -34,7 +34,11 @@ def _gradients(architecture: str, at_once: int | None) -> tuple[float, dict[str,
         log_shares = readout.log_shares(features, QUESTION.trie)
         return -(target * log_shares).sum(-1).mean() + log_shares.exp().mean(0).pow(2).sum()  # not a sum over backgrounds
 
-    value = backward(readout, question_states(backbone, QUESTION), loss, at_once)
+    states = question_states(backbone, QUESTION)
+    if at_once is None:
+        value = backward(readout, [states], lambda features: loss(features[0]))
+    else:
+        value = backward_in_parts(readout, states, loss, at_once)
     return value, {name: parameter.grad for name, parameter in readout.named_parameters()}
 
 
@@ -72,17 +76,17 @@ class _TooLarge(torch.autograd.Function):
 
 
 def _out_of_memory_above(backgrounds: int, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Readout._tree_features
+    original = Readout.bundle_features
 
-    def features(self: Readout, states: QuestionStates, nodes: torch.Tensor, tree: Any) -> torch.Tensor:
-        found = original(self, states, nodes, tree)
-        if not torch.is_grad_enabled() or len(tree.answers) <= backgrounds:
+    def features(self: Readout, parts: Any) -> Any:
+        found = original(self, parts)
+        if not torch.is_grad_enabled() or max(len(part.tree.answers) for part in parts) <= backgrounds:
             return found
         if where == "forward":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return _TooLarge.apply(found)
+        return [_TooLarge.apply(each) for each in found]
 
-    monkeypatch.setattr(Readout, "_tree_features", features)
+    monkeypatch.setattr(Readout, "bundle_features", features)
 
 
 def _aligned(folder: Path) -> dict[str, np.ndarray]:
