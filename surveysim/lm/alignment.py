@@ -28,6 +28,8 @@ from surveysim.lm.option_model import OptionModel
 from surveysim.lm.trunk.trunk import QuestionStates
 from surveysim.tables.cells import Array
 
+FUSED = ("cpu", "cuda")  # devices on which torch has Adam's step as one operation
+HELD = 1 << 28  # bytes of trunk states that stay in memory between the passes; more are read again each time
 Targets = Mapping[str, QuestionTargets]
 
 
@@ -48,6 +50,8 @@ class Alignment:
         self.random = np.random.default_rng(seed)
         self.features: dict[str, Tensor] = {}
         self.entering: dict[str, Tensor] = {}  # what enters the last layer at the answer positions: the kernel's features
+        self.held: dict[str, QuestionStates] = {}
+        self.bytes = 0
         self.prior_strength: float | None = None
         self.at_once: int | None = None  # backgrounds that go through the last layer together in training; None: all
 
@@ -58,6 +62,7 @@ class Alignment:
         def seen() -> Iterator[tuple[str, QuestionStates]]:
             for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
                 entering[name] = answer_states(states)
+                self._hold(name, states)
                 yield name, states
 
         self._keep(self._features_of(seen()))
@@ -162,7 +167,7 @@ class Alignment:
     def _gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
         """Add the gradients of this process's questions of a step; return the sum of their losses."""
         mine = own({name: self.tokenised[name] for name in step}, among=self.tokenised)
-        parts = passes(self._placed(self.model.states(mine)), alone=self.at_once is not None)
+        parts = passes(self._placed(self._states(mine)), alone=self.at_once is not None)
         return sum(self._gradients_of(stage, targets, dict(part)) for part in parts) * stage.questions_per_step
 
     def _gradients_of(self, stage: StageConfig, targets: Targets, questions: Mapping[str, QuestionStates]) -> float:
@@ -176,6 +181,19 @@ class Alignment:
             return backward(self.readout, list(questions.values()), loss)
         ((_, states),) = questions.items()
         return backward_in_parts(self.readout, states, lambda features: loss([features]), self.at_once)
+
+    def _hold(self, name: str, states: QuestionStates) -> None:
+        """Keep a question's trunk states for later passes, as long as all that are kept are few."""
+        self.bytes += sum(tensor.nbytes for tensor in (states.opening, *states.nodes))
+        if self.bytes <= HELD:
+            self.held[name] = states
+
+    def _states(self, tokenised: Mapping[str, Any]) -> Iterator[tuple[str, QuestionStates]]:
+        """Yield trunk states: those that were kept, or all as the model reads them."""
+        if not all(name in self.held for name in tokenised):
+            yield from self.model.states(tokenised)
+        else:
+            yield from ((name, self.held[name]) for name in tokenised)
 
     def _placed(self, questions: Iterable[tuple[str, QuestionStates]]) -> Iterator[tuple[str, QuestionStates]]:
         """Yield trunk states where the last layer computes, in its number type."""
@@ -203,7 +221,7 @@ class Alignment:
     @torch.no_grad()
     def _renew_features(self, label: str) -> None:
         """Compute the features again, with the last layer as it is now."""
-        self._keep(self._features_of(self._bar(self.model.states(own(self.tokenised)), label)))
+        self._keep(self._features_of(self._bar(self._states(own(self.tokenised)), label)))
 
     @torch.no_grad()
     def _features_of(self, questions: Iterable[tuple[str, QuestionStates]]) -> dict[str, Tensor]:
@@ -234,7 +252,8 @@ class Alignment:
 def _optimiser(readout: Readout, learning_rate: float) -> torch.optim.Optimizer:
     """Adam; the questions' heads, which stand on scaled features, take steps ten times as long."""
     heads = list(readout.questions.parameters())
-    return torch.optim.Adam([{"params": _shared(readout), "lr": learning_rate}, {"params": heads, "lr": 10 * learning_rate}])
+    groups = [{"params": _shared(readout), "lr": learning_rate}, {"params": heads, "lr": 10 * learning_rate}]
+    return torch.optim.Adam(groups, fused=readout.rows.device.type in FUSED)
 
 
 def _shared(readout: Readout) -> list[torch.nn.Parameter]:

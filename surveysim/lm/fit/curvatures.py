@@ -18,11 +18,6 @@ from surveysim.lm.fit.targets import QuestionTargets
 Curvature = Callable[[Tensor, Tensor, QuestionTargets], Tensor]
 
 
-def _none(changes: Tensor, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
-    """A divergence from fixed shares is linear in log shares."""
-    return torch.zeros_like(changes)
-
-
 def _of_level(changes: Tensor, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
     part = targets.population[..., None] * log_shares.exp()  # (..., backgrounds, options)
     whole = part.sum(-2)
@@ -71,12 +66,13 @@ def _options_metric(targets: QuestionTargets) -> Tensor:
     return (taken * precision[..., None, :]) @ taken.T
 
 
-CURVATURES: dict[str, Curvature] = {
-    "option_kl": _none,
+CURVATURES: dict[str, Curvature | None] = {
+    "option_kl": None,
     "level_kl": _of_level,
     "pooled_shift": _of_shifts("pooled_shift"),
     "pairwise_shift": _of_shifts("pairwise_shift"),
     "precision_shift": _of_shifts("precision_shift"),
-    "transport": _none,
-    "tilted_transport": _none,
+    "transport": None,
+    "tilted_transport": None,
 }
+"""By the names of `LOSSES`; None: the loss is linear in log shares, as a divergence from fixed shares is."""

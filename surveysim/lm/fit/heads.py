@@ -161,22 +161,25 @@ def fit_prior_strength(
     The levels are left free: a bias an edge is fitted beside the factor. A small model whose answers say nothing about
     backgrounds gets a factor near 0, and so starts from no shift in place of a wrong one.
     """
+    tries = {name: tokenised[name].trie for name in targets}
     with torch.no_grad():
-        plain = {name: _precise(readout.edge_logits(features[name], tokenised[name].trie)) for name in targets}
-    shifts = {name: logits - logits.mean(0) for name, logits in plain.items()}
-    exact = {name: target.precise() for name, target in targets.items()}
+        plain = {name: _precise(readout.edge_logits(features[name], tries[name])) for name in targets}
+    groups = _alike(features, tries, targets)
+    exact = [stacked([targets[name] for name in names]).precise() for names in groups]
+    logits = [torch.stack([plain[name] for name in names]) for names in groups]  # (questions, backgrounds, edges) each
+    shifts = [each - each.mean(1, keepdim=True) for each in logits]
     factor = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-    biases = {name: torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True) for name, logits in plain.items()}
-    total = sum(float(target.n_eff.sum()) for target in exact.values())
+    biases = [torch.zeros_like(each[:, :1]).requires_grad_(True) for each in logits]
+    total = sum(float(target.n_eff.sum()) for target in exact)
 
     def loss() -> Tensor:
         value = torch.zeros((), dtype=torch.float64)
-        for name, target in exact.items():
-            log_shares = trie_log_shares(factor * shifts[name] + biases[name], tokenised[name].trie)
-            value = value + LOSSES["option_kl"](log_shares, target) * target.n_eff.sum() / total
+        for names, target, shift, bias in zip(groups, exact, shifts, biases, strict=True):
+            log_shares = trie_log_shares(factor * shift + bias, tries[names[0]])
+            value = value + (LOSSES["option_kl"](log_shares, target) * target.n_eff.sum(-1)).sum() / total
         return value
 
-    _minimise(loss, [factor, *biases.values()])
+    _minimise(loss, [factor, *biases])
     strength = max(float(factor.detach()), 0.0)
     with torch.no_grad():
         readout.rows.mul_(strength)

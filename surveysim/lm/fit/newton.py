@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.curvatures import CURVATURES
+from surveysim.lm.fit.curvatures import CURVATURES, Curvature
 from surveysim.lm.fit.losses import LOSSES
 from surveysim.lm.fit.readout import branch_log_softmax, trie_log_shares
 from surveysim.lm.fit.targets import QuestionTargets
@@ -85,8 +85,11 @@ class HeadProblem:
         weight = torch.ones_like(unknowns[0])
         weight[:, -1] = 0.0  # the bias is free
         second = second + torch.diag_embed(penalty[:, None] * weight.flatten())
-        changes = (by_logit[..., None] * features[:, :, None]).flatten(3)  # (questions, backgrounds, options, n)
-        second = second + changes.flatten(1, 2).transpose(1, 2) @ self._bent(changes, log_shares).flatten(1, 2)
+        bends = self._curvatures()
+        if bends:
+            changes = (by_logit[..., None] * features[:, :, None]).flatten(3)  # (questions, backgrounds, options, n)
+            bent = sum(weight_of * curvature(changes, log_shares, self.targets) for curvature, weight_of in bends)
+            second = second + changes.flatten(1, 2).transpose(1, 2) @ torch.as_tensor(bent).flatten(1, 2)
         return (first + penalty[:, None, None] * weight * unknowns).flatten(1), second
 
     def scale(self) -> Tensor:
@@ -101,12 +104,10 @@ class HeadProblem:
             value = self.fit.divergence(given, self.targets).sum()
             return torch.autograd.grad(value, given)[0]
 
-    def _bent(self, changes: Tensor, log_shares: Tensor) -> Tensor:
-        """Second derivatives by log shares, applied to `changes`."""
-        bent = CURVATURES[self.fit.loss](changes, log_shares, self.targets)
-        if not self.fit.level_weight:
-            return bent
-        return bent + self.fit.level_weight * CURVATURES["level_kl"](changes, log_shares, self.targets)
+    def _curvatures(self) -> list[tuple[Curvature, float]]:
+        """Return the second derivatives by log shares that the loss is made of, with their weights."""
+        known = ((CURVATURES[self.fit.loss], 1.0), (CURVATURES["level_kl"], self.fit.level_weight))
+        return [(curvature, weight) for curvature, weight in known if curvature is not None and weight]
 
     def _paths(self) -> tuple[Tensor, Tensor, Tensor]:
         """Which edges lie on an option's way, those of which branches it passes, and which edges share a branch."""
