@@ -15,7 +15,7 @@ from surveysim.lm.trunk.tree_attention import tree_mask
 from surveysim.lm.trunk.trees import TokenTree
 from surveysim.lm.trunk.trunk import QuestionStates
 
-KEYS_ALONE = "surveysim_keys_alone"  # name of an attention function in transformers
+WHOLE, BY_BUNDLE, KEYS_ALONE = "sdpa", "surveysim_by_bundle", "surveysim_keys_alone"  # names of attention functions in transformers
 TOKENS_AT_ONCE = 4096  # in one pass through the last layer: more take memory and no less time
 
 
@@ -145,7 +145,41 @@ def _ask_nothing(module: nn.Module, query: Tensor, *given: Any, **options: Any) 
     return query.transpose(1, 2), None
 
 
+def _ask_by_bundle(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, *, scaling: float | None = None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attend from queries `(1, heads, bundles x answers, size)` to keys `(bundles, heads, keys, size)`, each bundle to its own."""
+    bundled = query[0].unflatten(1, (len(key), -1)).transpose(0, 1)  # (bundles, heads, answers, size)
+    alike = bundled.shape[1] // key.shape[1]
+    if alike > 1 and query.device.type != "cpu":  # a GPU's kernels want keys for every head; the CPU's share them, which spares copies
+        key, value = (part.repeat_interleave(alike, dim=1) for part in (key, value))
+    shared = bundled.shape[1] > key.shape[1]
+    out = nn.functional.scaled_dot_product_attention(bundled, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=shared)
+    return out.transpose(1, 2).flatten(0, 1)[None], None
+
+
 AttentionInterface.register(KEYS_ALONE, _ask_nothing)
+AttentionInterface.register(BY_BUNDLE, _ask_by_bundle)
+
+
+def asks_by_bundle(attention: Any) -> bool:
+    """Say whether the prompts of several questions can go through an attention module at once: its attention function is `WHOLE`."""
+    return bool(attention.config._attn_implementation == WHOLE)
+
+
+def asking_by_bundle(layer: Any, attention: str) -> Any:
+    """Return a layer on the same weights whose attention, of this name, keeps bundles apart."""
+    bundling = copy.copy(layer)
+    bundling._modules = {**layer._modules, attention: _attending(layer._modules[attention], BY_BUNDLE)}
+    return bundling
+
+
+def _attending(attention: Any, function: str) -> Any:
+    """Return an attention module on the same weights with another attention function."""
+    other = copy.copy(attention)
+    other.config = copy.copy(attention.config)
+    other.config._attn_implementation = function
+    return other
 
 
 def keys_alone(attention: Any) -> Any:
@@ -156,9 +190,7 @@ def keys_alone(attention: Any) -> Any:
     parts = attention._modules
     if not isinstance(parts.get("q_proj"), nn.Linear) or not isinstance(parts.get("o_proj"), nn.Linear):
         return attention
-    lighter = copy.copy(attention)
-    lighter.config = copy.copy(attention.config)
-    lighter.config._attn_implementation = KEYS_ALONE
+    lighter = _attending(attention, KEYS_ALONE)
     width = parts["q_proj"].out_features if "q_norm" in parts else attention.head_dim
     lighter._modules = {**parts, "q_proj": _NoQueries(width), "o_proj": nn.Identity()}
     return lighter

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,8 @@ from surveysim.lm.base.architectures import LOCAL_ROTARY, POSITION_ARGUMENTS, RO
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory, weight_of, whole_copy
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.bundles import Bundle, bundles, keys_alone, laid_out
-from surveysim.lm.trunk.tree_attention import TreeCache, additive, attending_by_block, block_width, reading
+from surveysim.lm.fit.bundles import Bundle, asking_by_bundle, asks_by_bundle, bundles, keys_alone, laid_out
+from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading
 from surveysim.lm.trunk.trees import halved
 from surveysim.lm.trunk.trunk import QuestionStates
 
@@ -137,23 +136,23 @@ class Readout(nn.Module):
 
         Keys and values of all tokens, each once; the rest of the layer at the answer positions alone.
         """
-        config = self.attention.config
-        if len(parts) > 1 and block_width(config) is None:
+        if len(parts) > 1 and not asks_by_bundle(self.attention):
             return [self.bundle_features([part])[0] for part in parts]
         layout = laid_out(parts)
         device = layout.states.device
         everything, positions = layout.states[None], layout.positions.to(device)[None]
         cache = self._keys(everything, positions)
         answers = layout.answers.to(device)
-        asked, cache.places = everything[:, answers], layout.places if len(parts) > 1 else None
-        with attending_by_block(config) if len(parts) > 1 else nullcontext():
-            out = self.layer(
-                asked,
-                attention_mask=self._mask(layout.within(self.window), asked),
-                use_cache=True,
-                **reading(self.layer, cache),
-                **self._rotated(self.layer, asked, positions[:, answers]),
-            )
+        asked, layer, cache.places = everything[:, answers], self.layer, None
+        if len(parts) > 1:
+            layer, cache.places = asking_by_bundle(self.layer, self.names[1]), layout.places
+        out = layer(
+            asked,
+            attention_mask=self._mask(layout.within(self.window), asked),
+            use_cache=True,
+            **reading(layer, cache),
+            **self._rotated(layer, asked, positions[:, answers]),
+        )
         normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
         rows = normed.view(len(parts), -1, normed.shape[-1])
         return [row.view(part.n_branches, -1, normed.shape[-1]) for row, part in zip(rows, parts, strict=True)]
