@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness r-reference clean
+.PHONY: install demo test test-minimum docs test-site figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness r-reference clean
 
 install: .venv/installed
 
@@ -66,6 +66,10 @@ bench-design: install
 # How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
 bench-speed: install
 	$(BIN)/python tests/benchmarks/bench_speed.py
+
+# Time and memory of what people wait for: the table of docs/performance.md. BEFORE=<folder of an older build> compares the two.
+bench-performance: install
+	$(BIN)/python tests/benchmarks/bench_performance.py --page $(if $(BEFORE),--before "$(BEFORE)")
 
 # How far shares depend on the prompt's wording and order: docs/benchmarks.md and docs/benchmarks/robustness.json. Ten alignments a method.
 bench-robustness: install
