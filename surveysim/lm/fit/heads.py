@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.losses import LOSSES, HeadFit
 from surveysim.lm.fit.newton import CURVATURE, SMALLEST_CURVATURE, HeadProblem, by_newton, newton
 from surveysim.lm.fit.readout import Readout, edge_dot, trie_log_shares
 from surveysim.lm.fit.targets import QuestionTargets, stacked
@@ -19,24 +18,6 @@ MOST_UNKNOWNS = 800  # of a question, for Newton's method: its cost grows with t
 NUMBERS_AT_ONCE = 1 << 22  # of second derivatives, of all questions that are fitted together: 32 MB
 SMALLEST_DIRECTION = 1e-12  # of the largest one's square: what float32 features leave of a direction that is none
 STEPS = 200  # L-BFGS iterations, at most; stage 1 takes some 30, stage 2 some 100
-
-
-@dataclass(frozen=True)
-class HeadFit:
-    """What a head is fitted to: a loss, the weight of the level, and the penalty on the rows."""
-
-    loss: str
-    level_weight: float
-    penalty: float
-
-    def divergence(self, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
-        """Return the loss and the level's divergence, summed."""
-        loss = LOSSES[self.loss](log_shares, targets)
-        return loss + self.level_weight * LOSSES["level_kl"](log_shares, targets) if self.level_weight else loss
-
-    def loss_of(self, log_shares: Tensor, rows: Tensor, targets: QuestionTargets) -> Tensor:
-        """Return the divergence and the penalty, summed."""
-        return self.divergence(log_shares, targets) + 0.5 * self.penalty * rows.pow(2).sum((-1, -2)) / targets.n_eff.sum(-1)
 
 
 def fit_heads(

@@ -8,6 +8,7 @@ target, and that backgrounds of weight zero change nothing. With its second deri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -103,6 +104,24 @@ True
 """
 NEEDS_POOLED = ("pooled_shift", "precision_shift")  # shares pooled over all respondents
 NEEDS_MODEL = ("transport", "tilted_transport")  # the shares of the model as it is before the stage
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """What a head is fitted to: a loss, the weight of the level, and the penalty on the rows."""
+
+    loss: str
+    level_weight: float
+    penalty: float
+
+    def divergence(self, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+        """Return the loss and the level's divergence, summed."""
+        loss = LOSSES[self.loss](log_shares, targets)
+        return loss + self.level_weight * LOSSES["level_kl"](log_shares, targets) if self.level_weight else loss
+
+    def loss_of(self, log_shares: Tensor, rows: Tensor, targets: QuestionTargets) -> Tensor:
+        """Return the divergence and the penalty, summed."""
+        return self.divergence(log_shares, targets) + 0.5 * self.penalty * rows.pow(2).sum((-1, -2)) / targets.n_eff.sum(-1)
 
 
 def pair_weights(loss: str, targets: QuestionTargets) -> Tensor:

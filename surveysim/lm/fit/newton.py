@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from surveysim.lm.base.tokens import OptionTrie
 from surveysim.lm.fit.curvatures import CURVATURES, Curvature
-from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.losses import LOSSES, HeadFit
 from surveysim.lm.fit.readout import branch_log_softmax, trie_log_shares
 from surveysim.lm.fit.targets import QuestionTargets
-
-if TYPE_CHECKING:
-    from surveysim.lm.fit.heads import HeadFit
 
 STEPS = 200  # at most; stage 1 takes some 5, stage 2 some 15
 ENOUGH = 1e-15  # decrease of the loss that a further step may promise where the fit ends

@@ -14,8 +14,8 @@ from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import OptionTrie, option_trie
 from surveysim.lm.fit import heads
 from surveysim.lm.fit.curvatures import CURVATURES
-from surveysim.lm.fit.heads import HeadFit, fit_head, fit_heads
-from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.heads import fit_head, fit_heads
+from surveysim.lm.fit.losses import LOSSES, HeadFit
 from surveysim.lm.fit.newton import HeadProblem, newton
 from surveysim.lm.fit.readout import QuestionHead, Readout, question_key
 from surveysim.lm.fit.targets import QuestionTargets, stacked
