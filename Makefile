@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-robustness bench-referee r-reference clean
+.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee r-reference clean
 
 install: .venv/installed
 
@@ -82,6 +82,10 @@ bench-design: install
 # How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
 bench-speed: install
 	$(BIN)/python tests/benchmarks/bench_speed.py
+
+# Time and memory of what people wait for: the table of docs/performance.md. BEFORE=<folder of an older build> compares the two.
+bench-performance: install
+	$(BIN)/python tests/benchmarks/bench_performance.py --page $(if $(BEFORE),--before "$(BEFORE)")
 
 # How far shares depend on the prompt's wording and order: docs/benchmarks.md and docs/benchmarks/robustness.json. Ten alignments a method.
 bench-robustness: install

@@ -84,12 +84,16 @@ _PUBLIC = {
     "figures.official": ["plot_official"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+_DONE: set[str] = set()
 __all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'surveysim' has no attribute {name!r}")
+    if "wait" not in _DONE:  # once, and before torch is loaded
+        _DONE.add("wait")
+        import_module("surveysim.lm.base.waiting").wait_briefly()
     value = getattr(import_module(f"surveysim.{_HOME[name]}"), name)
     globals()[name] = value
     return value

@@ -26,9 +26,9 @@ from surveysim.tables.cells import Array, Cells
 CHANGED = 0.1  # part of a kernel's variance in the prior that is expected of its change
 CHANGED_SPREAD = 1.0  # prior standard deviation of the log of that part, for each kernel
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
-LEVEL, LEVEL_SPREAD = np.log(2.5e-3), 2.0  # log variance of a question's level shift: a twentieth of a respondent's standard deviation
+LEVEL, LEVEL_SPREAD = np.log(2.5e-3), 0.7  # log variance of a question's level shift: a twentieth of a respondent's standard deviation
 SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
-TYPICAL_SLOPE = 0.1  # scale of the Cauchy prior of the common slope's departure from 1
+TYPICAL_SLOPE, TAIL = 0.07, 3  # scale and degrees of freedom of the t prior of the common slope's departure from 1
 HIGHER = np.log(0.1)  # of an ordered question's higher contrasts, less is expected
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
@@ -182,8 +182,8 @@ class _Rows:
         slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(point, self.kernels, strict=False)]
         gradient = self.worth * np.r_[slopes, -float((weights * self.eta).sum())]
         away, tilt = (point[:-1] - centre) / width, point[-1] / TYPICAL_SLOPE
-        gradient += np.r_[away / width, 2 * tilt / (1 + tilt**2) / TYPICAL_SLOPE]
-        return self.worth * value + 0.5 * float(away @ away) + float(np.log1p(tilt**2)), gradient
+        gradient += np.r_[away / width, (TAIL + 1) * tilt / (TAIL + tilt**2) / TYPICAL_SLOPE]
+        return self.worth * value + 0.5 * float(away @ away) + 0.5 * (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)), gradient
 
 
 def independent_rows(scores: Array, sizes: Array) -> float:

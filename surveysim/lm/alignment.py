@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence, Sized
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ from surveysim.baselines.training_cells import TrainingCells
 from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
-from surveysim.lm.fit.heads import fit_head, fit_prior_strength
+from surveysim.lm.base.tokens import OptionTrie
+from surveysim.lm.fit.bundles import passes
+from surveysim.lm.fit.heads import fit_heads, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
-from surveysim.lm.fit.readout import QuestionHead, Readout, backward, question_key
+from surveysim.lm.fit.readout import QuestionHead, Readout, backward, backward_in_parts, question_key
 from surveysim.lm.fit.stages import StageConfig
 from surveysim.lm.fit.targets import QuestionTargets
 from surveysim.lm.kernel import answer_states, closed_form
@@ -27,6 +28,8 @@ from surveysim.lm.option_model import OptionModel
 from surveysim.lm.trunk.trunk import QuestionStates
 from surveysim.tables.cells import Array
 
+FUSED = ("cpu", "cuda")  # devices on which torch has Adam's step as one operation
+HELD = 1 << 28  # bytes of trunk states that stay in memory between the passes; more are read again each time
 Targets = Mapping[str, QuestionTargets]
 
 
@@ -47,17 +50,23 @@ class Alignment:
         self.random = np.random.default_rng(seed)
         self.features: dict[str, Tensor] = {}
         self.entering: dict[str, Tensor] = {}  # what enters the last layer at the answer positions: the kernel's features
+        self.held: dict[str, QuestionStates] = {}
+        self.bytes = 0
         self.prior_strength: float | None = None
         self.at_once: int | None = None  # backgrounds that go through the last layer together in training; None: all
 
     def read_prompts(self) -> None:
         """Run the trunk and the untrained last layer once: the features that the questions' heads are first fitted on."""
-        entering, features = {}, {}
-        for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
-            entering[name] = answer_states(states)
-            features[name] = self._features_of(states)
+        entering = {}
+
+        def seen() -> Iterator[tuple[str, QuestionStates]]:
+            for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
+                entering[name] = answer_states(states)
+                self._hold(name, states)
+                yield name, states
+
+        self._keep(self._features_of(seen()))
         self.entering = exchange(entering, self._shapes(), torch.empty(0))
-        self._keep(features)
         for name in self.tokenised:
             edges = len(self.tokenised[name].trie.edges)
             self.readout.questions[question_key(name)] = QuestionHead(self.features[name], edges)
@@ -69,7 +78,8 @@ class Alignment:
     @torch.no_grad()
     def shares(self) -> dict[str, Array]:
         """Return the model's shares as it is now, `(backgrounds, options)` a question."""
-        return {name: self._log_shares(name, features).exp().cpu().double().numpy() for name, features in self.features.items()}
+        shares = {name: self._log_shares(name, features).cpu().double().exp() for name, features in self.features.items()}
+        return {name: (each / each.sum(-1, keepdim=True)).numpy() for name, each in shares.items()}
 
     def run(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None = None) -> dict[str, Any]:
         """Run one stage; return `losses`: before it, after the heads, after each epoch, and after the heads again; with
@@ -101,8 +111,10 @@ class Alignment:
             raise TrainingError(f"{label}: the loss or the features are not finite ({losses}); lower learning_rate")
 
     def _fit_heads(self, stage: StageConfig, targets: Targets, label: str) -> None:
-        for name, target in self._bar(own(targets).items(), f"{label}, heads"):
-            fit_head(self.readout, self.features[name], self.tokenised[name].trie, target, stage.head_fit)
+        mine = own(targets)
+        fitted = fit_heads(self.readout, self.features, self._tries, mine, stage.head_fit)
+        for _ in self._bar(fitted, f"{label}, heads", len(mine)):
+            pass
         share_modules({name: self.readout.question_head(name) for name in targets})
 
     def _train_layer(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None) -> tuple[list[float], list[float]]:
@@ -155,15 +167,38 @@ class Alignment:
     def _gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
         """Add the gradients of this process's questions of a step; return the sum of their losses."""
         mine = own({name: self.tokenised[name] for name in step}, among=self.tokenised)
-        total = 0.0
-        for name, states in self.model.states(mine):
-            placed = states.to(self.readout.rows.device, torch.float32)
-            scaled = partial(self._part_of_a_step, stage, targets[name])
-            total += backward(self.readout, placed, scaled, self.at_once) * stage.questions_per_step
-        return total
+        parts = passes(self._placed(self._states(mine)), alone=self.at_once is not None)
+        return sum(self._gradients_of(stage, targets, dict(part)) for part in parts) * stage.questions_per_step
 
-    def _part_of_a_step(self, stage: StageConfig, target: QuestionTargets, features: Tensor) -> Tensor:
-        return self._loss(stage, target, features) / stage.questions_per_step
+    def _gradients_of(self, stage: StageConfig, targets: Targets, questions: Mapping[str, QuestionStates]) -> float:
+        """Add the gradients of questions that go through the last layer at once; return their part of the step's loss."""
+
+        def loss(features: Sequence[Tensor]) -> Tensor:
+            losses = [self._loss(stage, targets[name], each) for name, each in zip(questions, features, strict=True)]
+            return torch.stack(losses).sum() / stage.questions_per_step
+
+        if self.at_once is None:
+            return backward(self.readout, list(questions.values()), loss)
+        ((_, states),) = questions.items()
+        return backward_in_parts(self.readout, states, lambda features: loss([features]), self.at_once)
+
+    def _hold(self, name: str, states: QuestionStates) -> None:
+        """Keep a question's trunk states for later passes, as long as all that are kept are few."""
+        self.bytes += sum(tensor.nbytes for tensor in (states.opening, *states.nodes))
+        if self.bytes <= HELD:
+            self.held[name] = states
+
+    def _states(self, tokenised: Mapping[str, Any]) -> Iterator[tuple[str, QuestionStates]]:
+        """Yield trunk states: those that were kept, or all as the model reads them."""
+        if not all(name in self.held for name in tokenised):
+            yield from self.model.states(tokenised)
+        else:
+            yield from ((name, self.held[name]) for name in tokenised)
+
+    def _placed(self, questions: Iterable[tuple[str, QuestionStates]]) -> Iterator[tuple[str, QuestionStates]]:
+        """Yield trunk states where the last layer computes, in its number type."""
+        for name, states in questions:
+            yield name, states.to(self.readout.rows.device, torch.float32)
 
     def _trained(self, step: Sequence[str]) -> Iterable[torch.nn.Parameter]:
         """What a step trains: the shared parts, and the heads of its questions."""
@@ -186,11 +221,16 @@ class Alignment:
     @torch.no_grad()
     def _renew_features(self, label: str) -> None:
         """Compute the features again, with the last layer as it is now."""
-        self._keep({name: self._features_of(states) for name, states in self._bar(self.model.states(own(self.tokenised)), label)})
+        self._keep(self._features_of(self._bar(self._states(own(self.tokenised)), label)))
 
     @torch.no_grad()
-    def _features_of(self, states: QuestionStates) -> Tensor:
-        return self.readout.features(states.to(self.readout.rows.device, torch.float32))
+    def _features_of(self, questions: Iterable[tuple[str, QuestionStates]]) -> dict[str, Tensor]:
+        """Return the features of questions as they come, with the last layer as it is now."""
+        found: dict[str, Tensor] = {}
+        for few in passes(self._placed(questions)):
+            names, states = zip(*few, strict=True)
+            found.update(zip(names, self.readout.fitting_features(states), strict=True))
+        return found
 
     def _keep(self, features: Mapping[str, Tensor]) -> None:
         shapes = {name: (len(self.tokenised[name].trie.branches), *shape) for name, shape in self._shapes().items()}
@@ -200,15 +240,20 @@ class Alignment:
         """Backgrounds and hidden size of every question."""
         return {name: (len(question.suffixes), self.model.backbone.hidden_size) for name, question in self.tokenised.items()}
 
-    def _bar(self, items: Iterable[Any], label: str) -> Any:
-        total = len(items) if isinstance(items, Sized) else len(own(self.tokenised))
+    @property
+    def _tries(self) -> dict[str, OptionTrie]:
+        return {name: question.trie for name, question in self.tokenised.items()}
+
+    def _bar(self, items: Iterable[Any], label: str, total: int | None = None) -> Any:
+        total = len(items) if isinstance(items, Sized) else len(own(self.tokenised)) if total is None else total
         return tqdm(items, desc=label, total=total, disable=not self.progress, leave=False)
 
 
 def _optimiser(readout: Readout, learning_rate: float) -> torch.optim.Optimizer:
     """Adam; the questions' heads, which stand on scaled features, take steps ten times as long."""
     heads = list(readout.questions.parameters())
-    return torch.optim.Adam([{"params": _shared(readout), "lr": learning_rate}, {"params": heads, "lr": 10 * learning_rate}])
+    groups = [{"params": _shared(readout), "lr": learning_rate}, {"params": heads, "lr": 10 * learning_rate}]
+    return torch.optim.Adam(groups, fused=readout.rows.device.type in FUSED)
 
 
 def _shared(readout: Readout) -> list[torch.nn.Parameter]:

@@ -23,7 +23,7 @@ from surveysim.lm.fit.stages import DSA, KERNEL, StageConfig
 from surveysim.lm.fit.targets import pooled_shares, question_targets
 from surveysim.lm.option_model import OptionModel, PutQuestions, require_model
 from surveysim.survey.survey import Survey
-from surveysim.tables.cells import Cells, to_cells
+from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, QUESTION, require_columns
 
 
@@ -132,12 +132,15 @@ class AlignmentRun:
         The sample, laid out; its backgrounds asked for are all that were aligned.
     closed_form : DataFrame or None
         Shares, standard errors and draws of the closed form, which a stage's pooled shifts are taken from; None where no stage needs it.
+    shares : dict of question_id to array, shape (backgrounds, options)
+        What the aligned model answers, in the order of `put`.
     """
 
     model: OptionModel
     put: PutQuestions
     laid: TrainingCells
     closed_form: pd.DataFrame | None
+    shares: dict[str, Array]
 
 
 def run_alignment(
@@ -189,7 +192,7 @@ def run_alignment(
     recipe = _recipe(model, codebook, cells, work.prior_strength, seed=seed, history=history)
     if known.prior is not None:
         recipe["prior"] = {"name": known.prior.name, "digest": known.prior.digest}
-    return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL))
+    return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL), work.shares())
 
 
 def _pooled_tables(

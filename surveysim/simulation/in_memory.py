@@ -181,7 +181,7 @@ def _simulate_with_model(
     from surveysim.lm.kernel import all_answer_states, closed_form
     from surveysim.lm.loading import load_model
 
-    book, closed = survey.codebook, None
+    book, closed, shares = survey.codebook, None, None
     chosen = model if model is not None else load_model()
     if chosen.aligned:
         check_known_traits(chosen, grid, book)
@@ -192,7 +192,7 @@ def _simulate_with_model(
         raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
     if method in ("dsa", "stage1") and not chosen.aligned:
         run = _aligned_now(chosen, sample, grid, survey, method=method, known=known, seed=seed, draws=draws, progress=progress)
-        chosen, put, cells, closed = run.model, run.put, run.laid.cells, run.closed_form
+        chosen, put, cells, closed, shares = run.model, run.put, run.laid.cells, run.closed_form, run.shares
     elif method.startswith("dsa"):
         laid = training_cells(sample, grid, ordinal=ordinal_questions(book, None), knowledge=known)
         cells, put = laid.cells, chosen.put(book, laid.cells.questions, (*grid[BACKGROUND], *sample[BACKGROUND]))
@@ -205,8 +205,8 @@ def _simulate_with_model(
         closed = closed[closed[BACKGROUND].isin(grid[BACKGROUND])].reset_index(drop=True)  # its attrs stay
         if method == "dsa-kernel":
             return closed, about
-    shares = answers(chosen, put, progress=progress)
-    table = answer_table(shares, put, cells.on(backgrounds=grid[BACKGROUND]), source=method)
+    found = answers(chosen, put, progress=progress) if shares is None else shares
+    table = answer_table(found, put, cells.on(backgrounds=grid[BACKGROUND]), source=method)
     if closed is None:
         return table, about
     stated = with_errors(table, closed)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 
 import surveysim as ss
 from surveysim.errors import BackgroundError, CodebookError, PromptError, SurveySimError, TableError, TrainingError
+from surveysim.lm.alignment import Alignment
 from surveysim.lm.answers import predict
 from surveysim.lm.fit.stages import DSA
 from surveysim.lm.training import training_backgrounds
@@ -234,6 +236,29 @@ def test_nothing_global_is_touched(base: ss.OptionModel, capsys: pytest.CaptureF
     assert torch.is_grad_enabled()
     assert capsys.readouterr() == ("", "")
     pd.testing.assert_frame_equal(sample, kept)
+
+
+@pytest.mark.parametrize("where", ["_fit_heads", "_epoch", "_renew_features"])
+def test_an_interrupted_fit_leaves_nothing_behind(where: str, base: ss.OptionModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model stays as it was, and the same call again gives what it gives without an interruption."""
+    sample = _sample(("taxes", "vote"))
+    plain = _align(base, sample, stages=(STAGE_1,)).readout.state_dict()
+    original, calls = getattr(Alignment, where), []
+
+    def interrupted(self: Alignment, *given: Any) -> Any:
+        calls.append(where)
+        if len(calls) == (1 if where == "_renew_features" else 2):
+            raise KeyboardInterrupt
+        return original(self, *given)
+
+    monkeypatch.setattr(Alignment, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _align(base, sample, stages=(STAGE_1,))
+    monkeypatch.setattr(Alignment, where, original)
+    assert not base.aligned
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in base.backbone.model.parameters())
+    again = _align(base, sample, stages=(STAGE_1,)).readout.state_dict()
+    assert all(torch.equal(again[name], value) for name, value in plain.items())
 
 
 def test_the_order_of_rows_does_not_matter(base: ss.OptionModel) -> None:

@@ -44,6 +44,8 @@ COVERED = {
     "tests/files/test_readers.py": "files.csv_parquet files.encodings files.rawfile files.spss_portable files.spss_stata",
     "tests/inference/test_prediction_power.py": "inference.prediction_cells",
     "tests/inference/test_small_area.py": "inference.area_cells",
+    "tests/lm/fit/test_newton.py": "lm.fit.curvatures",
+    "tests/lm/fit/test_readout.py": "lm.fit.bundles",
     "tests/lm/base/test_devices.py": "lm.base.base_model",
     "tests/lm/prompts/test_template.py": "lm.base.tokens",
     "tests/lm/test_training.py": "lm.alignment lm.answers lm.fit.heads lm.fit.stages",

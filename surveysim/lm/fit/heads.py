@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.losses import LOSSES, HeadFit
+from surveysim.lm.fit.newton import CURVATURE, SMALLEST_CURVATURE, HeadProblem, by_newton, newton
 from surveysim.lm.fit.readout import Readout, edge_dot, trie_log_shares
-from surveysim.lm.fit.targets import QuestionTargets
+from surveysim.lm.fit.targets import QuestionTargets, stacked
 
+MOST_UNKNOWNS = 800  # of a question, for Newton's method: its cost grows with their cube
+NUMBERS_AT_ONCE = 1 << 22  # of second derivatives, of all questions that are fitted together: 32 MB
+SMALLEST_DIRECTION = 1e-12  # of the largest one's square: what float32 features leave of a direction that is none
 STEPS = 200  # L-BFGS iterations, at most; stage 1 takes some 30, stage 2 some 100
-CURVATURE = 0.2  # of the divergence by a logit, about: share * (1 - share) of a middling share
-SMALLEST_CURVATURE = 1e-6
 
 
-@dataclass(frozen=True)
-class HeadFit:
-    """What a head is fitted to: a loss, the weight of the level, and the penalty on the rows."""
+def fit_heads(
+    readout: Readout, features: Mapping[str, Tensor], tries: Mapping[str, OptionTrie], targets: Mapping[str, QuestionTargets], fit: HeadFit
+) -> Iterator[str]:
+    """Fit the heads of all questions of `targets` in place, those of one shape together; yield each question's name as it is done.
 
-    loss: str
-    level_weight: float
-    penalty: float
+    By Newton's method where the second derivative of the loss is known and the problem small; else by `fit_head`.
+    """
+    for names in _alike(features, tries, targets):
+        first = names[0]
+        count = len(tries[first].edges) * (min(features[first][..., 0].numel(), features[first].shape[-1]) + 1)
+        if by_newton(fit.loss) and count <= MOST_UNKNOWNS:
+            at_once = max(1, NUMBERS_AT_ONCE // count**2)
+            for start in range(0, len(names), at_once):
+                part = names[start : start + at_once]
+                _fit_together(readout, {name: features[name] for name in part}, tries, [targets[name] for name in part], fit)
+                yield from part
+        else:
+            for name in names:
+                fit_head(readout, features[name], tries[name], targets[name], fit)
+                yield name
 
-    def loss_of(self, log_shares: Tensor, rows: Tensor, targets: QuestionTargets) -> Tensor:
-        """Return the loss, the level's divergence and the penalty, summed."""
-        loss = LOSSES[self.loss](log_shares, targets) + 0.5 * self.penalty * rows.pow(2).sum() / targets.n_eff.sum()
-        return loss + self.level_weight * LOSSES["level_kl"](log_shares, targets) if self.level_weight else loss
+
+def _alike(features: Mapping[str, Tensor], tries: Mapping[str, OptionTrie], targets: Mapping[str, QuestionTargets]) -> list[list[str]]:
+    """Return the questions in groups that one problem can hold."""
+    groups: dict[Any, list[str]] = {}
+    for name, target in targets.items():
+        shape = (tries[name].edge_branch, tries[name].steps, target.ordered, tuple(features[name].shape))
+        groups.setdefault(shape, []).append(name)
+    return list(groups.values())
+
+
+def _fit_together(
+    readout: Readout, features: Mapping[str, Tensor], tries: Mapping[str, OptionTrie], targets: Sequence[QuestionTargets], fit: HeadFit
+) -> None:
+    """Fit heads of one shape in place, in the span of their centred features: `directions` numbers a row."""
+    heads = [readout.question_head(name) for name in features]
+    with torch.no_grad():
+        shared = torch.stack([_precise(readout.edge_logits(each, tries[name])) for name, each in features.items()])
+        centred = torch.stack([_precise(head.centred(each)) for head, each in zip(heads, features.values(), strict=True)])
+    rows, bias = (torch.stack([_precise(getattr(head, part)) for head in heads]) for part in ("rows", "bias"))
+    flat = centred.flatten(1, 2)  # (questions, prompts, hidden)
+    basis, reduced = _span(flat)
+    own = rows @ basis.transpose(1, 2)
+    outside = rows - own @ basis
+    directions = torch.cat([reduced, torch.ones_like(reduced[..., :1])], -1).view(*centred.shape[:3], -1)
+    problem = HeadProblem(shared, directions, stacked(targets).precise(), next(tries[name] for name in features), fit)
+    found = newton(problem, torch.cat([own, bias[..., None]], -1))
+    with torch.no_grad():
+        for head, row, value in zip(heads, outside + found[..., :-1] @ basis, found[..., -1], strict=True):
+            head.rows.copy_(row)
+            head.bias.copy_(value)
+
+
+def _span(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an orthonormal basis `(questions, directions, hidden)` of the prompts' features, and the features in it."""
+    values, vectors = torch.linalg.eigh(flat @ flat.transpose(1, 2))
+    most = min(flat.shape[1:])
+    values, vectors = values[:, -most:], vectors[..., -most:]
+    held = values > SMALLEST_DIRECTION * values[:, -1:]
+    root = torch.where(held, values, 1.0).sqrt()
+    basis = torch.where(held, 1 / root, 0.0)[..., None] * (vectors.transpose(1, 2) @ flat)
+    return basis, vectors * torch.where(held, root, 0.0)[:, None]
 
 
 def fit_head(readout: Readout, features: Tensor, trie: OptionTrie, targets: QuestionTargets, fit: HeadFit) -> None:
@@ -43,7 +94,7 @@ def fit_head(readout: Readout, features: Tensor, trie: OptionTrie, targets: Ques
     """
     head = readout.question_head(targets.question_id)
     own_rows = head.rows.detach().clone()
-    centred = ((features - head.center[:, None]) / head.scale).flatten(0, 1)
+    centred = head.centred(features).flatten(0, 1)
     basis = torch.linalg.svd(centred, full_matrices=False).Vh  # (prompts, hidden)
     outside = own_rows - own_rows @ basis.T @ basis
     with torch.no_grad():
@@ -91,22 +142,25 @@ def fit_prior_strength(
     The levels are left free: a bias an edge is fitted beside the factor. A small model whose answers say nothing about
     backgrounds gets a factor near 0, and so starts from no shift in place of a wrong one.
     """
+    tries = {name: tokenised[name].trie for name in targets}
     with torch.no_grad():
-        plain = {name: _precise(readout.edge_logits(features[name], tokenised[name].trie)) for name in targets}
-    shifts = {name: logits - logits.mean(0) for name, logits in plain.items()}
-    exact = {name: target.precise() for name, target in targets.items()}
+        plain = {name: _precise(readout.edge_logits(features[name], tries[name])) for name in targets}
+    groups = _alike(features, tries, targets)
+    exact = [stacked([targets[name] for name in names]).precise() for names in groups]
+    logits = [torch.stack([plain[name] for name in names]) for names in groups]  # (questions, backgrounds, edges) each
+    shifts = [each - each.mean(1, keepdim=True) for each in logits]
     factor = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-    biases = {name: torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True) for name, logits in plain.items()}
-    total = sum(float(target.n_eff.sum()) for target in exact.values())
+    biases = [torch.zeros_like(each[:, :1]).requires_grad_(True) for each in logits]
+    total = sum(float(target.n_eff.sum()) for target in exact)
 
     def loss() -> Tensor:
         value = torch.zeros((), dtype=torch.float64)
-        for name, target in exact.items():
-            log_shares = trie_log_shares(factor * shifts[name] + biases[name], tokenised[name].trie)
-            value = value + LOSSES["option_kl"](log_shares, target) * target.n_eff.sum() / total
+        for names, target, shift, bias in zip(groups, exact, shifts, biases, strict=True):
+            log_shares = trie_log_shares(factor * shift + bias, tries[names[0]])
+            value = value + (LOSSES["option_kl"](log_shares, target) * target.n_eff.sum(-1)).sum() / total
         return value
 
-    _minimise(loss, [factor, *biases.values()])
+    _minimise(loss, [factor, *biases])
     strength = max(float(factor.detach()), 0.0)
     with torch.no_grad():
         readout.rows.mul_(strength)

@@ -1,12 +1,14 @@
 """Losses of the two stages, one function each: log shares `(backgrounds, options)` and a question's targets in, a scalar out.
 
+Log shares and targets of several questions may stand one after the other in a first dimension; there is then a loss a question.
 To add one: write a function of the same form and enter it in `LOSSES`; the tests check its gradient, that it is zero at its
-target, and that backgrounds of weight zero change nothing.
+target, and that backgrounds of weight zero change nothing. With its second derivative in `CURVATURES` heads are fitted to it faster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from surveysim.tables.cells import Array
 Loss = Callable[[Tensor, QuestionTargets], Tensor]
 SMALLEST_SHARE = 1e-4  # floor inside logarithms and variances, so that empty options stay finite
 SMALLEST_VARIANCE = 0.02  # floor of the binomial variance that scales a shift
+SMALLEST_WEIGHT = 1e-30  # floor of what all pairs count together: where none counts, there is no loss
 
 
 def option_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
@@ -28,12 +31,12 @@ def option_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
     The loss of stage 1: alignment with the training distributions.
     """
     divergence = _kl(targets.share, log_shares)
-    return (targets.n_eff * divergence).sum() / targets.n_eff.sum()
+    return (targets.n_eff * divergence).sum(-1) / targets.n_eff.sum(-1)
 
 
 def level_kl(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
     """Kullback-Leibler divergence of the model's answer over the whole population from the pooled sample's: the level, no shift."""
-    whole = (targets.population[:, None] * log_shares.exp()).sum(0)
+    whole = (targets.population[..., None] * log_shares.exp()).sum(-2)
     return _kl(targets.level, whole.clamp_min(SMALLEST_SHARE).log())
 
 
@@ -46,7 +49,7 @@ def pooled_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
 
     .. math:: mean_{(a,b)} \, mean_k \, [(F_{bk} - F_{ak}) - (S_{bk} - S_{ak})]^2 / F_k (1 - F_k)
     """
-    return _shift_error(log_shares.exp(), targets.smooth, targets, torch.ones(len(targets.pairs), device=log_shares.device))
+    return _shift_error(log_shares.exp(), targets.smooth, targets, pair_weights("pooled_shift", targets))
 
 
 def pairwise_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
@@ -54,7 +57,7 @@ def pairwise_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
 
     A pair counts by the harmonic mean of its cells' effective respondents. Kept as the ablation of `pooled_shift`.
     """
-    return _shift_error(log_shares.exp(), targets.share, targets, _pair_precision(targets.n_eff[targets.pairs]))
+    return _shift_error(log_shares.exp(), targets.share, targets, pair_weights("pairwise_shift", targets))
 
 
 def precision_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
@@ -63,7 +66,7 @@ def precision_shift(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
     A pair counts by the harmonic mean of the respondents that the two pooled estimates are worth, so that a shift which nobody
     knows is not fitted.
     """
-    return _shift_error(log_shares.exp(), targets.smooth, targets, _pair_precision(targets.smooth_n_eff[targets.pairs]))
+    return _shift_error(log_shares.exp(), targets.smooth, targets, pair_weights("precision_shift", targets))
 
 
 def transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
@@ -73,12 +76,12 @@ def transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
 
     .. math:: \sum_b w_b \, KL(t_b \,\|\, \pi_b)
     """
-    return (targets.population * _kl(targets.carried, log_shares)).sum()
+    return (targets.population * _kl(targets.carried, log_shares)).sum(-1)
 
 
 def tilted_transport(log_shares: Tensor, targets: QuestionTargets) -> Tensor:
     """As `transport`, with ratios of shares for ordered options too (loss D)."""
-    return (targets.population * _kl(targets.tilted, log_shares)).sum()
+    return (targets.population * _kl(targets.tilted, log_shares)).sum(-1)
 
 
 LOSSES: dict[str, Loss] = {
@@ -103,22 +106,48 @@ NEEDS_POOLED = ("pooled_shift", "precision_shift")  # shares pooled over all res
 NEEDS_MODEL = ("transport", "tilted_transport")  # the shares of the model as it is before the stage
 
 
+@dataclass(frozen=True)
+class HeadFit:
+    """What a head is fitted to: a loss, the weight of the level, and the penalty on the rows."""
+
+    loss: str
+    level_weight: float
+    penalty: float
+
+    def divergence(self, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+        """Return the loss and the level's divergence, summed."""
+        loss = LOSSES[self.loss](log_shares, targets)
+        return loss + self.level_weight * LOSSES["level_kl"](log_shares, targets) if self.level_weight else loss
+
+    def loss_of(self, log_shares: Tensor, rows: Tensor, targets: QuestionTargets) -> Tensor:
+        """Return the divergence and the penalty, summed."""
+        return self.divergence(log_shares, targets) + 0.5 * self.penalty * rows.pow(2).sum((-1, -2)) / targets.n_eff.sum(-1)
+
+
+def pair_weights(loss: str, targets: QuestionTargets) -> Tensor:
+    """Return how much each pair of backgrounds counts in a loss of shifts, `(pairs,)` or `(questions, pairs)`."""
+    if loss == "pooled_shift":
+        return torch.ones_like(targets.n_eff[..., :1]).expand(*targets.n_eff.shape[:-1], len(targets.pairs))
+    sizes = targets.n_eff if loss == "pairwise_shift" else targets.smooth_n_eff
+    return _pair_precision(sizes[..., targets.pairs])
+
+
 def _pair_precision(sizes: Tensor) -> Tensor:
-    """Harmonic mean of two effective sizes, `(pairs,)` from `(pairs, 2)`; 0 where one is 0."""
+    """Harmonic mean of two effective sizes, `(..., pairs)` from `(..., pairs, 2)`; 0 where one is 0."""
     return torch.where((sizes > 0).all(-1), 2 / (1 / sizes.clamp_min(1e-12)).sum(-1), torch.zeros((), dtype=sizes.dtype))
 
 
 def _shift_error(shares: Tensor, target: Tensor, targets: QuestionTargets, weight: Tensor) -> Tensor:
-    if not len(targets.pairs) or not bool(weight.sum() > 0):
-        return shares.sum() * 0.0
+    if not len(targets.pairs):
+        return shares.sum((-1, -2)) * 0.0
     difference = shares - target
     level = targets.level
     if targets.ordered:
-        difference, level = difference.cumsum(-1)[:, :-1], level.cumsum(-1)[:-1]
+        difference, level = difference.cumsum(-1)[..., :-1], level.cumsum(-1)[..., :-1]
     first, second = targets.pairs.unbind(-1)
-    shift = difference[second] - difference[first]  # (pairs, thresholds)
-    variance = (level * (1 - level)).clamp_min(SMALLEST_VARIANCE)
-    return (weight * (shift**2 / variance).mean(-1)).sum() / weight.sum()
+    shift = difference[..., second, :] - difference[..., first, :]  # (..., pairs, thresholds)
+    variance = (level * (1 - level)).clamp_min(SMALLEST_VARIANCE)[..., None, :]
+    return (weight * (shift**2 / variance).mean(-1)).sum(-1) / weight.sum(-1).clamp_min(SMALLEST_WEIGHT)
 
 
 def _kl(target: Tensor, log_shares: Tensor) -> Tensor:

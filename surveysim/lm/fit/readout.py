@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,11 +13,14 @@ from torch import Tensor, nn
 
 from surveysim.lm.base.architectures import LOCAL_ROTARY, POSITION_ARGUMENTS, ROTARY, attention_windows, part_name
 from surveysim.lm.base.backbone import Backbone
-from surveysim.lm.base.devices import execution_device, halve, weight_of, whole_copy
+from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory, weight_of, whole_copy
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading, tree_mask, within_window
-from surveysim.lm.trunk.trees import TokenTree, halved
+from surveysim.lm.fit.bundles import Bundle, asking_by_bundle, asks_by_bundle, bundles, keys_alone, laid_out
+from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading
+from surveysim.lm.trunk.trees import halved
 from surveysim.lm.trunk.trunk import QuestionStates
+
+log = logging.getLogger(__name__)
 
 
 class QuestionHead(nn.Module):
@@ -46,8 +51,11 @@ class QuestionHead(nn.Module):
 
     def forward(self, features: Tensor, edge_branch: Sequence[int]) -> Tensor:
         """Return what the question adds to the logits, `(backgrounds, edges)`."""
-        centred = (features - self.center[:, None]) / self.scale
-        return edge_dot(centred, self.rows, edge_branch) + self.bias
+        return edge_dot(self.centred(features), self.rows, edge_branch) + self.bias
+
+    def centred(self, features: Tensor) -> Tensor:
+        """Return the features around their center, in units of their first spread."""
+        return (features - self.center[:, None]) / self.scale
 
 
 class Readout(nn.Module):
@@ -89,57 +97,81 @@ class Readout(nn.Module):
 
     def features(self, states: QuestionStates) -> Tensor:
         """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
-        parts = [self._fitting_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
-        return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+        return _in_order(states, [self._fitting_features(bundle) for bundle in bundles(states)])
 
     def whole_features(self, states: QuestionStates) -> Tensor:
         """As of `features`; where memory runs out, that is an error."""
-        parts = [self._tree_features(states, nodes, tree) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
-        return torch.cat(parts, dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+        return self.features_together([states])[0]
 
-    def _fitting_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
-        """As of `_tree_features`; where memory runs out, half of the backgrounds at a time."""
+    def features_together(self, questions: Sequence[QuestionStates]) -> list[Tensor]:
+        """Return the `whole_features` of several questions in one pass, where their trees have equally many answers."""
+        parts = [bundle for states in questions for bundle in bundles(states)]
+        together = len({len(part.tree.answers) for part in parts}) == 1
+        found = iter(self.bundle_features(parts) if together else [self.bundle_features([part])[0] for part in parts])
+        return [_in_order(states, [next(found) for _ in states.trees]) for states in questions]
+
+    def fitting_features(self, questions: Sequence[QuestionStates]) -> list[Tensor]:
+        """As of `features_together`; where memory runs out, one question at a time, and half of its backgrounds."""
+        if len(questions) > 1:
+            try:
+                return self.features_together(questions)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                log.warning("last layer: out of memory with %d questions at once; going on with one", len(questions))
+        return [self.features(states) for states in questions]
+
+    def _fitting_features(self, bundle: Bundle) -> Tensor:
+        """As of `bundle_features`; where memory runs out, half of the backgrounds at a time."""
         try:
-            return self._tree_features(states, nodes, tree)
+            return self.bundle_features([bundle])[0]
         except (RuntimeError, MemoryError) as error:
-            halve(len(tree.answers) // states.n_branches, error, "last layer")
-        halves = halved(tree, states.n_branches)
-        return torch.cat([self._fitting_features(states, nodes[torch.from_numpy(kept)], part) for kept, part in halves], dim=1)
+            halve(len(bundle.tree.answers) // bundle.n_branches, error, "last layer")
+        halves = halved(bundle.tree, bundle.n_branches)
+        parts = [replace(bundle, nodes=bundle.nodes[torch.from_numpy(kept)], tree=part) for kept, part in halves]
+        return torch.cat([self._fitting_features(part) for part in parts], dim=1)
 
-    def _tree_features(self, states: QuestionStates, nodes: Tensor, tree: TokenTree) -> Tensor:
-        """Keys and values of all tokens, each once; the rest of the layer at the answer positions alone."""
-        n_opening, device = states.opening.shape[0], nodes.device
-        everything = torch.cat([states.opening, nodes])[None]
-        positions = torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(tree.depth)]).to(device)
-        cache = TreeCache()
-        cache.places = torch.zeros(1, 1, dtype=torch.long)  # what the attention itself would give is not used: one key is enough
-        self.attention(
-            hidden_states=self.input_norm(everything),
-            attention_mask=self._mask(torch.ones(len(positions), 1, dtype=torch.bool), nodes),
-            use_cache=True,
-            **reading(self.attention, cache),
-            **self._rotated(self.attention, everything, positions[None]),
-        )
-        cache.places = None
-        answers = torch.from_numpy(tree.answers).to(device)
-        before = torch.from_numpy(tree.ancestors[tree.answers])
-        before[torch.arange(len(answers)), answers.cpu()] = False  # the answer position brings its own key
-        seen = torch.cat([tree_mask(before, n_opening), torch.eye(len(answers), dtype=torch.bool)], 1)
-        asked, places = nodes[answers][None], positions[n_opening + answers]
-        if self.window is not None:
-            seen &= within_window(places, torch.cat([positions, places]), self.window).cpu()
-        out = self.layer(
+    def bundle_features(self, parts: Sequence[Bundle]) -> list[Tensor]:
+        """Return `(branches, distinct texts, hidden)` of bundles with equally many answers.
+
+        Keys and values of all tokens, each once; the rest of the layer at the answer positions alone.
+        """
+        if len(parts) > 1 and not asks_by_bundle(self.attention):
+            return [self.bundle_features([part])[0] for part in parts]
+        layout = laid_out(parts)
+        device = layout.states.device
+        everything, positions = layout.states[None], layout.positions.to(device)[None]
+        cache = self._keys(everything, positions)
+        answers = layout.answers.to(device)
+        asked, layer, cache.places = everything[:, answers], self.layer, None
+        if len(parts) > 1:
+            layer, cache.places = asking_by_bundle(self.layer, self.names[1]), layout.places
+        out = layer(
             asked,
-            attention_mask=self._mask(seen, nodes),
+            attention_mask=self._mask(layout.within(self.window), asked),
             use_cache=True,
-            **reading(self.layer, cache),
-            **self._rotated(self.layer, asked, places[None]),
+            **reading(layer, cache),
+            **self._rotated(layer, asked, positions[:, answers]),
         )
         normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
-        return normed.view(states.n_branches, -1, normed.shape[-1])
+        rows = normed.view(len(parts), -1, normed.shape[-1])
+        return [row.view(part.n_branches, -1, normed.shape[-1]) for row, part in zip(rows, parts, strict=True)]
+
+    def _keys(self, everything: Tensor, positions: Tensor) -> TreeCache:
+        """Return the layer's keys and values of tokens `(1, tokens, hidden)`."""
+        cache, attention = TreeCache(), keys_alone(self.attention)
+        cache.places = torch.zeros(1, 1, dtype=torch.long)  # what the attention itself would give is not used: one key is enough
+        attention(
+            hidden_states=self.input_norm(everything),
+            attention_mask=self._mask(torch.ones(1, positions.shape[1], 1, dtype=torch.bool), everything),
+            use_cache=True,
+            **reading(self.attention, cache),
+            **self._rotated(self.attention, everything, positions),
+        )
+        return cache
 
     def _mask(self, allowed: Tensor, like: Tensor) -> Tensor:
-        return additive(allowed[None], like.dtype).to(like.device)
+        return additive(allowed, like.dtype).to(like.device)
 
     def _rotated(self, module: nn.Module, states: Tensor, positions: Tensor) -> dict[str, Tensor]:
         """Rotary position embeddings as the arguments that `module` takes them in; none where they are added to the first layer's input.
@@ -184,6 +216,11 @@ class Readout(nn.Module):
         return trie_log_shares(self.edge_logits(features, trie, question_id, rows), trie)
 
 
+def _in_order(states: QuestionStates, parts: Sequence[Tensor]) -> Tensor:
+    """Join the features of a question's trees, and give every background its text's."""
+    return torch.cat(list(parts), dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+
+
 def _rotary(backbone: Backbone, layer_type: str, place: torch.device) -> Any:
     """Return the rotary position embeddings of layers of this kind; None where the model has others."""
     local = getattr(backbone.body, LOCAL_ROTARY, None) if layer_type == "sliding_attention" else None
@@ -201,15 +238,23 @@ def question_key(question_id: str) -> str:
 
 
 def trie_log_shares(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
-    """Log share of each option: the sum of its edges' log-softmax within their branches, `(backgrounds, options)`."""
+    """Log share of each option: the sum of its edges' log-softmax within their branches, `(..., backgrounds, options)`."""
+    normalised = branch_log_softmax(edge_logits, trie)
+    if len(trie.branches) == 1:
+        return normalised
+    return torch.stack([normalised[..., list(steps)].sum(-1) for steps in trie.steps], dim=-1)
+
+
+def branch_log_softmax(edge_logits: Tensor, trie: OptionTrie) -> Tensor:
+    """Log softmax of every edge among those of its branch, `(..., backgrounds, edges)`."""
     if len(trie.branches) == 1:
         return edge_logits.log_softmax(-1)
     branch = torch.tensor(trie.edge_branch, device=edge_logits.device)
     normalised = torch.empty_like(edge_logits)
     for index in range(len(trie.branches)):
         inside = (branch == index).nonzero()[:, 0]
-        normalised = normalised.index_copy(1, inside, edge_logits[:, inside].log_softmax(-1))
-    return torch.stack([normalised[:, list(steps)].sum(-1) for steps in trie.steps], dim=-1)
+        normalised = normalised.index_copy(-1, inside, edge_logits[..., inside].log_softmax(-1))
+    return normalised
 
 
 def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tensor:
@@ -219,27 +264,38 @@ def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tens
     return torch.einsum("ebh,eh->be", features[list(edge_branch)], rows)
 
 
-def backward(readout: Readout, states: QuestionStates, loss: Callable[[Tensor], Tensor], at_once: int | None = None) -> float:
-    """Add the gradients of a loss to those of the trained parts, and return the loss.
+def backward(readout: Readout, questions: Sequence[QuestionStates], loss: Callable[[Sequence[Tensor]], Tensor]) -> float:
+    """Add the gradients of a loss of several questions to those of the trained parts, and return the loss.
 
-    A loss compares backgrounds, so it needs the features of all of them. With `at_once` it gets them without a graph; its gradient
-    by the features then goes through the last layer for a few backgrounds at a time: the same gradients, in more time and less memory.
+    Parameters
+    ----------
+    readout : Readout
+    questions : sequence of QuestionStates
+        On the readout's device, in its number type.
+    loss : callable
+        Of every question's features `(branches, backgrounds, hidden)`.
+    """
+    value = loss(readout.features_together(questions))
+    value.backward()
+    return value.item()
+
+
+def backward_in_parts(readout: Readout, states: QuestionStates, loss: Callable[[Tensor], Tensor], at_once: int) -> float:
+    """As of `backward`, for one question, with less memory and in more time.
+
+    A loss compares backgrounds, so it needs the features of all of them. It gets them without a graph; its gradient by the
+    features then goes through the last layer for a few backgrounds at a time: the same gradients.
 
     Parameters
     ----------
     readout : Readout
     states : QuestionStates
-        On the readout's device, in its number type.
     loss : callable
         Of features `(branches, backgrounds, hidden)`.
-    at_once : int, optional
-        Distinct prompts whose way through the last layer is in memory at once; default all.
+    at_once : int
+        Distinct prompts whose way through the last layer is in memory at once.
     """
     parts = states.in_parts(at_once)
-    if len(parts) == 1:
-        value = loss(readout.whole_features(states))
-        value.backward()
-        return value.item()
     with torch.no_grad():
         known = torch.cat([readout.whole_features(part) for part in parts], dim=1)  # (branches, distinct prompts, hidden)
     order = torch.from_numpy(states.order).to(known.device)

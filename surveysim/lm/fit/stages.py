@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from surveysim.baselines.methods import BASELINES
 from surveysim.errors import TrainingError, nearest
-from surveysim.lm.fit.heads import HeadFit
-from surveysim.lm.fit.losses import LOSSES
+from surveysim.lm.fit.losses import LOSSES, HeadFit
 
 KERNEL = "kernel"
 

@@ -73,6 +73,17 @@ class QuestionTargets:
         return replace(self, **exact)
 
 
+def stacked(targets: Sequence[QuestionTargets]) -> QuestionTargets:
+    """Return the targets of questions with equally many options, all ordered or none, with the questions as a first dimension."""
+    first = targets[0]
+    joined: dict[str, Any] = {
+        name: torch.stack([getattr(each, name) for each in targets])
+        for name, value in vars(first).items()
+        if isinstance(value, Tensor) and name != "pairs"
+    }
+    return replace(first, question_id=", ".join(each.question_id for each in targets), **joined)
+
+
 @dataclass(frozen=True, eq=False)
 class PooledShares:
     """Shares of every background pooled over all respondents.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from surveysim.errors import ModelError
 from surveysim.lm.answers import predict
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
-from surveysim.lm.fit.readout import Readout, backward
-from surveysim.lm.trunk.trunk import QuestionStates, question_states
+from surveysim.lm.fit import bundles as layout
+from surveysim.lm.fit.bundles import passes
+from surveysim.lm.fit.readout import Readout, backward, backward_in_parts
+from surveysim.lm.trunk.trunk import question_states
 from tests.support.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
 from tests.support.tiny import CONFIGS, tiny_model
 
@@ -34,7 +37,11 @@ def _gradients(architecture: str, at_once: int | None) -> tuple[float, dict[str,
         log_shares = readout.log_shares(features, QUESTION.trie)
         return -(target * log_shares).sum(-1).mean() + log_shares.exp().mean(0).pow(2).sum()  # not a sum over backgrounds
 
-    value = backward(readout, question_states(backbone, QUESTION), loss, at_once)
+    states = question_states(backbone, QUESTION)
+    if at_once is None:
+        value = backward(readout, [states], lambda features: loss(features[0]))
+    else:
+        value = backward_in_parts(readout, states, loss, at_once)
     return value, {name: parameter.grad for name, parameter in readout.named_parameters()}
 
 
@@ -59,6 +66,35 @@ def test_states_in_parts_hold_every_prompt_once_in_order() -> None:
     assert states.in_parts(None) == states.in_parts(6) == [states]
 
 
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_questions_that_go_through_together_have_the_features_and_gradients_of_each_alone(architecture: str) -> None:
+    backbone = Backbone(tiny_model(architecture), None, architecture, "digest")
+    longer = replace(QUESTION, question_id="longer", opening=tuple(range(40, 60)), suffixes=SUFFIXES[::-1])
+    states = [question_states(backbone, question) for question in (QUESTION, longer)]
+    together, alone = (Readout(backbone, QUESTION.trie.edges) for _ in range(2))
+    value = backward(together, states, lambda features: sum((each.cumsum(-1).sin().mean() for each in features), torch.zeros(())))
+    assert value == pytest.approx(
+        sum(backward(alone, [each], lambda features: features[0].cumsum(-1).sin().mean()) for each in states), rel=1e-5
+    )
+    for name, parameter in alone.named_parameters():
+        found = together.get_parameter(name).grad
+        if parameter.grad is not None:
+            torch.testing.assert_close(found, parameter.grad, rtol=1e-4, atol=1e-4 * float(parameter.grad.abs().max()), msg=name)
+    for found, each in zip(together.fitting_features(states), states, strict=True):
+        torch.testing.assert_close(found, alone.features(each), rtol=1e-4, atol=1e-5)
+
+
+def test_a_pass_holds_questions_of_one_shape_up_to_a_number_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = Backbone(tiny_model(), None, "llama", "digest")
+    states = question_states(backbone, QUESTION)
+    other = question_states(backbone, replace(QUESTION, suffixes=SUFFIXES[:3]))
+    questions = [("a", states), ("b", states), ("c", other), ("d", states)]
+    assert [[name for name, _ in few] for few in passes(questions)] == [["a", "b"], ["c"], ["d"]]
+    assert [[name for name, _ in few] for few in passes(questions[:2], alone=True)] == [["a"], ["b"]]
+    monkeypatch.setattr(layout, "TOKENS_AT_ONCE", 1)
+    assert [[name for name, _ in few] for few in passes(questions[:2])] == [["a"], ["b"]]
+
+
 class _TooLarge(torch.autograd.Function):
     """Passes values on, and runs out of memory on the way back."""
 
@@ -72,17 +108,17 @@ class _TooLarge(torch.autograd.Function):
 
 
 def _out_of_memory_above(backgrounds: int, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Readout._tree_features
+    original = Readout.bundle_features
 
-    def features(self: Readout, states: QuestionStates, nodes: torch.Tensor, tree: Any) -> torch.Tensor:
-        found = original(self, states, nodes, tree)
-        if not torch.is_grad_enabled() or len(tree.answers) <= backgrounds:
+    def features(self: Readout, parts: Any) -> Any:
+        found = original(self, parts)
+        if not torch.is_grad_enabled() or max(len(part.tree.answers) for part in parts) <= backgrounds:
             return found
         if where == "forward":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return _TooLarge.apply(found)
+        return [_TooLarge.apply(each) for each in found]
 
-    monkeypatch.setattr(Readout, "_tree_features", features)
+    monkeypatch.setattr(Readout, "bundle_features", features)
 
 
 def _aligned(folder: Path) -> dict[str, np.ndarray]:

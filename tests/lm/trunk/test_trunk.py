@@ -209,20 +209,20 @@ def _out_of_memory_above(backgrounds: int, monkeypatch: pytest.MonkeyPatch, erro
     import surveysim.lm.fit.readout as readout
     import surveysim.lm.trunk.trunk as trunk
 
-    original_read, original_features = trunk._read_portions, readout.Readout._tree_features
+    original_read, original_features = trunk._read_portions, readout.Readout.bundle_features
 
     def read(backbone: Backbone, portions: list, *rest: object) -> torch.Tensor:
         if sum(len(portion.tree.answers) for portion in portions) > 3 * backgrounds:
             raise error
         return original_read(backbone, portions, *rest)
 
-    def features(self: Readout, states: object, nodes: torch.Tensor, tree: object) -> torch.Tensor:
-        if len(tree.answers) > 3 * backgrounds:
+    def features(self: Readout, parts: list) -> list:
+        if len(parts[0].tree.answers) > 3 * backgrounds:
             raise error
-        return original_features(self, states, nodes, tree)
+        return original_features(self, parts)
 
     monkeypatch.setattr(trunk, "_read_portions", read)
-    monkeypatch.setattr(readout.Readout, "_tree_features", features)
+    monkeypatch.setattr(readout.Readout, "bundle_features", features)
 
 
 OUT_OF_MEMORY = [

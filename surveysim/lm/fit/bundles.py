@@ -1,0 +1,196 @@
+"""Prompts of several questions laid out for one pass through the last layer: their tokens in a row, and who sees what."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from surveysim.lm.trunk.tree_attention import tree_mask
+from surveysim.lm.trunk.trees import TokenTree
+from surveysim.lm.trunk.trunk import QuestionStates
+
+WHOLE, BY_BUNDLE, KEYS_ALONE = "sdpa", "surveysim_by_bundle", "surveysim_keys_alone"  # names of attention functions in transformers
+TOKENS_AT_ONCE = 4096  # in one pass through the last layer: more take memory and no less time
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Prompts of one question that go through the last layer together: a tree of `QuestionStates`.
+
+    Attributes
+    ----------
+    opening, nodes : Tensor
+        `(tokens, hidden)`.
+    tree : TokenTree
+    n_branches : int
+    """
+
+    opening: Tensor
+    nodes: Tensor
+    tree: TokenTree
+    n_branches: int
+
+    def __len__(self) -> int:
+        return len(self.opening) + len(self.nodes)
+
+    def positions(self) -> Tensor:
+        """Return the positions of opening and nodes in the prompts."""
+        n_opening = len(self.opening)
+        return torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(self.tree.depth)])
+
+    def seen(self) -> Tensor:
+        """Return which tokens the answer positions see before themselves, `(answers, tokens)`."""
+        before = torch.from_numpy(self.tree.ancestors[self.tree.answers])
+        before[torch.arange(len(before)), torch.from_numpy(self.tree.answers)] = False  # the answer position brings its own key
+        return tree_mask(before, len(self.opening))
+
+
+def bundles(states: QuestionStates) -> list[Bundle]:
+    """Return a question's prompts, a bundle a tree."""
+    return [Bundle(states.opening, nodes, tree, states.n_branches) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
+
+
+def passes(questions: Iterable[tuple[str, QuestionStates]], *, alone: bool = False) -> Iterator[list[tuple[str, QuestionStates]]]:
+    """Yield the questions that go through the last layer at once: neighbours with `TOKENS_AT_ONCE` tokens, or one with more.
+
+    All have one tree with equally many answers, or the question is alone; with `alone` all are.
+    """
+    held: list[tuple[str, QuestionStates]] = []
+    tokens = 0
+    for name, states in questions:
+        size = sum(map(len, bundles(states)))
+        if held and (alone or tokens + size > TOKENS_AT_ONCE or not _alike(held[0][1], states)):
+            yield held
+            held, tokens = [], 0
+        held, tokens = [*held, (name, states)], tokens + size
+    if held:
+        yield held
+
+
+def _alike(first: QuestionStates, second: QuestionStates) -> bool:
+    return len(first.trees) == len(second.trees) == 1 and len(first.trees[0].answers) == len(second.trees[0].answers)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Bundles with equally many answers, one after the other.
+
+    Attributes
+    ----------
+    states : Tensor
+        `(tokens, hidden)` of all bundles.
+    positions : Tensor
+        `(tokens,)`.
+    answers : Tensor
+        `(bundles x answers,)` places of the answer positions among the tokens.
+    places : Tensor
+        `(bundles, keys)`: the keys that a bundle's answers are shown, among all tokens and then all answers.
+    allowed : Tensor
+        `(bundles, answers, keys)` of bool: which of them an answer sees.
+    """
+
+    states: Tensor
+    positions: Tensor
+    answers: Tensor
+    places: Tensor
+    allowed: Tensor
+
+    def within(self, window: int | None) -> Tensor:
+        """Return `allowed`, less what lies further back than a window of positions."""
+        if window is None:
+            return self.allowed
+        known = torch.cat([self.positions, self.positions[self.answers]])
+        asking = self.positions[self.answers].view(*self.allowed.shape[:2], 1)
+        return self.allowed & (asking - known[self.places][:, None] < window)
+
+
+def laid_out(parts: Sequence[Bundle]) -> Layout:
+    """Lay out bundles with equally many answers."""
+    total, rows = sum(map(len, parts)), len(parts[0].tree.answers)
+    keys = max(map(len, parts)) + rows
+    places = torch.zeros(len(parts), keys, dtype=torch.long)
+    allowed = torch.zeros(len(parts), rows, keys, dtype=torch.bool)
+    answers, start = [], 0
+    for number, part in enumerate(parts):
+        size = len(part)
+        places[number, :size] = torch.arange(start, start + size)
+        places[number, size : size + rows] = torch.arange(total + number * rows, total + (number + 1) * rows)
+        allowed[number, :, :size] = part.seen()
+        allowed[number, :, size : size + rows] = torch.eye(rows, dtype=torch.bool)
+        answers.append(start + len(part.opening) + torch.from_numpy(part.tree.answers))
+        start += size
+    states = torch.cat([tensor for part in parts for tensor in (part.opening, part.nodes)])
+    return Layout(states, torch.cat([part.positions() for part in parts]), torch.cat(answers), places, allowed)
+
+
+class _NoQueries(nn.Module):
+    """In place of a projection to queries that nobody asks: zeros for one head, or for all where they are normed together."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states.new_zeros(()).expand(*states.shape[:-1], self.width)
+
+
+def _ask_nothing(module: nn.Module, query: Tensor, *given: Any, **options: Any) -> tuple[Tensor, None]:
+    """Stand for attention where only keys and values are wanted."""
+    return query.transpose(1, 2), None
+
+
+def _ask_by_bundle(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, *, scaling: float | None = None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attend from queries `(1, heads, bundles x answers, size)` to keys `(bundles, heads, keys, size)`, each bundle to its own."""
+    bundled = query[0].unflatten(1, (len(key), -1)).transpose(0, 1)  # (bundles, heads, answers, size)
+    alike = bundled.shape[1] // key.shape[1]
+    if alike > 1 and query.device.type != "cpu":  # a GPU's kernels want keys for every head; the CPU's share them, which spares copies
+        key, value = (part.repeat_interleave(alike, dim=1) for part in (key, value))
+    shared = bundled.shape[1] > key.shape[1]
+    out = nn.functional.scaled_dot_product_attention(bundled, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=shared)
+    return out.transpose(1, 2).flatten(0, 1)[None], None
+
+
+AttentionInterface.register(KEYS_ALONE, _ask_nothing)
+AttentionInterface.register(BY_BUNDLE, _ask_by_bundle)
+
+
+def asks_by_bundle(attention: Any) -> bool:
+    """Say whether the prompts of several questions can go through an attention module at once: its attention function is `WHOLE`."""
+    return bool(attention.config._attn_implementation == WHOLE)
+
+
+def asking_by_bundle(layer: Any, attention: str) -> Any:
+    """Return a layer on the same weights whose attention, of this name, keeps bundles apart."""
+    bundling = copy.copy(layer)
+    bundling._modules = {**layer._modules, attention: _attending(layer._modules[attention], BY_BUNDLE)}
+    return bundling
+
+
+def _attending(attention: Any, function: str) -> Any:
+    """Return an attention module on the same weights with another attention function."""
+    other = copy.copy(attention)
+    other.config = copy.copy(attention.config)
+    other.config._attn_implementation = function
+    return other
+
+
+def keys_alone(attention: Any) -> Any:
+    """Return an attention module on the same weights that computes keys and values, and neither queries nor outputs.
+
+    Where a module has no projections of these names, it is returned as it is: slower, and right.
+    """
+    parts = attention._modules
+    if not isinstance(parts.get("q_proj"), nn.Linear) or not isinstance(parts.get("o_proj"), nn.Linear):
+        return attention
+    lighter = _attending(attention, KEYS_ALONE)
+    width = parts["q_proj"].out_features if "q_norm" in parts else attention.head_dim
+    lighter._modules = {**parts, "q_proj": _NoQueries(width), "o_proj": nn.Identity()}
+    return lighter
