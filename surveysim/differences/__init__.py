@@ -1,1 +1,1 @@
-"""Whether a difference is real: tests of independence, fit, means and ranks, and contrasts of estimates; estimates alone stand in estimation."""
+"""Whether a difference is real: tests of independence, fit, means and ranks, and contrasts; estimates alone stand in estimation."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from surveysim.codebook.questions import Code
 from surveysim.drafting.batteries import batteries_of
-from surveysim.drafting.toml_text import comments, key, level_names, level_text, question_text, toml_string, trait_text
+from surveysim.drafting.toml_text import comments, drafted_levels, key, level_text, question_text, toml_string, trait_text
 from surveysim.drafting.variables import MOST_OPTIONS, DraftVariable, draft_variables
 from surveysim.drafting.which_weight import Weights, weights_of
 from surveysim.drafting.who_is_meant import (
@@ -223,7 +223,7 @@ def _gender(guess: Guess | None, taken: set[str]) -> list[str]:
         return []
     texts = genders(guess.chosen)
     names = {"a man": "male", "a woman": "female"}
-    named = level_names({code: names.get(text, guess.chosen.options[code].lower()) for code, text in texts.items()})
+    named = drafted_levels({code: names.get(text, guess.chosen.options[code].lower()) for code, text in texts.items()})
     name = next(name for name in ("gender", "gender_of_respondent", "respondent_gender_draft") if name not in taken)
     levels = [level_text(named[code], text, _codes(guess.chosen, code)) for code, text in texts.items()]
     return [trait_text(guess.chosen, name, levels, remarks=_rivals(guess))]
@@ -258,7 +258,7 @@ def _codes(draft: DraftVariable, code: Code) -> list[Code]:
 def _named_trait(draft: DraftVariable) -> str:
     """A trait that the user named: gender in its own words, else a level for each labelled answer, in words still to be replaced."""
     told = {code: f"whose {draft.name} is {label}" for code, label in draft.options.items()} | genders(draft)
-    levels = [level_text(name, told[code], _codes(draft, code)) for code, name in level_names(draft.options).items()]
+    levels = [level_text(name, told[code], _codes(draft, code)) for code, name in drafted_levels(draft.options).items()]
     return trait_text(draft, draft.name, levels)
 
 

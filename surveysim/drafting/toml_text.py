@@ -67,7 +67,7 @@ def level_text(name: str, text: str, codes: Sequence[Code]) -> str:
     return f"{{ name = {toml_string(name)}, text = {toml_string(text)}, codes = [{', '.join(map(code_text, codes))}] }}"
 
 
-def level_names(options: Mapping[Code, str]) -> dict[Code, str]:
+def drafted_levels(options: Mapping[Code, str]) -> dict[Code, str]:
     """Return code -> label without the signs that backgrounds' ids are made of, each once."""
     found: dict[Code, str] = {}
     for code, label in options.items():

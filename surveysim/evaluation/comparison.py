@@ -282,16 +282,23 @@ def _trial_scores(
 
 def _say(plan: _Plan, scores: pd.DataFrame) -> None:
     row = scores.iloc[0]
-    mean = scores.loc[scores[METRIC] == row[METRIC], ESTIMATE].mean()
-    where = f"{plan.survey.codebook.name}, {plan.split}, n = {row[N]:,}, seed {row['seed']}, {row['method']}"
-    tqdm.write(f"surveysim: {where}: {row[METRIC]} {mean:.4f}, {row['seconds']:.0f} s", file=sys.stderr)
+    mean, where = scores.loc[scores[METRIC] == row[METRIC], ESTIMATE].mean(), f"{plan.survey.codebook.name}, {plan.split}"
+    said = f"{where}, n = {row[N]:,}, seed {row['seed']}, {row['method']}: {row[METRIC]} {mean:.4f}, {row['seconds']:.0f} s"
+    tqdm.write(f"surveysim: {said}", file=sys.stderr)
 
 
 def _floor_cells(trial: Trial, plan: _Plan, name: str, seed: int) -> pd.DataFrame:
     metrics = [metric for metric in plan.metrics if metric in METRICS]
     if not metrics:
         return pd.DataFrame(columns=[QUESTION, BACKGROUND, METRIC, ESTIMATE, "n_backgrounds"])
-    floor = noise_floor(trial.truth, n=FLOORS[name], metrics=metrics, codebook=plan.survey.codebook, weights=_weights(trial), seed=seed)
+    floor = noise_floor(
+        trial.truth,
+        n=FLOORS[name],
+        metrics=metrics,
+        codebook=plan.survey.codebook,
+        weights=trial.backgrounds[[BACKGROUND, POPULATION_SHARE]],
+        seed=seed,
+    )
     return question_means(floor).assign(**{BACKGROUND: POOLED})
 
 
@@ -315,16 +322,16 @@ def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | N
     parts = []
     metrics = [metric for metric in plan.metrics if metric in KNOWN_METRICS]
     if metrics:
-        parts.append(question_means(evaluate(table, trial.truth, metrics=metrics, codebook=book, weights=_weights(trial))))
+        parts.append(
+            question_means(
+                evaluate(table, trial.truth, metrics=metrics, codebook=book, weights=trial.backgrounds[[BACKGROUND, POPULATION_SHARE]])
+            )
+        )
     wanted = [metric for metric in plan.metrics if metric in DIAGNOSES]
     if wanted:
         found = diagnose(table, trial.truth, codebook=book)
         parts.append(found.melt([QUESTION, "n_backgrounds"], wanted, var_name=METRIC, value_name=ESTIMATE).dropna(subset=ESTIMATE))
     return pd.concat(parts, ignore_index=True).assign(**{BACKGROUND: POOLED})
-
-
-def _weights(trial: Trial) -> pd.DataFrame:
-    return trial.backgrounds[[BACKGROUND, POPULATION_SHARE]]
 
 
 def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, seed: int) -> pd.DataFrame:

@@ -23,8 +23,8 @@ REFERENCE = re.compile(r"doi:10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{5}|\((?:19|20)\d\d\
 WITHOUT_REFERENCE = """
     BASELINES Codebook LOSSES METRICS Option Question Survey SurveySimError Trait
     add_question as_survey background_grid draft_codebook list_codebooks list_examples list_official list_populations
-    load_codebook population_margins read_official read_population read_survey read_table show split_background stack weights_applied write_survey
-    write_table
+    load_codebook population_margins read_official read_population read_survey read_table show split_background stack
+    weights_applied write_survey write_table
 """
 
 
