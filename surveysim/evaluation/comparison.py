@@ -20,17 +20,16 @@ from surveysim.baselines.methods import BASELINES, BLIND
 from surveysim.baselines.predictors import PREDICTORLESS
 from surveysim.baselines.prior import prior_of
 from surveysim.errors import EvaluationError, first_few, nearest
-from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.floor import noise_floor
 from surveysim.evaluation.metrics import METRICS, require_metrics
 from surveysim.evaluation.scores import KNOWN_METRICS, evaluate
 from surveysim.evaluation.summaries import diagnose, question_means
 from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells
+from surveysim.evaluation.unasked_trials import unasked_table
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS
 from surveysim.survey.domains import traits_of_survey
 from surveysim.survey.survey import Survey, check_survey
-from surveysim.tables.cells import to_cells, to_table
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, CELL, ESTIMATE, METRIC, POOLED, POPULATION_SHARE, QUESTION, N
 from surveysim.whole_files import write_whole
@@ -296,7 +295,7 @@ def _floor_cells(trial: Trial, plan: _Plan, name: str, seed: int) -> pd.DataFram
         n=FLOORS[name],
         metrics=metrics,
         codebook=plan.survey.codebook,
-        weights=trial.backgrounds[[BACKGROUND, POPULATION_SHARE]],
+        weights=_weights(trial),
         seed=seed,
     )
     return question_means(floor).assign(**{BACKGROUND: POOLED})
@@ -304,7 +303,8 @@ def _floor_cells(trial: Trial, plan: _Plan, name: str, seed: int) -> pd.DataFram
 
 def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | None, seed: int) -> pd.DataFrame:
     if plan.split in ("questions", "both"):
-        table = _unasked(trial, method, model, plan, seed)
+        told = plan.predictors(method)
+        table = unasked_table(trial, method, model, plan.survey.codebook, by=plan.by, group_predictors=told, known=plan.known(), seed=seed)
     else:
         table = simulate(
             trial.train,
@@ -322,11 +322,7 @@ def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | N
     parts = []
     metrics = [metric for metric in plan.metrics if metric in KNOWN_METRICS]
     if metrics:
-        parts.append(
-            question_means(
-                evaluate(table, trial.truth, metrics=metrics, codebook=book, weights=trial.backgrounds[[BACKGROUND, POPULATION_SHARE]])
-            )
-        )
+        parts.append(question_means(evaluate(table, trial.truth, metrics=metrics, codebook=book, weights=_weights(trial))))
     wanted = [metric for metric in plan.metrics if metric in DIAGNOSES]
     if wanted:
         found = diagnose(table, trial.truth, codebook=book)
@@ -334,27 +330,5 @@ def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | N
     return pd.concat(parts, ignore_index=True).assign(**{BACKGROUND: POOLED})
 
 
-def _unasked(trial: Trial, method: str, model: OptionModel | None, plan: _Plan, seed: int) -> pd.DataFrame:
-    """Shares of questions that the method was not trained on."""
-    sample = cell_shares(trial.train, by=plan.by, questions=trial.asked)
-    layout = to_cells(trial.truth)
-    if method in BLIND:
-        return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)
-    from surveysim.lm.answers import answer_table, answers
-    from surveysim.lm.fit.stages import DSA
-    from surveysim.lm.loading import load_model
-    from surveysim.lm.training import align
-    from surveysim.lm.unasked import unasked_shares
-
-    chosen = model or load_model()
-    book = plan.survey.codebook
-    asked = trial.backgrounds.set_index(BACKGROUND).loc[list(layout.backgrounds)].reset_index()
-    if method == "dsa-kernel":
-        return to_table(layout, unasked_shares(chosen, sample, asked, layout, book, knowledge=plan.known()), source=method)
-    if method != "zero-shot":
-        stages = DSA if method == "dsa" else DSA[:1]
-        grid = trial.backgrounds[[*plan.by, POPULATION_SHARE]]
-        told = plan.predictors(method)
-        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, group_predictors=told, seed=seed, progress=False)
-    put = chosen.put(book, layout.questions, layout.backgrounds)
-    return answer_table(answers(chosen, put, progress=False), put, layout, source=method)
+def _weights(trial: Trial) -> pd.DataFrame:
+    return trial.backgrounds[[BACKGROUND, POPULATION_SHARE]]

@@ -33,7 +33,7 @@ COVERED = {
     "tests/estimation/test_pooled_waves.py": "survey.crosswalk",
     "tests/differences/test_tests_of_difference.py": "differences.tested_samples",
     "tests/estimation/test_weighting.py": "design.calibration estimation.margins",
-    "tests/evaluation/test_comparison.py": "evaluation.comparison_summary evaluation.trials",
+    "tests/evaluation/test_comparison.py": "evaluation.comparison_summary evaluation.trials evaluation.unasked_trials",
     "tests/evaluation/test_official.py": "evaluation.official_comparison",
     "tests/evaluation/test_scores.py": "evaluation.floor evaluation.summaries",
     "tests/figures/test_distributions.py": "estimation.trait_shifts figures.bars figures.dots figures.shifts figures.style",
