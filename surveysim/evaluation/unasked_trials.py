@@ -62,7 +62,6 @@ def unasked_table(
     if method != "zero-shot":
         stages = DSA if method == "dsa" else DSA[:1]
         grid = trial.backgrounds[[*by, POPULATION_SHARE]]
-        options = {"stages": stages, "group_predictors": group_predictors, "seed": seed}
-        chosen = align(chosen, sample, book, backgrounds=grid, progress=False, **options)
+        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, group_predictors=group_predictors, seed=seed, progress=False)
     put = chosen.put(book, layout.questions, layout.backgrounds)
     return answer_table(answers(chosen, put, progress=False), put, layout, source=method)

@@ -115,7 +115,7 @@ def trait_column(
     given = coded(values, words, variable)
     if not given.by_label:
         check_trait_labels(trait, variable, source, codebook)
-    found = states(given.values, words.codes, {**trait.missing, **given.said}, variable)
+    found = states(given.values, list(words.codes), {**trait.missing, **given.said}, variable)
     if isinstance(year, np.ndarray):
         found, year = _by_year(found, year)
     places = {comparable(code): place for place, level in enumerate(trait.levels) for code in level.codes or (level.name,)}
