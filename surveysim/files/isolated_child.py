@@ -8,7 +8,7 @@ from typing import Any
 
 FACTS = (
     "column_names", "column_names_to_labels", "readstat_variable_types", "missing_ranges", "missing_user_values", "variable_to_label",
-    "number_rows", "file_encoding",
+    "number_rows", "file_encoding", "mr_sets",
 )  # fmt: skip
 
 

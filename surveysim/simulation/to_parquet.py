@@ -70,7 +70,7 @@ def simulate_to_parquet(
 
     Parameters
     ----------
-    df, backgrounds, codebook, questions, weight, progress
+    df, backgrounds, codebook, questions, weight, prior, progress
         As of `simulate`. Of a frame of backgrounds only the trait columns are used; a list of traits makes every combination, of
         which only some are written out at a time.
     path : str or Path

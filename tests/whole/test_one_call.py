@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import surveysim as ss
-from surveysim.baselines import training_cells
-from surveysim.lm import kernel, option_model
+from surveysim.baselines import fitting, training_cells
+from surveysim.lm import option_model
 from tests.support.opinion_survey import TRAITS, opinion_survey
 
 QUESTIONS = ["vote", "news", "taxes"]
@@ -34,7 +34,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(option_model, "question_prompts", "worded")
     count(option_model, "tokenise", "tokenised")
     count(training_cells, "to_cells", "laid out")
-    count(kernel, "fit_multilevel", "fitted")
+    count(fitting, "fit_multilevel", "fitted")
     return calls
 
 

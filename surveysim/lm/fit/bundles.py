@@ -158,8 +158,7 @@ def _ask_by_bundle(
     return out.transpose(1, 2).flatten(0, 1)[None], None
 
 
-AttentionInterface.register(KEYS_ALONE, _ask_nothing)
-AttentionInterface.register(BY_BUNDLE, _ask_by_bundle)
+_FUNCTIONS = {KEYS_ALONE: _ask_nothing, BY_BUNDLE: _ask_by_bundle}
 
 
 def asks_by_bundle(attention: Any) -> bool:
@@ -170,13 +169,16 @@ def asks_by_bundle(attention: Any) -> bool:
 def asking_by_bundle(layer: Any, attention: str) -> Any:
     """Return a layer on the same weights whose attention, of this name, keeps bundles apart."""
     bundling = copy.copy(layer)
+    bundling.__dict__.pop("forward", None)
     bundling._modules = {**layer._modules, attention: _attending(layer._modules[attention], BY_BUNDLE)}
     return bundling
 
 
 def _attending(attention: Any, function: str) -> Any:
     """Return an attention module on the same weights with another attention function."""
+    AttentionInterface.register(function, _FUNCTIONS[function])
     other = copy.copy(attention)
+    other.__dict__.pop("forward", None)  # of a module that was hooked it would run the original
     other.config = copy.copy(attention.config)
     other.config._attn_implementation = function
     return other
