@@ -15,7 +15,7 @@ from surveysim import demo
 from surveysim.drafting.adding import write_added
 from surveysim.errors import ReadError
 from surveysim.files.outfile import WRITABLE
-from surveysim.files.readers import read_columns
+from surveysim.files.readers import read_columns, require_file
 from surveysim.tables.schema import CELL, MIN_N
 from surveysim.whole_files import PLAIN, write_plain
 
@@ -83,8 +83,21 @@ def simulate(given: argparse.Namespace) -> None:
     """Simulate every background of the traits named."""
     survey = _survey(given)
     model = ss.load_model(given.model) if given.model else None
-    chosen = {"questions": given.questions, "method": given.method, "seed": given.seed}
+    chosen = {"questions": given.questions, "method": given.method, "seed": given.seed, "prior": _prior(given, survey)}
     _give(ss.simulate(survey, given.by, model=model, progress=not given.quiet, **chosen), given, survey)
+
+
+def _prior(given: argparse.Namespace, survey: ss.Survey) -> pd.DataFrame | ss.Survey | None:
+    """Read what was known before: a table of shares, or a survey file under the codebook of the survey itself."""
+    if given.prior is None:
+        return None
+    path = Path(given.prior)
+    require_file(path)
+    if path.suffix.lower() == ".parquet":
+        return ss.read_table(path)
+    if path.suffix.lower() == ".csv":
+        return pd.read_csv(path)
+    return ss.read_survey(path, survey.codebook, weight=given.weight, encoding=given.encoding)
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -212,9 +225,16 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
         "--method", default="dsa", help="dsa, dsa-kernel, stage1, zero-shot, or a classical one: mrp, ridge, raw ... (default dsa)"
     )
     parser.add_argument("--seed", type=int, default=0)
+    _prior_option(parser)
     _of_a_model(parser)
     _output_option(parser)
     _disclosure_option(parser)
+
+
+def _prior_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prior", metavar="FILE", help="shares known before: a table (.csv, .parquet), or an earlier wave's file of the same codebook"
+    )
 
 
 def _compare_options(parser: argparse.ArgumentParser) -> None:

@@ -72,6 +72,23 @@ def test_simulated_shares_are_those_of_the_verb(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.startswith("SIMULATED (ridge)")
 
 
+def test_a_prior_is_a_table_or_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    survey = ss.load_example()
+    prior = ss.response_distributions(survey, by=["gender"], questions=["Q8_8"])
+    prior.to_csv("prior.csv", index=False)
+    ss.write_survey(survey, "prior.sav")
+    ours = {}
+    for name in ("prior.csv", "prior.sav"):
+        assert cli.main(["simulate", *ONE, "--method", "mrp", "--prior", name, "--quiet", "--output", "shares.csv", "--min-n", "0"]) == 0
+        ours[name] = pd.read_csv("shares.csv").share.tolist()
+    table = ss.simulate(survey, ["gender"], questions=["Q8_8"], method="mrp", prior=prior)
+    assert ours["prior.csv"] == pytest.approx(table.share.tolist(), abs=1e-9)
+    assert ours["prior.sav"] == pytest.approx(table.share.tolist(), abs=1e-6)
+    capsys.readouterr()
+    assert cli.main(["simulate", *ONE, "--method", "mrp", "--prior", "priro.csv"]) == 2
+    assert "priro.csv" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["shares.csv", "shares.parquet", "shares.sav", "shares.dta"])
 def test_a_table_is_written_by_its_ending_and_nothing_else_is_left(name: str, own_folder: Path) -> None:
     assert cli.main(["describe", *ONE, "--output", name]) == 0
