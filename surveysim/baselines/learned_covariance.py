@@ -41,7 +41,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array, intercept_vari
         reach = pattern[:, sampled]
         mean = scale[:, None] * (weights @ reach.T)
         if worth is None:
-            worth = _independent_rows(scores - mean, sizes) / len(scores)
+            worth = independent_rows(scores - mean, sizes) / len(scores)
         total = worth * ((mean / scale[:, None]).T @ mean + len(scores) * pattern - reach @ known @ reach.T)
         pattern = (len(sampled) * centre + total) / (len(sampled) + worth * len(scores))
     return scale[:, None, None] * pattern
@@ -59,7 +59,7 @@ def _learning_step(pattern: Array, scale: Array, scores: Array, sizes: Array, in
     return known, weights
 
 
-def _independent_rows(residuals: Array, sizes: Array) -> float:
+def independent_rows(residuals: Array, sizes: Array) -> float:
     """Number of independent rows that carry as much information: R^2 over the summed squared correlations of residuals."""
     sampled = (sizes > 0).all(0)
     standard = np.sqrt(sizes[:, sampled]) * residuals[:, sampled]

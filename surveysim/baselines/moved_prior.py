@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surveysim.baselines.learned_covariance import independent_rows
 from surveysim.baselines.multilevel import option_contrasts
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import Kernel, information, scaled_covariance, variance_components
@@ -184,19 +185,6 @@ class _Rows:
         away, tilt = (point[:-1] - centre) / width, point[-1] / TYPICAL_SLOPE
         gradient += np.r_[away / width, (TAIL + 1) * tilt / (TAIL + tilt**2) / TYPICAL_SLOPE]
         return self.worth * value + 0.5 * float(away @ away) + 0.5 * (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)), gradient
-
-
-def independent_rows(scores: Array, sizes: Array) -> float:
-    """Return how many independent rows carry as much information: R^2 over the summed squared correlations, those of chance taken off."""
-    sampled = (sizes > 0).all(0)
-    standard = np.sqrt(sizes[:, sampled]) * scores[:, sampled]
-    length = np.sqrt((standard**2).sum(1))
-    standard = standard[length > 0] / length[length > 0, None]
-    rows, cells = standard.shape
-    if rows < 2 or cells < 3:
-        return float(max(len(scores), 1)) if rows < 2 else 1.0
-    squared = float(((standard @ standard.T) ** 2).sum()) - rows
-    return rows**2 / (rows + max(squared - rows * (rows - 1) / cells, 0.0))
 
 
 def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from surveysim.baselines import multilevel
-from surveysim.baselines.learned_covariance import LEARNING_STEPS, _independent_rows
+from surveysim.baselines.learned_covariance import LEARNING_STEPS, independent_rows
 from surveysim.baselines.posterior import FIRST_STEP, HALVINGS, STEPS, TOLERANCE, _contrast_variance
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import (
@@ -130,7 +130,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
         mean = np.einsum("rab,rb->ra", smooth, scores)
         spread = mean[:, :, None] * mean[:, None] + rows - smooth @ rows
         if worth is None:
-            worth = _independent_rows(scores - mean, sizes) / len(scores)
+            worth = independent_rows(scores - mean, sizes) / len(scores)
         total = worth * (spread / scale[:, None, None]).sum(0)
         pattern = (sampled.sum() * centre + total) / (sampled.sum() + worth * len(scores))
     return scale[:, None, None] * pattern
