@@ -3,7 +3,7 @@
 A cell's shares are ``start_k * exp(sum_m d_m phi_m(k))``, normalised: start are the prior's shares of the cell and phi_m the option
 contrasts of `surveysim.baselines.multilevel`, orthonormal under the prior's mean shares. A question's contrast has over backgrounds
 
-    d ~ N(g eta, S + level 1 1' + slope eta eta' + r sum_j v_j kernel_j),
+    d ~ N(g eta, S + level 1 1' + slope eta eta' + sum_j v_j kernel_j),
 
 where eta are the prior's own contrasts, centred, S is the covariance of their errors, and 1 + g is the slope of the prior's differences:
 0 ignores them, 1 takes them as they are. The kernels are those of the estimate without a prior. How much opinion has moved is expected

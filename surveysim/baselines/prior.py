@@ -200,6 +200,11 @@ def _by_traits(known: Cells, wanted: Sequence[str]) -> tuple[list[Cells], list[n
     for identifier in known.backgrounds:
         sets.setdefault(tuple(sorted(parse_background_id(identifier))), []).append(identifier)
     richest = max(sets, key=len)
+    if len(richest) > 1 and len([traits for traits in sets if traits]) > 1:
+        shown = first_few(" x ".join(traits) for traits in sets if traits)
+        raise EstimationError(
+            f"prior mixes backgrounds of other traits ({shown}); give those of one set of traits, or of single traits alone"
+        )
     used = [richest] if len(richest) > 1 or len(sets) == 1 else [traits for traits in sets if traits]
     parts, places = [], []
     for traits in used:

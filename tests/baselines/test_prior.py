@@ -145,6 +145,10 @@ def _other_levels(prior: pd.DataFrame) -> object:
     return prior.assign(background_id=prior["background_id"].str.replace("age=", "age=very "))
 
 
+def _mixed_traits(prior: pd.DataFrame) -> object:
+    return pd.concat([prior, ss.response_distributions(_before(500), by=["age"], questions=QUESTIONS)], ignore_index=True)
+
+
 def _double_use(prior: pd.DataFrame) -> object:
     again = prior.copy()
     again.attrs = {"simulated": True, "n_respondents": 300, "survey": "opinions"}
@@ -162,6 +166,7 @@ def _double_use(prior: pd.DataFrame) -> object:
         (_percent, TableError, "are these percentages"),
         (_more_traits, EstimationError, "prior has trait region, which the backgrounds to estimate lack"),
         (_other_levels, EstimationError, "none of its backgrounds .* give its traits the same levels"),
+        (_mixed_traits, EstimationError, "prior mixes backgrounds of other traits .* or of single traits alone"),
         (_double_use, EstimationError, "would count twice"),
     ],
 )

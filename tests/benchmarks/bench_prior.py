@@ -2,7 +2,7 @@
 
 Run: python tests/benchmarks/bench_prior.py DATA [--seeds 5]; it writes docs/benchmarks/prior.json and a section of docs/benchmarks.md.
 Seeds 0-4 are the page's; 200 and above were used while the method was made. Unweighted, as the extract of ESS 11 has no weights.
-A misleading prior is the earlier wave with its countries' names dealt anew. Three minutes a draw on one core.
+A misleading prior is the earlier wave with its countries' names dealt anew. Twenty seconds a draw of one size on one core.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def test_an_aligned_model_only_simulates(aligned: ss.OptionModel, monkeypatch: p
     def never(*_args: object, **_options: object) -> None:
         raise AssertionError("an aligned model is not trained again")
 
-    monkeypatch.setattr("surveysim.lm.training.align", never)
+    monkeypatch.setattr("surveysim.lm.training.run_alignment", never)
     monkeypatch.setattr("surveysim.lm.loading.load_model", never)
     table = _simulate(model=aligned)
     _check_table(table)
