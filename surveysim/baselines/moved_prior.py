@@ -18,10 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.learned_covariance import independent_rows
 from surveysim.baselines.multilevel import option_contrasts
 from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, information, scaled_covariance, variance_components
+from surveysim.baselines.variance_components import Kernel, independent_rows, information, scaled_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
 
 CHANGED = 0.1  # part of a kernel's variance in the prior that is expected of its change

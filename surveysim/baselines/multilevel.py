@@ -15,9 +15,8 @@ from itertools import combinations
 import numpy as np
 
 from surveysim.baselines.kernel_parts import Kernel, parts_of
-from surveysim.baselines.learned_covariance import learned_covariance
 from surveysim.baselines.posterior import Prior, posterior_mode, posterior_variance
-from surveysim.baselines.variance_components import kernel_sum, variance_components
+from surveysim.baselines.variance_components import kernel_sum, learned_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
 
 INTERCEPT_VARIANCE = 1.0  # of a contrast's mean over backgrounds, whose scale is that of one respondent's answer

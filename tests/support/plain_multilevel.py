@@ -8,18 +8,19 @@ import numpy as np
 from scipy.optimize import minimize
 
 from surveysim.baselines import multilevel
-from surveysim.baselines.learned_covariance import LEARNING_STEPS, independent_rows
 from surveysim.baselines.posterior import FIRST_STEP, HALVINGS, STEPS, TOLERANCE, _contrast_variance
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import (
     HIGHEST,
     KERNEL_SPREAD,
     LARGEST_SPREAD,
+    LEARNING_STEPS,
     LOWEST,
     POINTS,
     QUESTION_SPREAD,
     SHARED_SPREAD,
     START,
+    independent_rows,
 )
 from surveysim.tables.cells import Array, Cells
 
