@@ -6,9 +6,11 @@ contrasts of `surveysim.baselines.multilevel`, orthonormal under the prior's mea
     d ~ N(g eta, S + level 1 1' + slope eta eta' + sum_j v_j kernel_j),
 
 where eta are the prior's own contrasts, centred, S is the covariance of their errors, and 1 + g is the slope of the prior's differences:
-0 ignores them, 1 takes them as they are. The kernels are those of the estimate without a prior. How much opinion has moved is expected
-in proportion to how much it differs: v_j is centred on `CHANGED` of what the prior's own differences put on kernel_j. All are found by
-their posterior mode, for a question's rows weighted by how many independent ones they are worth.
+0 ignores them, 1 takes them as they are. Of several sources the prior's cells are the geometric mean; what source p has apart from it,
+delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2): its weight is 1 / P + b_p - mean b. The kernels are those of the
+estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is centred on `CHANGED` of what
+the prior's own differences put on kernel_j. All are found by their posterior mode, for a question's rows weighted by how many
+independent ones they are worth.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.multilevel import option_contrasts
+from surveysim.baselines.posterior import SMALLEST_VARIANCE, contrast_variance, left_out_shares
+from surveysim.baselines.prior import Sources, StartCells
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import Kernel, independent_rows, information, scaled_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
@@ -28,39 +31,12 @@ CHANGED_SPREAD = 1.0  # prior standard deviation of the log of that part, for ea
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
 LEVEL, LEVEL_SPREAD = np.log(2.5e-3), 0.7  # log variance of a question's level shift: a twentieth of a respondent's standard deviation
 SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
+APART = 0.5  # prior standard deviation of b: one source of two may well be all that counts
 TYPICAL_SLOPE, TAIL = 0.07, 3  # scale and degrees of freedom of the t prior of the common slope's departure from 1
 HIGHER = np.log(0.1)  # of an ordered question's higher contrasts, less is expected
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
 STEPS, HALVINGS, FIRST_STEP, TOLERANCE = 200, 12, 0.8, 1e-9
-SMALLEST_VARIANCE = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class StartCells:
-    """What is known of every cell before the sample.
-
-    Attributes
-    ----------
-    shares : array, shape (questions, backgrounds, options)
-        Positive where there is an option; each cell sums to 1.
-    error : array, shape (questions, contrasts, backgrounds, backgrounds)
-        Covariance of the contrasts' errors; 0 where none are stated.
-    reference : array, shape (questions, options)
-        Mean shares, under which the contrasts are orthonormal.
-    """
-
-    shares: Array
-    error: Array
-    reference: Array
-
-    def contrasts(self, mask: np.ndarray) -> tuple[Array, Array]:
-        """Return the option contrasts, (questions, options, contrasts), and each cell's, centred: (questions, backgrounds, contrasts)."""
-        basis = option_contrasts(np.where(mask, self.reference, 1.0), mask)
-        logs = np.where(mask[:, None], np.log(np.where(mask[:, None], self.shares, 1.0)), 0.0)
-        weighted = basis * np.where(mask, self.reference, 0.0)[..., None]
-        own = np.einsum("qbk,qkm->qbm", logs, weighted)
-        return basis, own - own.mean(1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +53,14 @@ class MovedPrior:
         Mean shift of the first contrast over backgrounds, in standard deviations of a respondent's answer.
     explained : array, shape (questions,)
         Share of the first contrast's variance between backgrounds that the prior's differences account for, 0-1.
+    covariance : array, shape (questions, contrasts, backgrounds, backgrounds)
+        Of the contrasts' errors, in the prior's basis.
+    expected : array, shape (questions, backgrounds, options)
+        Shares before a question's own answers are looked at: the prior's, with the slope and weights that all questions show.
+    left_out : array, shape (questions, backgrounds, options)
+        Shares of each sampled background as the others say (`left_out_shares`).
+    weights : array, shape (sources,), optional
+        Of several sources: what each counts for in the first contrasts of ordered questions, where there are any.
     """
 
     shares: Array
@@ -85,10 +69,21 @@ class MovedPrior:
     slope: Array
     level_shift: Array
     explained: Array
+    covariance: Array
+    expected: Array
+    left_out: Array
+    weights: Array | None = None
 
 
 def move_prior(
-    cells: Cells, kernels: Sequence[Kernel], start: StartCells, *, ordered: np.ndarray, draws: int = 0, seed: int = 0
+    cells: Cells,
+    kernels: Sequence[Kernel],
+    start: StartCells,
+    *,
+    ordered: np.ndarray,
+    changed: float = CHANGED,
+    draws: int = 0,
+    seed: int = 0,
 ) -> MovedPrior:
     """Move a prior's cells by a sample.
 
@@ -100,6 +95,8 @@ def move_prior(
     start : StartCells
         In the layout of `cells`.
     ordered : array of bool, shape (questions,)
+    changed : float
+        Part of the prior's differences that is expected of their change.
     draws, seed : int
         From the posterior, to first order as the standard errors are.
 
@@ -113,11 +110,13 @@ def move_prior(
     seen = (cells.n_eff > 0)[..., None]
     away = np.einsum("qbk,qkm->qbm", cells.shares - start.shares, basis)
     scores, sizes = np.where(seen, away / spread, 0.0), cells.n_eff[..., None] * spread
-    covariance, mean = np.zeros_like(start.error), np.zeros_like(scores)
+    covariance, mean, apart = np.zeros_like(start.error), np.zeros_like(scores), start.sources(basis)
+    counted: list[Array] = []
     for higher, questions, orders in change_classes(modelled, ordered):
-        rows = _Rows(kernels, questions, scores[questions, :, orders], sizes[questions, :, orders], eta[questions, :, orders])
-        found = rows.fit(start.error[questions, orders], HIGHER if higher else 0.0)
-        covariance[questions, orders], mean[questions, :, orders] = found
+        at = questions, slice(None), orders
+        rows = _Rows(kernels, questions, scores[at], sizes[at], eta[at], start.error[questions, orders], apart.rows(questions, orders))
+        covariance[questions, orders], mean[at], weights = rows.fit(changed, HIGHER if higher else 0.0)
+        counted.append(weights)
     base = start.shares * np.exp(np.einsum("qbm,qkm->qbk", mean, basis))
     base = np.where(cells.mask[:, None], base, 0.0) / np.where(cells.mask[:, None], base, 0.0).sum(-1, keepdims=True)
     shares, departures = offset_mode(cells, basis, modelled, base, covariance)
@@ -125,7 +124,9 @@ def move_prior(
     slopes = shares[..., None] * (basis[:, None] - np.einsum("qbk,qkm->qbm", shares, basis)[:, :, None])
     error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
     drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
-    return MovedPrior(shares, error, drawn, *_worth(eta[..., 0], (mean + departures)[..., 0]))
+    left_out = left_out_shares(cells, basis, modelled, base, covariance, reference=start.reference, shares=shares)
+    worth = _worth(eta[..., 0], (mean + departures)[..., 0])
+    return MovedPrior(shares, error, drawn, *worth, posterior, base, left_out, counted[0] if apart.number else None)
 
 
 def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool, np.ndarray, np.ndarray]]:
@@ -135,17 +136,13 @@ def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool
     return [(place == 1, rows[0], rows[1]) for place, rows in enumerate(map(np.nonzero, groups)) if len(rows[0])]
 
 
-def contrast_variance(shares: Array, basis: Array) -> Array:
-    """Return the variance of one respondent's contrasts at the shares of a cell, shape (questions, backgrounds, contrasts)."""
-    mean = np.einsum("qbk,qkm->qbm", shares, basis)
-    return np.maximum(np.einsum("qbk,qkm->qbm", shares, basis**2) - mean**2, SMALLEST_VARIANCE)
-
-
 class _Rows:
-    """Rows of contrasts that share the variances of their changes, and the common slope."""
+    """Rows of contrasts that share the variances of their changes, the common slope, and the weights of several sources."""
 
-    def __init__(self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array) -> None:
-        self.scores, self.sizes, self.eta = scores, sizes, eta
+    def __init__(
+        self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array, error: Array, sources: Sources
+    ) -> None:
+        self.scores, self.sizes, self.eta, self.error, self.sources = scores, sizes, eta, error, sources
         own = [kernel[questions] if kernel.ndim == 3 else kernel[None] for kernel in kernels]
         size = eta.shape[1]
         self.kernels = [*own, np.ones((1, size, size)), eta[:, :, None] * eta[:, None]]
@@ -153,37 +150,51 @@ class _Rows:
         self.differences = np.log(np.maximum(split, 1e-12)).mean(0) if len(kernels) else np.zeros(0)
         self.worth = independent_rows(scores, sizes) / len(scores)
 
-    def fit(self, error: Array, less: float) -> tuple[Array, Array]:
-        """Return covariance (rows, backgrounds, backgrounds) and mean (rows, backgrounds) of the changes."""
+    def fit(self, changed: float, less: float) -> tuple[Array, Array, Array]:
+        """Return covariance (rows, backgrounds, backgrounds) and mean (rows, backgrounds) of the changes, and the sources' weights."""
         from scipy.optimize import minimize
 
-        change = np.maximum(self.differences + np.log(CHANGED), LEAST_CHANGE)
+        change = np.maximum(self.differences + np.log(changed), LEAST_CHANGE)
         centre = np.r_[change + less, LEVEL + less, SLOPE + less]
         width = np.r_[np.full(len(change), CHANGED_SPREAD), LEVEL_SPREAD, SLOPE_SPREAD]
-        bounds = [(LOWEST, HIGHEST)] * len(centre) + [(None, None)]
-        loss = lambda point: self._loss(point, error, centre, width)  # noqa: E731
-        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), LEVEL, SLOPE, -1.0]
-        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[centre, 0.0], ignoring)]
-        best = min(found, key=lambda each: each.fun).x
-        return error + self._change(best), best[-1] * self.eta
+        none = np.zeros(self.sources.number)
+        bounds = [(LOWEST, HIGHEST)] * len(centre) + [(None, None)] * (1 + len(none))
+        loss = lambda point: self._loss(point, centre, width)  # noqa: E731
+        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), LEVEL, SLOPE, -1.0, none]
+        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[centre, 0.0, none], ignoring)]
+        variances, slope, departures = self._parts(min(found, key=lambda each: each.fun).x)
+        weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
+        return self.sources.error(departures, self.error)[0] + self._change(variances), self._mean(slope, departures), weights
 
-    def _change(self, point: Array) -> Array:
-        total: Array = sum(np.exp(each) * kernel for each, kernel in zip(point, self.kernels, strict=False))  # the last is the slope
+    def _parts(self, point: Array) -> tuple[Array, float, Array]:
+        split = len(self.kernels)
+        return point[:split], float(point[split]), point[split + 1 :]
+
+    def _mean(self, slope: float, departures: Array) -> Array:
+        return np.asarray(slope * self.eta + np.einsum("rpb,p->rb", self.sources.apart, departures))
+
+    def _change(self, variances: Array) -> Array:
+        total: Array = sum(np.exp(each) * kernel for each, kernel in zip(variances, self.kernels, strict=True))
         return total
 
-    def _loss(self, point: Array, error: Array, centre: Array, width: Array) -> tuple[float, Array]:
-        """Negative log posterior of log variances and slope, and its gradient."""
-        matrix = scaled_covariance(error + self._change(point), self.sizes)
+    def _loss(self, point: Array, centre: Array, width: Array) -> tuple[float, Array]:
+        """Negative log posterior of log variances, slope and weights, and its gradient."""
+        variances, slope, departures = self._parts(point)
+        error, by = self.sources.error(departures, self.error)
+        matrix = scaled_covariance(error + self._change(variances), self.sizes)
         known = information(matrix, self.sizes)
-        left = self.scores - point[-1] * self.eta
+        left = self.scores - self._mean(slope, departures)
         weights = np.einsum("rab,rb->ra", known, left)
         value = 0.5 * float((left * weights).sum() + np.linalg.slogdet(matrix)[1].sum())
         by_covariance = 0.5 * (known - weights[:, :, None] * weights[:, None])
-        slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(point, self.kernels, strict=False)]
-        gradient = self.worth * np.r_[slopes, -float((weights * self.eta).sum())]
-        away, tilt = (point[:-1] - centre) / width, point[-1] / TYPICAL_SLOPE
-        gradient += np.r_[away / width, (TAIL + 1) * tilt / (TAIL + tilt**2) / TYPICAL_SLOPE]
-        return self.worth * value + 0.5 * float(away @ away) + 0.5 * (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)), gradient
+        slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
+        of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
+        apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
+        gradient = self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart]
+        away, tilt = (variances - centre) / width, slope / TYPICAL_SLOPE
+        gradient += np.r_[away / width, (TAIL + 1) * tilt / (TAIL + tilt**2) / TYPICAL_SLOPE, departures / APART**2]
+        known_before = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
+        return self.worth * value + 0.5 * known_before, gradient
 
 
 def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Variances of covariance kernels by marginal likelihood, and covariances learned, for many questions that borrow strength from one another."""
+"""Variances of covariance kernels by marginal likelihood, and learned covariances, for questions that borrow strength from one another."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
-from surveysim.baselines.prior import Prior, prior_of, with_prior_questions
+from surveysim.baselines.prior import Prior, PriorLike, prior_of, with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import load_codebook
@@ -75,6 +75,16 @@ def warn_of_unseen_levels(beyond: Mapping[str, Any]) -> None:
         log.warning(
             "no respondent has these levels, and %d of %d backgrounds were never sampled: %s; a frame of backgrounds can leave them out",
             beyond["backgrounds"], beyond["of"], named,
+        )  # fmt: skip
+
+
+def warn_of_misleading_prior(about: Mapping[str, Any]) -> None:
+    """Log a warning where sampled backgrounds, each left out in turn, are foretold worse with the prior than without."""
+    if about["left_out"]["misleads"]:
+        log.warning(
+            "prior %r misleads: each sampled background, foretold by the others, is missed by more with it than without (mean squared "
+            "error %+.2g, standard error %.2g); compare with prior=None",
+            about["name"], about["left_out"]["difference"], about["left_out"]["std_error"],
         )  # fmt: skip
 
 
@@ -200,7 +210,7 @@ def sample_and_prior(
     traits: Sequence[str],
     questions: str | Sequence[str] | None,
     *,
-    prior: pd.DataFrame | Survey | None,
+    prior: PriorLike | None,
     method: str,
 ) -> tuple[pd.DataFrame, Prior | None]:
     """Return the sample's table, with rows of nobody for questions that only the prior knows, and the prior.

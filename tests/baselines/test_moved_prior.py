@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.baselines.moved_prior import StartCells, contrast_variance, move_prior, offset_mode
+from surveysim.baselines.moved_prior import move_prior, offset_mode
 from surveysim.baselines.multilevel import option_contrasts
+from surveysim.baselines.posterior import contrast_variance
+from surveysim.baselines.prior import StartCells
 from surveysim.baselines.variance_components import independent_rows
 from surveysim.tables.cells import Cells
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from surveysim.baselines import multilevel
-from surveysim.baselines.posterior import FIRST_STEP, HALVINGS, STEPS, TOLERANCE, _contrast_variance
+from surveysim.baselines.posterior import FIRST_STEP, HALVINGS, STEPS, TOLERANCE, contrast_variance
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import (
     HIGHEST,
@@ -182,7 +182,7 @@ def posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled:
 
 def posterior_covariance(cells: Cells, contrasts: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:
     """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds)."""
-    observed, variance = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), _contrast_variance(shares, contrasts)
+    observed, variance = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), contrast_variance(shares, contrasts)
     prior, posterior = covariance + INTERCEPT_VARIANCE, np.zeros_like(covariance)
     for order in range(modelled.shape[1]):
         rows = np.flatnonzero(modelled[:, order])
