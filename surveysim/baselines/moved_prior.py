@@ -8,8 +8,8 @@ contrasts of `surveysim.baselines.multilevel`, orthonormal under the prior's mea
 where eta are the prior's own contrasts, centred, S is the covariance of their errors, and 1 + g is the slope of the prior's differences:
 0 ignores them, 1 takes them as they are. Of several sources the prior's cells are the geometric mean; what source p has apart from it,
 delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2): its weight is 1 / P + b_p - mean b. The kernels are those of the
-estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is centred on `CHANGED` of what
-the prior's own differences put on kernel_j. All are found by their posterior mode, for a question's rows weighted by how many
+estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is centred on a part of what
+the prior's own differences put on kernel_j (`Expected`). All are found by their posterior mode, for a question's rows weighted by how many
 independent ones they are worth.
 """
 
@@ -23,20 +23,44 @@ import numpy as np
 from surveysim.baselines.posterior import SMALLEST_VARIANCE, contrast_variance, left_out_shares
 from surveysim.baselines.prior import Sources, StartCells
 from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, independent_rows, information, scaled_covariance, variance_components
+from surveysim.baselines.variance_components import Kernel, information, row_worth, scaled_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
 
-CHANGED = 0.1  # part of a kernel's variance in the prior that is expected of its change
-CHANGED_SPREAD = 1.0  # prior standard deviation of the log of that part, for each kernel
+CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that changed, for each kernel
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
-LEVEL, LEVEL_SPREAD = np.log(2.5e-3), 0.7  # log variance of a question's level shift: a twentieth of a respondent's standard deviation
 SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
 APART = 0.5  # prior standard deviation of b: one source of two may well be all that counts
-TYPICAL_SLOPE, TAIL = 0.07, 3  # scale and degrees of freedom of the t prior of the common slope's departure from 1
-HIGHER = np.log(0.1)  # of an ordered question's higher contrasts, less is expected
+TAIL = 3  # degrees of freedom of the t prior of the common slope
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
 STEPS, HALVINGS, FIRST_STEP, TOLERANCE = 200, 12, 0.8, 1e-9
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How far a prior is expected to be moved.
+
+    Attributes
+    ----------
+    changed : float
+        Part of a kernel's variance in the prior that is expected of its change.
+    level, level_spread : float
+        Of the log variance of a question's level shift, where a respondent's answer has variance 1: its centre and standard deviation.
+    typical_slope : float
+        Scale of the t prior of the common slope's departure from 1.
+    higher : float
+        What is added to the log variances of an ordered question's higher contrasts.
+    """
+
+    changed: float = 0.1
+    level: float = float(np.log(2.5e-3))  # a twentieth of a standard deviation
+    level_spread: float = 0.7
+    typical_slope: float = 0.07
+    higher: float = float(np.log(0.1))
+
+
+WAVE = Expected()  # a survey that states its respondents: chosen on draws of ESS 11 with ESS 9 before it
+SIMULATOR = Expected(level=float(np.log(0.05)), level_spread=1.5, typical_slope=0.5, higher=0.0)  # ... of Pew with large models' tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +105,7 @@ def move_prior(
     start: StartCells,
     *,
     ordered: np.ndarray,
-    changed: float = CHANGED,
+    expected: Expected | None = None,
     draws: int = 0,
     seed: int = 0,
 ) -> MovedPrior:
@@ -95,8 +119,8 @@ def move_prior(
     start : StartCells
         In the layout of `cells`.
     ordered : array of bool, shape (questions,)
-    changed : float
-        Part of the prior's differences that is expected of their change.
+    expected : Expected, optional
+        Default `WAVE` where the start states errors, else `SIMULATOR`.
     draws, seed : int
         From the posterior, to first order as the standard errors are.
 
@@ -111,11 +135,12 @@ def move_prior(
     away = np.einsum("qbk,qkm->qbm", cells.shares - start.shares, basis)
     scores, sizes = np.where(seen, away / spread, 0.0), cells.n_eff[..., None] * spread
     covariance, mean, apart = np.zeros_like(start.error), np.zeros_like(scores), start.sources(basis)
+    foreseen = expected or (WAVE if start.error.any() else SIMULATOR)
     counted: list[Array] = []
     for higher, questions, orders in change_classes(modelled, ordered):
         at = questions, slice(None), orders
         rows = _Rows(kernels, questions, scores[at], sizes[at], eta[at], start.error[questions, orders], apart.rows(questions, orders))
-        covariance[questions, orders], mean[at], weights = rows.fit(changed, HIGHER if higher else 0.0)
+        covariance[questions, orders], mean[at], weights = rows.fit(foreseen, higher)
         counted.append(weights)
     base = start.shares * np.exp(np.einsum("qbm,qkm->qbk", mean, basis))
     base = np.where(cells.mask[:, None], base, 0.0) / np.where(cells.mask[:, None], base, 0.0).sum(-1, keepdims=True)
@@ -148,20 +173,25 @@ class _Rows:
         self.kernels = [*own, np.ones((1, size, size)), eta[:, :, None] * eta[:, None]]
         split = variance_components(kernels, eta, np.full(eta.shape, WORTH), questions, SMALLEST_VARIANCE)
         self.differences = np.log(np.maximum(split, 1e-12)).mean(0) if len(kernels) else np.zeros(0)
-        self.worth = independent_rows(scores, sizes) / len(scores)
+        level = np.divide((scores * sizes).sum(1), sizes.sum(1), out=np.zeros(len(scores)), where=sizes.sum(1) > 0)
+        self.worth = row_worth(scores - level[:, None], sizes)  # each question's level is its own: it says nothing of common respondents
 
-    def fit(self, changed: float, less: float) -> tuple[Array, Array, Array]:
+    def fit(self, expected: Expected, higher: bool) -> tuple[Array, Array, Array]:
         """Return covariance (rows, backgrounds, backgrounds) and mean (rows, backgrounds) of the changes, and the sources' weights."""
         from scipy.optimize import minimize
 
-        change = np.maximum(self.differences + np.log(changed), LEAST_CHANGE)
-        centre = np.r_[change + less, LEVEL + less, SLOPE + less]
-        width = np.r_[np.full(len(change), CHANGED_SPREAD), LEVEL_SPREAD, SLOPE_SPREAD]
+        less = expected.higher if higher else 0.0
+        change = np.maximum(self.differences + np.log(expected.changed), LEAST_CHANGE)
+        before = _Before(
+            np.r_[change + less, expected.level + less, SLOPE + less],
+            np.r_[np.full(len(change), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD],
+            expected.typical_slope,
+        )
         none = np.zeros(self.sources.number)
-        bounds = [(LOWEST, HIGHEST)] * len(centre) + [(None, None)] * (1 + len(none))
-        loss = lambda point: self._loss(point, centre, width)  # noqa: E731
-        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), LEVEL, SLOPE, -1.0, none]
-        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[centre, 0.0, none], ignoring)]
+        bounds = [(LOWEST, HIGHEST)] * len(before.centre) + [(None, None)] * (1 + len(none))
+        loss = lambda point: self._loss(point, before)  # noqa: E731
+        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), expected.level, SLOPE, -1.0, none]
+        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[before.centre, 0.0, none], ignoring)]
         variances, slope, departures = self._parts(min(found, key=lambda each: each.fun).x)
         weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
         return self.sources.error(departures, self.error)[0] + self._change(variances), self._mean(slope, departures), weights
@@ -177,7 +207,7 @@ class _Rows:
         total: Array = sum(np.exp(each) * kernel for each, kernel in zip(variances, self.kernels, strict=True))
         return total
 
-    def _loss(self, point: Array, centre: Array, width: Array) -> tuple[float, Array]:
+    def _loss(self, point: Array, before: _Before) -> tuple[float, Array]:
         """Negative log posterior of log variances, slope and weights, and its gradient."""
         variances, slope, departures = self._parts(point)
         error, by = self.sources.error(departures, self.error)
@@ -190,11 +220,24 @@ class _Rows:
         slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
         of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
         apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
-        gradient = self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart]
-        away, tilt = (variances - centre) / width, slope / TYPICAL_SLOPE
-        gradient += np.r_[away / width, (TAIL + 1) * tilt / (TAIL + tilt**2) / TYPICAL_SLOPE, departures / APART**2]
-        known_before = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
-        return self.worth * value + 0.5 * known_before, gradient
+        known_before, its_gradient = before.loss(variances, slope, departures)
+        return self.worth * value + known_before, self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart] + its_gradient
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """The prior of log variances (centre and standard deviation), of the slope's departure from 1, and of the sources' departures."""
+
+    centre: Array
+    width: Array
+    typical_slope: float
+
+    def loss(self, variances: Array, slope: float, departures: Array) -> tuple[float, Array]:
+        """Return the negative log density, and its gradient."""
+        away, tilt = (variances - self.centre) / self.width, slope / self.typical_slope
+        value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
+        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
+        return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
 
 
 def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:

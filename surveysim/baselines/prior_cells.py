@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import CHANGED, change_classes, move_prior, offset_mode
+from surveysim.baselines.moved_prior import WAVE, change_classes, move_prior, offset_mode
 from surveysim.baselines.multilevel import option_contrasts, trait_kernels
 from surveysim.baselines.posterior import contrast_variance
 from surveysim.baselines.prior import Prior, StartCells
@@ -20,7 +20,7 @@ from surveysim.tables.schema import POOLED
 
 FLOOR = 0.002  # share spread evenly over the options of a prior without stated error, so that none is impossible
 INTERCEPT = 1.0  # variance of a contrast's mean over backgrounds in the prior itself
-CHANGED_A_YEAR = CHANGED / 5  # the part of its differences that a survey is expected to change by was learnt from waves five years apart
+YEARS = 5  # between the waves from which `WAVE.changed` was chosen
 
 
 def start_cells(prior: Prior, cells: Cells, ordered: np.ndarray) -> StartCells:
@@ -156,7 +156,7 @@ def _moved_on(name: str, cells: Cells, start: StartCells, ordered: np.ndarray, g
     """Move the state after one wave by the next, `gap` years later."""
     if not (cells.n > 0).any():
         raise EstimationError(f"prior: wave {name!r} states no n, so it cannot move the wave before; give its n, or it alone")
-    moved = move_prior(cells, _kernels(cells), start, ordered=ordered, changed=CHANGED_A_YEAR * gap)
+    moved = move_prior(cells, _kernels(cells), start, ordered=ordered, expected=replace(WAVE, changed=WAVE.changed * gap / YEARS))
     return StartCells(moved.shares, moved.covariance, start.reference)
 
 

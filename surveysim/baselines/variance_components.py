@@ -19,6 +19,7 @@ LOWEST, HIGHEST = -12.0, 2.0
 SHARED_SPREAD = 10.0  # prior standard deviation of the shared log variances: all but flat
 QUESTION_SPREAD = 1.0  # ... of a question's departure from them in all its log variances together
 KERNEL_SPREAD = 0.5  # ... and in each of them
+FEWEST_COMMON = 3  # cells, for a correlation of two rows
 LEARNING_STEPS = 15  # of expectation-maximisation, for a learned covariance
 
 
@@ -291,7 +292,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array, intercept_vari
         reach = pattern[:, sampled]
         mean = scale[:, None] * (weights @ reach.T)
         if worth is None:
-            worth = independent_rows(scores - mean, sizes) / len(scores)
+            worth = row_worth(scores - mean, sizes)
         total = worth * ((mean / scale[:, None]).T @ mean + len(scores) * pattern - reach @ known @ reach.T)
         pattern = (len(sampled) * centre + total) / (len(sampled) + worth * len(scores))
     return scale[:, None, None] * pattern
@@ -309,15 +310,31 @@ def _learning_step(pattern: Array, scale: Array, scores: Array, sizes: Array, in
     return known, weights
 
 
+def row_worth(residuals: Array, sizes: Array) -> float:
+    """Return what part of a row's information is its own: independent rows over the rows that have any (`independent_rows`)."""
+    return independent_rows(residuals, sizes) / max(int((sizes > 0).any(1).sum()), 1)
+
+
 def independent_rows(residuals: Array, sizes: Array) -> float:
-    """Number of independent rows that carry as much information: R^2 over the summed squared correlations of residuals."""
-    sampled = (sizes > 0).all(0)
-    standard = np.sqrt(sizes[:, sampled]) * residuals[:, sampled]
-    length = np.sqrt((standard**2).sum(1))
-    standard = standard[length > 0] / length[length > 0, None]
-    rows, cells = standard.shape
-    if rows < 2 or cells < 3:
+    """Number of independent rows that carry as much information: R^2 over the summed squared correlations of residuals.
+
+    Two rows are compared over the cells that both have; where these are fewer than `FEWEST_COMMON` the rows are taken as one another's.
+
+    Parameters
+    ----------
+    residuals, sizes : array, shape (rows, cells)
+        A size of 0: the row has no such cell.
+    """
+    there = (sizes > 0).astype(float)
+    standard = np.sqrt(sizes) * np.where(there > 0, residuals, 0.0)
+    kept = (standard**2).sum(1) > 0
+    there, standard = there[kept], standard[kept]
+    rows = len(standard)
+    if rows < 2:
         return float(min(len(residuals), 1))
-    squared = float(((standard @ standard.T) ** 2).sum()) - rows
-    true = max(squared - rows * (rows - 1) / cells, 0.0)  # independent rows correlate by chance: 1 / cells on average
-    return rows**2 / (rows + true)
+    common, lengths = there @ there.T, standard**2 @ there.T
+    apart = ~np.eye(rows, dtype=bool)
+    scale = lengths * lengths.T
+    squared = np.divide((standard @ standard.T) ** 2, scale, out=np.ones_like(scale), where=scale > 0)
+    true = np.where(common < FEWEST_COMMON, 1.0, squared - 1 / np.maximum(common, 1))[apart].sum()  # by chance 1 / cells on average
+    return float(rows**2 / (rows + max(true, 0.0)))

@@ -176,6 +176,17 @@ def test_a_prior_that_misleads_is_warned_of(misleading: bool, caplog: pytest.Log
     assert ("MISLEADS" in repr(ss.show(table))) == misleading
 
 
+def test_a_simulator_that_is_off_in_level_alone_helps(truth: pd.DataFrame) -> None:
+    """A simulator states no n and may be far off: its level is moved, its differences are kept."""
+    exact = ss.response_distributions(opinion_survey(20_000, 78), by=TRAITS, questions=QUESTIONS).assign(n=0, n_eff=0.0)
+    tilted = exact["share"] * np.exp(0.8 * exact["option_order"])
+    off = exact.assign(share=tilted / tilted.groupby([exact["question_id"], exact["background_id"]]).transform("sum"))
+    without = np.mean([_error(_estimate(_sample(150, seed)), truth) for seed in range(3)])
+    moved = np.mean([_error(_estimate(_sample(150, seed), off), truth) for seed in range(3)])
+    assert _error(off, truth) > 2 * without
+    assert moved < 0.9 * without
+
+
 def _not_a_prior(prior: pd.DataFrame) -> object:
     return "ess9"
 

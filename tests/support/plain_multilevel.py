@@ -20,7 +20,7 @@ from surveysim.baselines.variance_components import (
     QUESTION_SPREAD,
     SHARED_SPREAD,
     START,
-    independent_rows,
+    row_worth,
 )
 from surveysim.tables.cells import Array, Cells
 
@@ -131,7 +131,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
         mean = np.einsum("rab,rb->ra", smooth, scores)
         spread = mean[:, :, None] * mean[:, None] + rows - smooth @ rows
         if worth is None:
-            worth = independent_rows(scores - mean, sizes) / len(scores)
+            worth = row_worth(scores - mean, sizes)
         total = worth * (spread / scale[:, None, None]).sum(0)
         pattern = (sampled.sum() * centre + total) / (sampled.sum() + worth * len(scores))
     return scale[:, None, None] * pattern
