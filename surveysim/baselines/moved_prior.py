@@ -139,7 +139,9 @@ def move_prior(
     counted: list[Array] = []
     for higher, questions, orders in change_classes(modelled, ordered):
         at = questions, slice(None), orders
-        rows = _Rows(kernels, questions, scores[at], sizes[at], eta[at], start.error[questions, orders], apart.rows(questions, orders))
+        rows = _Rows(
+            kernels, questions, scores[at], sizes[at], eta[at], error=start.error[questions, orders], sources=apart.rows(questions, orders)
+        )
         covariance[questions, orders], mean[at], weights = rows.fit(foreseen, higher)
         counted.append(weights)
     base = start.shares * np.exp(np.einsum("qbm,qkm->qbk", mean, basis))
@@ -165,7 +167,7 @@ class _Rows:
     """Rows of contrasts that share the variances of their changes, the common slope, and the weights of several sources."""
 
     def __init__(
-        self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array, error: Array, sources: Sources
+        self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array, *, error: Array, sources: Sources
     ) -> None:
         self.scores, self.sizes, self.eta, self.error, self.sources = scores, sizes, eta, error, sources
         own = [kernel[questions] if kernel.ndim == 3 else kernel[None] for kernel in kernels]
