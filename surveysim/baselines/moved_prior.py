@@ -20,10 +20,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.posterior import SMALLEST_VARIANCE, contrast_variance, left_out_shares
+from surveysim.baselines.posterior import SMALLEST_VARIANCE, contrast_variance, left_out_shares, offset_mode, posterior_covariance
 from surveysim.baselines.prior import Sources, StartCells
-from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, information, row_worth, scaled_covariance, variance_components
+from surveysim.baselines.regressions import softmax
+from surveysim.baselines.variance_components import (
+    Kernel,
+    information,
+    row_worth,
+    scaled_covariance,
+    variance_components,
+)
 from surveysim.tables.cells import Array, Cells
 
 CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that changed, for each kernel
@@ -33,7 +39,7 @@ APART = 0.5  # prior standard deviation of b: one source of two may well be all 
 TAIL = 3  # degrees of freedom of the t prior of the common slope
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
-STEPS, HALVINGS, FIRST_STEP, TOLERANCE = 200, 12, 0.8, 1e-9
+DIFFERENCE = 1e-3  # of log variances, for second derivatives
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Expected:
         Scale of the t prior of the common slope's departure from 1.
     higher : float
         What is added to the log variances of an ordered question's higher contrasts.
+    rounds : int
+        How often the contrasts' observations are made linear: at the start, and then at what was found.
     """
 
     changed: float = 0.1
@@ -57,10 +65,11 @@ class Expected:
     level_spread: float = 0.7
     typical_slope: float = 0.07
     higher: float = float(np.log(0.1))
+    rounds: int = 1
 
 
 WAVE = Expected()  # a survey that states its respondents: chosen on draws of ESS 11 with ESS 9 before it
-SIMULATOR = Expected(level=float(np.log(0.05)), level_spread=1.5, typical_slope=0.5, higher=0.0)  # ... of Pew with large models' tables
+SIMULATOR = Expected(1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,30 +139,64 @@ def move_prior(
     """
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    spread = contrast_variance(start.shares, basis)
-    seen = (cells.n_eff > 0)[..., None]
-    away = np.einsum("qbk,qkm->qbm", cells.shares - start.shares, basis)
-    scores, sizes = np.where(seen, away / spread, 0.0), cells.n_eff[..., None] * spread
-    covariance, mean, apart = np.zeros_like(start.error), np.zeros_like(scores), start.sources(basis)
     foreseen = expected or (WAVE if start.error.any() else SIMULATOR)
-    counted: list[Array] = []
+    shares, moved = start.shares, np.zeros_like(eta)
+    for _ in range(foreseen.rounds):
+        found = _expected_change(cells, kernels, start, modelled, ordered, around=(shares, moved), foreseen=foreseen)
+        base = softmax(_logs(start.shares, cells.mask) + np.einsum("qbm,qkm->qbk", found.mean, basis), cells.mask[:, None])
+        shares, departures = offset_mode(cells, basis, modelled, base, found.covariance)
+        moved = found.mean + departures
+    posterior = posterior_covariance(cells, basis, modelled, shares, found.wide)
+    slopes = shares[..., None] * (basis[:, None] - np.einsum("qbk,qkm->qbm", shares, basis)[:, :, None])
+    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
+    drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
+    left_out = left_out_shares(cells, basis, modelled, base, found.covariance, reference=start.reference, shares=shares)
+    weights = found.weights if len(found.weights) else None
+    return MovedPrior(shares, error, drawn, *_worth(eta[..., 0], moved[..., 0]), posterior, base, left_out, weights)
+
+
+def _logs(shares: Array, mask: np.ndarray) -> Array:
+    return np.where(mask[:, None], np.log(np.where(mask[:, None], shares, 1.0)), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What is expected of every contrast's change: mean (questions, backgrounds, contrasts) and covariance; the sources' weights."""
+
+    mean: Array
+    covariance: Array
+    wide: Array
+    weights: Array
+
+
+def _expected_change(
+    cells: Cells,
+    kernels: Sequence[Kernel],
+    start: StartCells,
+    modelled: np.ndarray,
+    ordered: np.ndarray,
+    *,
+    around: tuple[Array, Array],
+    foreseen: Expected,
+) -> _Change:
+    """Find it from the contrasts' observations, made linear around some shares and the change that they are."""
+    shares, moved = around
+    basis, eta = start.contrasts(cells.mask)
+    spread = contrast_variance(shares, basis)
+    away = np.einsum("qbk,qkm->qbm", cells.shares - shares, basis)
+    scores = np.where((cells.n_eff > 0)[..., None], moved + away / spread, 0.0)
+    sizes, apart = cells.n_eff[..., None] * spread, start.sources(basis)
+    covariance, wide, mean = np.zeros_like(start.error), np.zeros_like(start.error), np.zeros_like(scores)
+    weights = []
     for higher, questions, orders in change_classes(modelled, ordered):
         at = questions, slice(None), orders
         rows = _Rows(
             kernels, questions, scores[at], sizes[at], eta[at], error=start.error[questions, orders], sources=apart.rows(questions, orders)
         )
-        covariance[questions, orders], mean[at], weights = rows.fit(foreseen, higher)
-        counted.append(weights)
-    base = start.shares * np.exp(np.einsum("qbm,qkm->qbk", mean, basis))
-    base = np.where(cells.mask[:, None], base, 0.0) / np.where(cells.mask[:, None], base, 0.0).sum(-1, keepdims=True)
-    shares, departures = offset_mode(cells, basis, modelled, base, covariance)
-    posterior = _posterior_covariance(cells, basis, modelled, shares, covariance)
-    slopes = shares[..., None] * (basis[:, None] - np.einsum("qbk,qkm->qbm", shares, basis)[:, :, None])
-    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
-    drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
-    left_out = left_out_shares(cells, basis, modelled, base, covariance, reference=start.reference, shares=shares)
-    worth = _worth(eta[..., 0], (mean + departures)[..., 0])
-    return MovedPrior(shares, error, drawn, *worth, posterior, base, left_out, counted[0] if apart.number else None)
+        found = rows.fit(foreseen, higher)
+        covariance[questions, orders], wide[questions, orders], mean[at] = found.covariance, found.wide, found.mean
+        weights.append(found.weights)
+    return _Change(mean, covariance, wide, weights[0])
 
 
 def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool, np.ndarray, np.ndarray]]:
@@ -161,6 +204,20 @@ def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool
     first = np.arange(modelled.shape[1]) == 0
     groups = [modelled & ordered[:, None] & first, modelled & ordered[:, None] & ~first, modelled & ~ordered[:, None]]
     return [(place == 1, rows[0], rows[1]) for place, rows in enumerate(map(np.nonzero, groups)) if len(rows[0])]
+
+
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """What is expected of the changes of a class of contrasts.
+
+    `covariance` (rows, backgrounds, backgrounds) at the mode of the log variances, `wide` at the means of the variances, which a
+    skewed posterior has above it; `mean` (rows, backgrounds); `weights` of the sources.
+    """
+
+    covariance: Array
+    wide: Array
+    mean: Array
+    weights: Array
 
 
 class _Rows:
@@ -178,8 +235,8 @@ class _Rows:
         level = np.divide((scores * sizes).sum(1), sizes.sum(1), out=np.zeros(len(scores)), where=sizes.sum(1) > 0)
         self.worth = row_worth(scores - level[:, None], sizes)  # each question's level is its own: it says nothing of common respondents
 
-    def fit(self, expected: Expected, higher: bool) -> tuple[Array, Array, Array]:
-        """Return covariance (rows, backgrounds, backgrounds) and mean (rows, backgrounds) of the changes, and the sources' weights."""
+    def fit(self, expected: Expected, higher: bool) -> _Class:
+        """Find variances, slope and weights."""
         from scipy.optimize import minimize
 
         less = expected.higher if higher else 0.0
@@ -194,9 +251,21 @@ class _Rows:
         loss = lambda point: self._loss(point, before)  # noqa: E731
         ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), expected.level, SLOPE, -1.0, none]
         found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[before.centre, 0.0, none], ignoring)]
-        variances, slope, departures = self._parts(min(found, key=lambda each: each.fun).x)
+        best = min(found, key=lambda each: each.fun).x
+        variances, slope, departures = self._parts(best)
+        error = self.sources.error(departures, self.error)[0]
+        expected_variances = variances + 0.5 / self._curvature(best, before)
         weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
-        return self.sources.error(departures, self.error)[0] + self._change(variances), self._mean(slope, departures), weights
+        return _Class(error + self._change(variances), error + self._change(expected_variances), self._mean(slope, departures), weights)
+
+    def _curvature(self, point: Array, before: _Before) -> Array:
+        """Second derivatives of the loss by each log variance, at least those of their prior."""
+        found = np.zeros(len(self.kernels))
+        for place in range(len(found)):
+            step = np.zeros(len(point))
+            step[place] = DIFFERENCE
+            found[place] = (self._loss(point + step, before)[1] - self._loss(point - step, before)[1])[place] / (2 * DIFFERENCE)
+        return np.maximum(found, 1 / before.width**2)
 
     def _parts(self, point: Array) -> tuple[Array, float, Array]:
         split = len(self.kernels)
@@ -240,57 +309,6 @@ class _Before:
         value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
         by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
         return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
-
-
-def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:
-    """Return the shares at the posterior mode, and the contrasts of their departure from `base`, by damped Fisher scoring."""
-    spread = contrast_variance(base, basis)
-    sizes = (cells.n_eff[..., None] * spread).swapaxes(1, 2)
-    rows = np.nonzero(modelled)
-    gain = np.zeros_like(covariance)
-    gain[rows] = information(scaled_covariance(covariance[rows], sizes[rows]), sizes[rows])
-    logs = np.where(cells.mask[:, None], np.log(np.where(cells.mask[:, None], base, 1.0)), 0.0)
-    observed = np.einsum("qbk,qkm->qbm", cells.shares, basis)
-    seen = (cells.n_eff > 0)[..., None]
-
-    def at(dual: Array) -> tuple[Array, Array, Array]:
-        modes = np.einsum("qmab,qbm->qam", covariance, dual)
-        shares = softmax(logs + np.einsum("qbm,qkm->qbk", modes, basis), cells.mask[:, None])
-        return modes, shares, log_likelihood(cells.counts, shares) - 0.5 * (dual * modes).sum((1, 2))
-
-    dual = np.zeros_like(observed)  # (covariance)^-1 times the contrasts
-    modes, shares, value = at(dual)
-    for _ in range(STEPS):
-        residual = np.where(seen, observed - np.einsum("qbk,qkm->qbm", shares, basis), 0.0) / spread
-        towards = np.einsum("qmab,qbm->qam", gain, modes + residual) - dual
-        dual, (modes, shares, after) = _halved(dual, towards, value, at)
-        progress, value = after - value, after
-        if progress.max() < TOLERANCE:
-            break
-    return shares, modes
-
-
-def _halved(dual: Array, towards: Array, value: Array, at: object) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Go towards a point, each question half as far until its posterior does not fall; stay where it always does."""
-    step = np.full(len(dual), FIRST_STEP)
-    for _ in range(HALVINGS):
-        after = dual + step[:, None, None] * towards
-        found = at(after)  # type: ignore[operator]
-        worse = found[2] < value - 1e-10
-        if not worse.any():
-            return after, found
-        step = np.where(worse, step / 2, step)
-    after = np.where(worse[:, None, None], dual, after)
-    return after, at(after)  # type: ignore[operator]
-
-
-def _posterior_covariance(cells: Cells, basis: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:
-    """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds)."""
-    sizes = (cells.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)
-    posterior, rows = np.zeros_like(covariance), np.nonzero(modelled)
-    own = covariance[rows]
-    posterior[rows] = own - own @ information(scaled_covariance(own, sizes[rows]), sizes[rows]) @ own
-    return posterior
 
 
 def _draws(shares: Array, slopes: Array, posterior: Array, draws: int, seed: int) -> Array:

@@ -143,6 +143,48 @@ def _unexplained(cells: Cells, observed: Array, modelled: np.ndarray, priors: li
     return np.array([posterior_mean_variance(of_order) for of_order in np.sum(logs, axis=0)])
 
 
+def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:
+    """Return the shares at the posterior mode, and the contrasts of their departure from `base`, by damped Fisher scoring."""
+    spread = contrast_variance(base, basis)
+    sizes = (cells.n_eff[..., None] * spread).swapaxes(1, 2)
+    rows = np.nonzero(modelled)
+    gain = np.zeros_like(covariance)
+    gain[rows] = information(scaled_covariance(covariance[rows], sizes[rows]), sizes[rows])
+    logs = np.where(cells.mask[:, None], np.log(np.where(cells.mask[:, None], base, 1.0)), 0.0)
+    observed = np.einsum("qbk,qkm->qbm", cells.shares, basis)
+    seen = (cells.n_eff > 0)[..., None]
+
+    def at(dual: Array) -> tuple[Array, Array, Array]:
+        modes = np.einsum("qmab,qbm->qam", covariance, dual)
+        shares = softmax(logs + np.einsum("qbm,qkm->qbk", modes, basis), cells.mask[:, None])
+        return modes, shares, log_likelihood(cells.counts, shares) - 0.5 * (dual * modes).sum((1, 2))
+
+    dual = np.zeros_like(observed)  # (covariance)^-1 times the contrasts
+    modes, shares, value = at(dual)
+    for _ in range(STEPS):
+        residual = np.where(seen, observed - np.einsum("qbk,qkm->qbm", shares, basis), 0.0) / spread
+        towards = np.einsum("qmab,qbm->qam", gain, modes + residual) - dual
+        dual, (modes, shares, after) = _halved(dual, towards, value, at)
+        progress, value = after - value, after
+        if progress.max() < TOLERANCE:
+            break
+    return shares, modes
+
+
+def _halved(dual: Array, towards: Array, value: Array, at: object) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Go towards a point, each question half as far until its posterior does not fall; stay where it always does."""
+    step = np.full(len(dual), FIRST_STEP)
+    for _ in range(HALVINGS):
+        after = dual + step[:, None, None] * towards
+        found = at(after)  # type: ignore[operator]
+        worse = found[2] < value - 1e-10
+        if not worse.any():
+            return after, found
+        step = np.where(worse, step / 2, step)
+    after = np.where(worse[:, None, None], dual, after)
+    return after, at(after)  # type: ignore[operator]
+
+
 def left_out_shares(
     cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array, *, reference: Array, shares: Array
 ) -> Array:
@@ -176,6 +218,32 @@ def left_out_shares(
     others[at] = np.where(own > 0, linear[at] - gone, others[at])
     logs = np.where(there, np.log(np.where(there, base, 1.0)), 0.0)
     return softmax(logs + np.einsum("qmb,qkm->qbk", others, basis), there)
+
+
+def posterior_covariance(
+    cells: Cells, basis: Array, modelled: np.ndarray, shares: Array, covariance: Array, *, beyond: Array | None = None
+) -> Array:
+    """Return the posterior covariance of every contrast between backgrounds, the information of a cell being that at its own shares.
+
+    Parameters
+    ----------
+    cells, basis, modelled, shares, covariance
+        As of `left_out_shares`.
+    beyond : array, shape (contrasts,), optional
+        Variance that cells have besides: added as far as the sample leaves it open, the part that the estimate does not follow.
+
+    Returns
+    -------
+    array, shape (questions, contrasts, backgrounds, backgrounds)
+    """
+    sizes = (cells.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)
+    posterior, rows = np.zeros_like(covariance), np.nonzero(modelled)
+    own = covariance[rows]
+    left = np.eye(own.shape[1]) - own @ information(scaled_covariance(own, sizes[rows]), sizes[rows])
+    posterior[rows] = left @ own
+    if beyond is not None:
+        posterior[rows] += beyond[rows[1]][:, None, None] * left @ left.swapaxes(1, 2)
+    return posterior
 
 
 def contrast_variance(shares: Array, basis: Array) -> Array:

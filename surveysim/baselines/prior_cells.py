@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import WAVE, change_classes, move_prior, offset_mode
+from surveysim.baselines.moved_prior import WAVE, change_classes, move_prior
 from surveysim.baselines.multilevel import option_contrasts, trait_kernels
-from surveysim.baselines.posterior import contrast_variance
+from surveysim.baselines.posterior import offset_mode, posterior_covariance
 from surveysim.baselines.prior import Prior, StartCells
-from surveysim.baselines.variance_components import information, kernel_sum, scaled_covariance, variance_components
+from surveysim.baselines.variance_components import kernel_sum, unexplained_variance, variance_components
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import EstimationError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import POOLED
 
-FLOOR = 0.002  # share spread evenly over the options of a prior without stated error, so that none is impossible
+FLOOR = 0.01  # share spread evenly over the options of a prior without stated error, so that none is impossible
 INTERCEPT = 1.0  # variance of a contrast's mean over backgrounds in the prior itself
 YEARS = 5  # between the waves from which `WAVE.changed` was chosen
 
@@ -178,17 +178,15 @@ def _smoothed(part: Cells, ordered: np.ndarray) -> StartCells:
     base = np.broadcast_to(mean[:, None], part.shares.shape)
     scores = np.einsum("qbk,qkm->qbm", np.where((part.n_eff > 0)[..., None], part.shares - base, 0.0), basis)
     kernels = _kernels(part)
-    covariance = np.zeros((questions, options - 1, backgrounds, backgrounds))
+    covariance, beyond = np.zeros((questions, options - 1, backgrounds, backgrounds)), np.zeros(options - 1)
     for _, rows, orders in change_classes(modelled, ordered):
         found = variance_components(kernels, scores[rows, :, orders], part.n_eff[rows], rows, INTERCEPT)
         covariance[rows, orders] = kernel_sum(kernels, found, rows) + INTERCEPT
+        for order in np.unique(orders):
+            at = rows[orders == order]
+            beyond[order] = max(beyond[order], unexplained_variance(covariance[at, order], scores[at, :, order], part.n_eff[at]))
     shares, _ = offset_mode(part, basis, modelled, np.array(base), covariance)
-    at = np.nonzero(modelled)
-    sizes = (part.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)[at]
-    own = covariance[at]
-    error = np.zeros_like(covariance)
-    error[at] = own - own @ information(scaled_covariance(own, sizes), sizes) @ own
-    return StartCells(shares, error, mean)
+    return StartCells(shares, posterior_covariance(part, basis, modelled, shares, covariance, beyond=beyond), mean)
 
 
 def _as_they_are(part: Cells) -> StartCells:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.baselines.moved_prior import move_prior, offset_mode
+from surveysim.baselines.moved_prior import move_prior
 from surveysim.baselines.multilevel import option_contrasts
-from surveysim.baselines.posterior import contrast_variance
+from surveysim.baselines.posterior import contrast_variance, offset_mode
 from surveysim.baselines.prior import StartCells
 from surveysim.baselines.variance_components import independent_rows, row_worth
 from surveysim.tables.cells import Cells
