@@ -19,6 +19,7 @@ from surveysim.baselines.regressions import _concentration, boosted_shares, choo
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, nearest
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, Cells
@@ -113,7 +114,8 @@ def estimate_baseline(
         before = prior_of(prior, traits_in(training[BACKGROUND].unique()), list(training[QUESTION].unique()))
     known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
     scales = ordinal_questions(codebook, ordinal, needed=False)
-    return fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
+    table = fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
+    return readable(table, codebook, simulated=True, like=[training])
 
 
 def fitted_baseline(

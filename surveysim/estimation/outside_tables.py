@@ -10,6 +10,7 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.matching import NO_OPTION, option_places, plain
+from surveysim.codebook.readable import readable
 from surveysim.errors import TableError, first_few, nearest, quoted
 from surveysim.estimation.outside_rows import NUMBER, OPTION_GIVEN, STATED, rows_of, stated_number
 from surveysim.tables.intervals import share_intervals
@@ -136,7 +137,7 @@ def as_distributions(
     filled = len(table) - len(np.unique(position)) if kind != "answers" else 0
     table.attrs = _about(codebook, table, kind, simulated) | {"options_filled": filled} | found
     table.attrs["answers_left_out"] = int((~known).sum())
-    return check_distributions(table, kind)
+    return readable(check_distributions(table, kind), codebook)
 
 
 def _kind(given: Mapping[str, object]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.readable import readable
 from surveysim.errors import EvaluationError
 from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
 from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, score_arrays, score_table
@@ -90,7 +91,7 @@ def noise_floor(
     scores = score_table(truth, values, names, ordered, keep)
     scores[CELL_WEIGHT] = cell_weights(scores, reference, weights)
     scores.attrs.update(never_sampled=int(((truth.n_eff > 0) & (sizes <= 0)).sum()))
-    return scores
+    return readable(scores, codebook, like=[reference])
 
 
 def _fresh_sizes(truth: Cells, n: pd.DataFrame | float | None) -> Array:

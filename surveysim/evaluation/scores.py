@@ -9,6 +9,7 @@ import pandas as pd
 
 from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.readable import readable
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ONLY, require_metrics
 from surveysim.tables.cells import Array, Cells, to_cells
@@ -121,7 +122,7 @@ def evaluate(
     scores[CELL_WEIGHT] = cell_weights(scores, answered, weights)
     scores.attrs.update(counts)
     scores.attrs[RECORD] = _weighting(estimated, weights)
-    return scores
+    return readable(scores, codebook, like=[reference])
 
 
 def score_arrays(estimated: Array, reference: Array, mask: np.ndarray, names: Sequence[str]) -> dict[str, Array]:

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import ReadError, TableError
 from surveysim.files.outfile import WRITABLE
 from surveysim.publishing.disclosure import DISCLOSURE, protect
-from surveysim.survey.writers import spelled_out, with_codes_of_one_kind, write_table
+from surveysim.survey.writers import with_codes_of_one_kind, write_table
 from surveysim.tables.schema import MIN_N, N, require_columns
 from surveysim.whole_files import checked_target, write_whole
 
@@ -86,7 +87,7 @@ def export_table(
         write_table(shown, target, codebook)
     else:
         book = None if codebook is None else load_codebook(codebook)
-        plain = with_codes_of_one_kind(shown if book is None else spelled_out(shown, book))
+        plain = with_codes_of_one_kind(shown if book is None else readable(shown, book))
         write_whole(target, _parquet(plain) if target.suffix.lower() == ".parquet" else _csv(plain))
     if target.suffix.lower() != ".parquet":
         write_facts(target, shown.attrs)

@@ -14,6 +14,7 @@ from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.readable import readable
 from surveysim.errors import SurveySimError, nearest
 from surveysim.files.frames import is_frame
 from surveysim.simulation.request import (
@@ -153,6 +154,7 @@ def simulate(
         )
     learnt = table.attrs.get("prior")
     table.attrs.clear()
+    table = readable(table, survey.codebook, simulated=True)
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     if not is_frame(backgrounds):
         warn_of_unseen_levels(beyond)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook, Question, Trait
 from surveysim.codebook.questions import Code
+from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.errors import TableError
 from surveysim.files.frames import pandas_frame
@@ -32,12 +32,14 @@ from surveysim.tables.schema import (
     METRIC,
     N_EFF,
     OPTION,
+    OPTION_LABEL,
     ORDER,
     POPULATION_SHARE,
     PSU,
     QUESTION,
     RESPONDENT_ID,
     SHARE,
+    SIMULATED,
     SOURCE,
     STD_ERROR,
     STRATUM,
@@ -56,7 +58,8 @@ _LABELS = {
     BACKGROUND: "Background: trait=level, separated by |",
     QUESTION: "Question: variable name in the survey",
     OPTION: "Option: code in the survey",
-    "option_label": "Option: label",
+    OPTION_LABEL: "Option: label",
+    SIMULATED: "Whether simulated: no respondent gave these answers",
     ORDER: "Option: place on the scale",
     MADE: "Columns that surveysim wrote: weight and design",
     SHARE: "Share of the background's valid answers, 0 to 1",
@@ -164,7 +167,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
     shares.sav
     """
     book = None if codebook is None else load_codebook(codebook)
-    table = with_codes_of_one_kind(frame if book is None else spelled_out(frame, book))
+    table = with_codes_of_one_kind(frame if book is None else readable(frame, book))
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
 
@@ -174,21 +177,6 @@ def with_codes_of_one_kind(table: pd.DataFrame) -> pd.DataFrame:
     if OPTION not in table or len(set(map(type, table[OPTION]))) < 2:
         return table
     return table.assign(**{OPTION: [f"{code:g}" if isinstance(code, int | float) else str(code) for code in table[OPTION]]})
-
-
-def spelled_out(frame: pd.DataFrame, book: Codebook) -> pd.DataFrame:
-    """Add a column per trait of the backgrounds, and the options' labels."""
-    table = frame.copy()
-    if BACKGROUND in table:
-        levels = {identifier: parse_background_id(identifier) for identifier in table[BACKGROUND].unique()}
-        for name in dict.fromkeys(trait for background in levels.values() for trait in background):
-            if name in book.traits and name not in table:
-                named = table[BACKGROUND].map({identifier: background.get(name) for identifier, background in levels.items()})
-                table[name] = pd.Categorical(named, categories=list(book.trait(name).level_names))
-    if {QUESTION, OPTION} <= set(table.columns):
-        labels = {(question.question_id, option.code): option.label for question in book.questions.values() for option in question.options}
-        table["option_label"] = [labels.get(pair, "") for pair in zip(table[QUESTION], table[OPTION], strict=True)]
-    return table
 
 
 def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codebook | None) -> OutColumn:
