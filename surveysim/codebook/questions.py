@@ -218,8 +218,8 @@ class Trait:
     Raises
     ------
     CodebookError
-        If there are fewer than two levels, a name holds ``|`` or ``=`` or is that of a column of result tables, a level or code stands twice, a code is both level and
-        missing, ranges overlap, or a reason is unknown.
+        If there are fewer than two levels, a name holds ``|`` or ``=`` or is that of a column of result tables, a level or code stands
+        twice, a code is both level and missing, ranges overlap, or a reason is unknown.
 
     Examples
     --------
@@ -247,8 +247,8 @@ class Trait:
             raise CodebookError(f"{where}: a trait's name may hold neither '|' nor '='; rename it")
         if self.name in TABLE_COLUMNS or re.fullmatch(r"draw_\d+", self.name):
             raise CodebookError(
-                f"{where}: result tables, where traits are columns too, have a column {self.name!r} of their own; give the trait another name, "
-                f"such as [traits.{self.name}_group], and name the file's variable with variable = "
+                f"{where}: result tables, where traits are columns too, have a column {self.name!r} of their own; give the trait another "
+                f"name, such as [traits.{self.name}_group], and name the file's variable with variable = "
             )
         _refuse_repeats(where, "level", [level.name for level in self.levels])
         _refuse_repeats(where, "code", [code for level in self.levels for code in level.codes])
