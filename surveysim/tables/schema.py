@@ -1,6 +1,6 @@
 """The contracts: column names of every table, and checks that raise `TableError`.
 
-Every verb takes and returns tidy frames. A simulated table differs from a survey table in its `source` column alone.
+Every verb takes and returns tidy frames. A simulated table differs from a survey table in the columns `source` and `simulated` alone.
 """
 
 from __future__ import annotations
