@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import BackgroundError, SurveySimError, TableError, first_few, nearest
 from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N, require_columns
 
@@ -210,12 +211,12 @@ def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
     return out[[BACKGROUND, *[column for column in out.columns if column != BACKGROUND]]].reset_index(drop=True)
 
 
-def background_grid(codebook: Codebook, *, by: str | Sequence[str]) -> pd.DataFrame:
+def background_grid(codebook: CodebookLike, *, by: str | Sequence[str]) -> pd.DataFrame:
     """Return every combination of the levels of the traits `by`, observed or not.
 
     Parameters
     ----------
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
     by : str or sequence of str
         Names of traits.
 
@@ -236,6 +237,7 @@ def background_grid(codebook: Codebook, *, by: str | Sequence[str]) -> pd.DataFr
     >>> grid.background_id[0], len(grid)
     ('age3=18-34|gender=female', 6)
     """
+    codebook = load_codebook(codebook)
     names = codebook.traits_named(by, "by")
     levels = [codebook.trait(name).level_names for name in names]
     return with_background_id(pd.DataFrame(list(product(*levels)), columns=names), codebook)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.readable import readable
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import ReadError, TableError
 from surveysim.files.outfile import WRITABLE
 from surveysim.publishing.banner import banners
@@ -30,7 +29,7 @@ def export_table(
     table: pd.DataFrame,
     path: str | Path,
     *,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
@@ -54,7 +53,7 @@ def export_table(
         In .xlsx (needs openpyxl: ``pip install "surveysim-dsa[excel]"``) every source is a banner table on a sheet of its own, questions
         down, backgrounds across, `n` and effective n under each question, withheld cells marked [c], and in the foot weight, denominator,
         design, the test behind the letters and what was withheld; another sheet has the rows with their standard errors.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Adds a column per trait of the backgrounds and the options' labels.
     min_n, how, min_count, model_based, published
         As of `protect`. ``min_n=0``: nothing is withheld, and the facts say so.

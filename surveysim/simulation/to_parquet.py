@@ -18,6 +18,7 @@ from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.simulation.in_memory import with_errors
@@ -51,7 +52,7 @@ def simulate_to_parquet(
     path: str | Path,
     *,
     model: OptionModel,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,

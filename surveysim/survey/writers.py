@@ -14,7 +14,7 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook, Question, Trait
 from surveysim.codebook.questions import Code
 from surveysim.codebook.readable import readable
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import TableError
 from surveysim.files.frames import pandas_frame
 from surveysim.files.outfile import TAG_ORDER, OutColumn, write_columns
@@ -76,7 +76,7 @@ _LABELS = {
 }
 
 
-def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
+def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook: CodebookLike | None = None) -> Path:
     """Write respondents to an SPSS or Stata file with variable labels, value labels and missing codes declared.
 
     In SPSS the missing codes stay numbers, declared missing; in Stata they become tagged missing values, ``.a`` not applicable,
@@ -91,7 +91,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
         A survey, or respondents (a frame as `as_survey` takes it) with original codes or labels and the codebook's variable names.
     path : str or Path
         Ends in .sav, .zsav or .dta. The file appears when it is complete.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         For a frame: whose labels to write; default none. For a survey: default its own.
 
     Returns
@@ -131,7 +131,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "")
 
 
-def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
+def write_table(frame: pd.DataFrame, path: str | Path, codebook: CodebookLike | None = None) -> Path:
     """Write a table of distributions (or shifts, scores, estimates) to an SPSS or Stata file with labels.
 
     With a codebook each trait of the backgrounds becomes a labelled column of its own, and options carry their label.
@@ -142,7 +142,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
         As the verbs return it; a simulated table like any other.
     path : str or Path
         Ends in .sav, .zsav or .dta. The file appears when it is complete.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
 
     Returns
     -------
