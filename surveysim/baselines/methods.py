@@ -18,7 +18,9 @@ from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.regressions import _concentration, boosted_shares, choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EstimationError, nearest
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
@@ -36,7 +38,7 @@ def estimate_baseline(
     *,
     method: str = "mrp",
     ordinal: str | Collection[str] | None = None,
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     levels: Levels | None = None,
     group_predictors: pd.DataFrame | None = None,
     prior: PriorLike | None = None,
@@ -55,7 +57,7 @@ def estimate_baseline(
         A name of `BASELINES`.
     ordinal : str or collection of str, optional
         Ids of the ordered questions, in place of `codebook`; without either all are nominal.
-    codebook : Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Says which questions and which traits are ordered, and in which order a trait's levels stand.
     levels : mapping of str to sequence of str, optional
         Ordered traits and all their levels in order, in place of `codebook`; without either the levels of every trait are exchangeable.
@@ -110,9 +112,11 @@ def estimate_baseline(
     if prior is not None:
         check_takes_prior(method)
         before = prior_of(prior, traits_in(training[BACKGROUND].unique()), list(training[QUESTION].unique()))
+    codebook = codebook_if_any(codebook)
     known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
     scales = ordinal_questions(codebook, ordinal, needed=False)
-    return fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
+    table = fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
+    return readable(table, codebook, simulated=True, like=[training])
 
 
 def fitted_baseline(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import BackgroundError, SurveySimError, TableError, first_few, nearest
 from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N, require_columns
 
@@ -33,6 +34,11 @@ def parse_background_id(identifier: str) -> dict[str, str]:
     return {} if identifier == POOLED else dict(part.split("=", 1) for part in identifier.split("|"))
 
 
+def is_background_id(identifier: object) -> bool:
+    """Say whether something is a background id: ``trait=level|trait=level``, or ``"all"``."""
+    return isinstance(identifier, str) and (identifier == POOLED or all("=" in part for part in identifier.split("|")))
+
+
 def split_background(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with a column per trait beside `background_id`, so that rows can be chosen and grouped by a trait.
 
@@ -44,8 +50,9 @@ def split_background(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The same rows and `attrs`; after `background_id` the traits in alphabetical order, levels as text. Of a background that does not
-        name a trait, a margin or ``"all"``, its level is missing.
+        The same rows and `attrs`. Traits that are no columns yet, as in a table made elsewhere or of an earlier release, follow
+        `background_id` in alphabetical order, levels as text. Of a background that does not name a trait, a margin or ``"all"``, its level
+        is missing.
 
     Raises
     ------
@@ -55,27 +62,29 @@ def split_background(table: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> import surveysim as ss
-    >>> survey = ss.load_example("nonvoters2020")
-    >>> table = ss.split_background(ss.response_distributions(survey, by=["gender", "age3"], questions="Q8_8"))
-    >>> table.columns[:5].tolist()
-    ['question_id', 'background_id', 'age3', 'gender', 'option_code']
-    >>> table.loc[table.gender == "female", "age3"].unique().tolist()
-    ['18-34', '35-54', '55+']
+    >>> import pandas as pd
+    >>> table = ss.split_background(pd.DataFrame({"background_id": ["age=old|sex=male", "age=young|sex=male"], "share": [0.5, 0.25]}))
+    >>> table.columns.tolist(), table.loc[table.age == "old", "sex"].tolist()
+    (['background_id', 'age', 'sex', 'share'], ['male'])
     """
     require_columns(table, [BACKGROUND], "table")
     place, ids = pd.factorize(table[BACKGROUND], use_na_sentinel=False)
-    odd = [one for one in ids if not isinstance(one, str) or any("=" not in part for part in one.split("|") if one != POOLED)]
+    odd = [one for one in ids if not is_background_id(one)]
     if odd:
         raise TableError(f"table: background_id {first_few(map(repr, odd))} is none; it is written trait=level|trait=level, or {POOLED!r}")
     levels = [parse_background_id(one) for one in ids]
     columns = {trait: np.array([own.get(trait) for own in levels], dtype=object)[place] for trait in traits_in(ids)}
-    clash = [name for name in columns if name in table and not (table[name].astype(object).to_numpy() == columns[name]).all()]
+    clash = [name for name, levels in columns.items() if name in table and not _same_levels(table[name], levels)]
     if clash:
         raise TableError(f"table has a column {first_few(clash)} that is no such trait of its backgrounds; rename that column first")
-    before = list(table.columns[: table.columns.get_loc(BACKGROUND) + 1])
-    rest = [name for name in table.columns if name not in {*before, *columns}]
-    kept = [name for name in before if name not in columns]
-    return table.assign(**columns)[[*kept, *columns, *rest]]
+    added = {name: column for name, column in columns.items() if name not in table}
+    before = table.columns.get_loc(BACKGROUND) + 1
+    return table.assign(**added)[[*table.columns[:before], *added, *table.columns[before:]]]
+
+
+def _same_levels(column: pd.Series, levels: np.ndarray) -> bool:
+    text = column.astype(object)
+    return bool((text.where(text.notna(), None).to_numpy() == levels).all())
 
 
 def traits_in(ids: Iterable[str]) -> list[str]:
@@ -202,12 +211,12 @@ def with_background_id(frame: pd.DataFrame, codebook: Codebook) -> pd.DataFrame:
     return out[[BACKGROUND, *[column for column in out.columns if column != BACKGROUND]]].reset_index(drop=True)
 
 
-def background_grid(codebook: Codebook, *, by: str | Sequence[str]) -> pd.DataFrame:
+def background_grid(codebook: CodebookLike, *, by: str | Sequence[str]) -> pd.DataFrame:
     """Return every combination of the levels of the traits `by`, observed or not.
 
     Parameters
     ----------
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
     by : str or sequence of str
         Names of traits.
 
@@ -228,6 +237,7 @@ def background_grid(codebook: Codebook, *, by: str | Sequence[str]) -> pd.DataFr
     >>> grid.background_id[0], len(grid)
     ('age3=18-34|gender=female', 6)
     """
+    codebook = load_codebook(codebook)
     names = codebook.traits_named(by, "by")
     levels = [codebook.trait(name).level_names for name in names]
     return with_background_id(pd.DataFrame(list(product(*levels)), columns=names), codebook)

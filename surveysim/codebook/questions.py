@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from surveysim.errors import CodebookError, first_few, nearest
+from surveysim.tables.schema import TABLE_COLUMNS
 
 Code = int | float | str
 MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
@@ -216,8 +218,8 @@ class Trait:
     Raises
     ------
     CodebookError
-        If there are fewer than two levels, a name holds ``|`` or ``=``, a level or code stands twice, a code is both level and
-        missing, ranges overlap, or a reason is unknown.
+        If there are fewer than two levels, a name holds ``|`` or ``=`` or is that of a column of result tables, a level or code stands
+        twice, a code is both level and missing, ranges overlap, or a reason is unknown.
 
     Examples
     --------
@@ -243,6 +245,11 @@ class Trait:
             raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}: add the others, or leave it out")
         if "|" in self.name or "=" in self.name:
             raise CodebookError(f"{where}: a trait's name may hold neither '|' nor '='; rename it")
+        if self.name in TABLE_COLUMNS or re.fullmatch(r"draw_\d+", self.name):
+            raise CodebookError(
+                f"{where}: result tables, where traits are columns too, have a column {self.name!r} of their own; give the trait another "
+                f"name, such as [traits.{self.name}_group], and name the file's variable with variable = "
+            )
         _refuse_repeats(where, "level", [level.name for level in self.levels])
         _refuse_repeats(where, "code", [code for level in self.levels for code in level.codes])
         forbidden = [level.name for level in self.levels if "|" in level.name or "=" in level.name]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from surveysim.codebook.codebook import Code, Codebook, DesignVariables, Level, Option, Question, Trait, Weight
 from surveysim.errors import CodebookError, first_few, nearest, quoted
@@ -34,13 +34,25 @@ def list_codebooks() -> list[str]:
     return sorted(path.stem for path in _codebook_folder().glob("*.toml"))
 
 
-def load_codebook(name_or_path: str | Path | Codebook, *, language: str | None = None) -> Codebook:
+class HasCodebook(Protocol):
+    """What brings its codebook, as a `Survey` does."""
+
+    @property
+    def codebook(self) -> Codebook:
+        """The codebook."""
+
+
+CodebookLike: TypeAlias = str | Path | Codebook | HasCodebook  # what every verb takes as codebook=
+
+
+def load_codebook(name_or_path: CodebookLike, *, language: str | None = None) -> Codebook:
     """Load a codebook: one that ships with surveysim by name, or any TOML file by path.
 
     Parameters
     ----------
-    name_or_path : str, Path or Codebook
-        ``"nonvoters2020"``, or ``"my_survey.toml"``. A `Codebook` is returned as it is, unless another language is asked for.
+    name_or_path : str, Path, Codebook or Survey
+        ``"nonvoters2020"``, or ``"my_survey.toml"``. A `Codebook`, or that of a `Survey`, is returned as it is, unless another language is
+        asked for. Wherever a verb takes ``codebook=``, it takes any of these.
     language : str, optional
         Of the wording: ``"zh"`` for the Chinese of the CGSS and CFPS codebooks; default the codebook's own. Codes stay.
 
@@ -63,15 +75,28 @@ def load_codebook(name_or_path: str | Path | Codebook, *, language: str | None =
     >>> ss.load_codebook("cgss2017", language="zh").question("a35").text
     '总的来说，您认为当今的社会公不公平？'
     """
-    book = name_or_path if isinstance(name_or_path, Codebook) else _find(name_or_path)
+    brought = getattr(name_or_path, "codebook", None)
+    book = next((one for one in (name_or_path, brought) if isinstance(one, Codebook)), None) or _find(name_or_path)
     return book if language is None else book.in_language(language)
 
 
-def _find(name_or_path: str | Path) -> Codebook:
+def codebook_if_any(given: CodebookLike | None) -> Codebook | None:
+    """Return the codebook that an argument names or brings, None where it is left out.
+
+    Raises
+    ------
+    CodebookError
+        As of `load_codebook`.
+    """
+    return None if given is None else load_codebook(given)
+
+
+def _find(name_or_path: object) -> Codebook:
     """Return the codebook that ships under a name, or that a path leads to."""
     if not isinstance(name_or_path, str | Path):
         raise CodebookError(
-            f"codebook must be the name of one that ships, the path of a .toml file or a Codebook; got {type(name_or_path).__name__}"
+            "codebook must be the name of one that ships, the path of a .toml file, a Codebook or a Survey; got "
+            f"{type(name_or_path).__name__}"
         )
     path = Path(name_or_path)
     if path.suffix != ".toml":

@@ -11,7 +11,7 @@ import numpy as np
 
 from surveysim.codebook.codebook import RESERVED, Codebook
 from surveysim.codebook.questions import Code, Question
-from surveysim.codebook.toml_file import load_codebook, parse_codebook, parse_question
+from surveysim.codebook.toml_file import CodebookLike, load_codebook, parse_codebook, parse_question
 from surveysim.drafting.toml_text import question_text
 from surveysim.drafting.variables import DraftVariable, draft_variables, written
 from surveysim.errors import CodebookError, first_few, nearest
@@ -22,9 +22,7 @@ from surveysim.whole_files import write_whole
 MOST_ADDED = 120  # options of a question that is asked for by name: a thermometer from 0 to 100, a list of regions
 
 
-def add_question(
-    codebook: str | Path | Codebook, path: str | Path, questions: str | Sequence[str], *, encoding: str | None = None
-) -> Codebook:
+def add_question(codebook: CodebookLike, path: str | Path, questions: str | Sequence[str], *, encoding: str | None = None) -> Codebook:
     """Return a codebook with further questions, drafted from the labels of a file; no file is written.
 
     What `draft_codebook` leaves out can be asked for here: lists of up to 120 answers, thermometers, short texts without labels,
@@ -33,7 +31,7 @@ def add_question(
 
     Parameters
     ----------
-    codebook : str, Path or Codebook
+    codebook : str, Path, Codebook or Survey
         The codebook to add to; it stays as it is.
     path : str or Path
         The survey file: with labels (.sav, .zsav, .dta, .por), or without.

@@ -26,6 +26,7 @@ from surveysim.drafting.who_is_meant import (
 from surveysim.errors import CodebookError, ReadError
 from surveysim.files.readers import LABELLED, file_suffix
 from surveysim.tables.names import known_names_of
+from surveysim.tables.schema import TABLE_COLUMNS
 from surveysim.whole_files import write_whole
 
 _AGE_EDGES = (18, 35, 55)
@@ -259,7 +260,7 @@ def _named_trait(draft: DraftVariable) -> str:
     """A trait that the user named: gender in its own words, else a level for each labelled answer, in words still to be replaced."""
     told = {code: f"whose {draft.name} is {label}" for code, label in draft.options.items()} | genders(draft)
     levels = [level_text(name, told[code], _codes(draft, code)) for code, name in drafted_levels(draft.options).items()]
-    return trait_text(draft, draft.name, levels)
+    return trait_text(draft, f"{draft.name}_group" if draft.name in TABLE_COLUMNS else draft.name, levels)
 
 
 def _left_out(path: Path, target: Path, parts: _Parts) -> list[str]:

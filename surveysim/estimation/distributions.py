@@ -9,6 +9,7 @@ import pandas as pd
 
 from surveysim.codebook.backgrounds import one_trait_pairs, same_traits
 from surveysim.codebook.codebook import Code, Question
+from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.design.row_covariance import COVARIANCE, QuestionRows, known_rows, share_rows, with_covariance
 from surveysim.errors import TableError, first_few, nearest
@@ -75,8 +76,8 @@ def response_distributions(
     Returns
     -------
     DataFrame
-        A distributions table, ``source="survey"``: `question_id background_id option_code option_order share std_error
-        conf_low conf_high n n_eff source`. `n`: respondents of positive weight in the denominator; `n_eff`: Kish's. A
+        A distributions table, ``source="survey"``: `question_id option_label`, the traits, `background_id option_code option_order n_eff
+        source simulated conf_low conf_high share std_error n`. `n`: respondents of positive weight in the denominator; `n_eff`: Kish's. A
         background where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the
         denominator and the design in words.
 
@@ -111,7 +112,7 @@ def response_distributions(
     domains = observed_domains(survey, by)
     rows: dict[str, QuestionRows] | None = {} if covariance else None
     tables = [_question_table(survey, question, domains, missing, lonely_psu, rows) for question in asked_questions(survey, questions)]
-    table = pd.concat(tables, ignore_index=True)
+    table = readable(pd.concat(tables, ignore_index=True), survey.codebook)
     denominator = "valid answers" if missing == "drop" else "all respondents"
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": denominator, "design": survey.design.description}

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Question
+from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
 from surveysim.design.row_covariance import QuestionRows, mean_rows, with_covariance
 from surveysim.errors import DesignError
@@ -295,7 +296,7 @@ def _rows(name: str, domains: Domains, members: Members, estimate: np.ndarray, v
 
 def _described(tables: list[pd.DataFrame], survey: Survey) -> pd.DataFrame:
     """Put tables together, with the weight, denominator and design in words as `attrs`."""
-    table = pd.concat(tables, ignore_index=True)
+    table = readable(pd.concat(tables, ignore_index=True), survey.codebook, simulated=False)
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": "valid answers", "design": survey.design.description}
     return table

@@ -10,6 +10,8 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.matching import NO_OPTION, option_places, plain
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import TableError, first_few, nearest, quoted
 from surveysim.estimation.outside_rows import NUMBER, OPTION_GIVEN, STATED, rows_of, stated_number
 from surveysim.tables.intervals import share_intervals
@@ -39,7 +41,7 @@ START, SIZE = "_start", "_size"  # of a cell among the rows of the result: its f
 
 def as_distributions(
     frame: pd.DataFrame,
-    codebook: Codebook,
+    codebook: CodebookLike,
     *,
     by: str | Sequence[str] | Mapping[str, str] = BACKGROUND,
     shares: str | None = None,
@@ -63,7 +65,7 @@ def as_distributions(
     frame : DataFrame
         Beside the columns named below it may hold `n` (answers behind the cell), `n_eff` and `std_error` (of a share, 0-1), which are
         taken as stated; `n` of counts and answers is counted.
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
         Options, traits and levels; capitals and blanks do not matter, and a text may be label or code, level or its words.
     by : str, sequence of str or mapping of column to trait
         Columns of traits. ``"background_id"`` (default): a column of ids such as ``age3=18-34|gender=female``, or of segments of one
@@ -101,7 +103,7 @@ def as_distributions(
         If none or several of the four are given; a column is absent; a number is text, missing, negative or not finite; shares look like
         percentages or miss 1 by more than `tolerance`; counts are not whole; log probabilities are above 0 or sum to more than 1; an
         option is unknown or ambiguous; a row is repeated; `n`, `n_eff` or `std_error` differs or is missing within a cell; or
-        `tolerance`, `unmatched` or `codebook` is none.
+        `tolerance` or `unmatched` is none.
     CodebookError
         If a question is unknown.
     BackgroundError
@@ -121,7 +123,8 @@ def as_distributions(
     ['gender=female', 2, 0.5, 4, 'my-api']
     """
     kind = _kind({"shares": shares, "counts": counts, "logprobs": logprobs, "answers": answers})
-    _check_choices(codebook, tolerance, unmatched)
+    codebook = load_codebook(codebook)
+    _check_choices(tolerance, unmatched)
     column = {"shares": shares, "counts": counts, "logprobs": logprobs}.get(kind)
     rows = rows_of(frame, codebook, by=by, question=question, option=option, source=source, number=column, answers=answers, what=kind)
     place = _places(rows, codebook, kind, unmatched)
@@ -136,7 +139,7 @@ def as_distributions(
     filled = len(table) - len(np.unique(position)) if kind != "answers" else 0
     table.attrs = _about(codebook, table, kind, simulated) | {"options_filled": filled} | found
     table.attrs["answers_left_out"] = int((~known).sum())
-    return check_distributions(table, kind)
+    return readable(check_distributions(table, kind), codebook)
 
 
 def _kind(given: Mapping[str, object]) -> str:
@@ -147,10 +150,7 @@ def _kind(given: Mapping[str, object]) -> str:
     return named[0]
 
 
-def _check_choices(codebook: Codebook, tolerance: float, unmatched: str) -> None:
-    if not isinstance(codebook, Codebook):
-        remedy = "give a Codebook: ss.load_codebook(name), survey.codebook, or one of your own"
-        raise TableError(f"codebook: got {type(codebook).__name__} {quoted(codebook)}; {remedy}")
+def _check_choices(tolerance: float, unmatched: str) -> None:
     number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
     if not number or not 0 <= tolerance <= LARGEST_TOLERANCE:
         raise TableError(

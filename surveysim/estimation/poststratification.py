@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import background_id, parse_background_id, same_traits
+from surveysim.codebook.readable import readable
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import MARGIN, Margins, amount_column
 from surveysim.estimation.population import BASE, PEOPLE, RAKED_TO, VARIANCE, described_source, joint_population, table_variance
@@ -127,7 +128,7 @@ def poststratify(
     result = result[[*DISTRIBUTION_COLUMNS, *draw_columns(distributions)]]
     label = population_label(table, distributions)
     result.attrs = {**weighted_across(distributions, set(traits) - set(names), label), "population": label}
-    return result
+    return readable(result, like=[distributions])
 
 
 def cell_traits(distributions: pd.DataFrame) -> list[str]:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError
 from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
 from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, score_arrays, score_table
@@ -20,7 +22,7 @@ def noise_floor(
     *,
     n: pd.DataFrame | float | None = None,
     metrics: str | Sequence[str] = ("wasserstein", "total_variation"),
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     ordinal: str | Collection[str] | None = None,
     weights: pd.DataFrame | Mapping[str, float] | None = None,
     draws: int = 50,
@@ -72,6 +74,7 @@ def noise_floor(
     True
     """
     names = require_metrics(metrics, tuple(METRICS))
+    codebook = codebook_if_any(codebook)
     ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     if draws < 2:
         raise EvaluationError(f"draws must be at least 2; got {draws}")
@@ -90,7 +93,7 @@ def noise_floor(
     scores = score_table(truth, values, names, ordered, keep)
     scores[CELL_WEIGHT] = cell_weights(scores, reference, weights)
     scores.attrs.update(never_sampled=int(((truth.n_eff > 0) & (sizes <= 0)).sum()))
-    return scores
+    return readable(scores, codebook, like=[reference])
 
 
 def _fresh_sizes(truth: Cells, n: pd.DataFrame | float | None) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.estimation.joint_shares import joint_shares
 from surveysim.evaluation.official import ANY_WEIGHT, CODES, COUNTRY, DENOMINATOR, LABEL, ROUNDING, WEIGHT, YEAR, check_official, year_range
@@ -52,7 +53,7 @@ def compare_with_official(
     estimates: pd.DataFrame,
     official: pd.DataFrame,
     *,
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     country: str | None = None,
     year: int | str | None = None,
     weight: str | None = None,
@@ -74,7 +75,7 @@ def compare_with_official(
         A distributions table; several sources (a survey and a simulation) are compared side by side.
     official : DataFrame
         From `read_official`.
-    codebook : Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Says country and year.
     country, year, weight, denominator : optional
         What the estimates are; default as their `attrs` say, which `response_distributions` and `simulate` fill (weight and
@@ -113,7 +114,7 @@ def compare_with_official(
     """
     check_distributions(estimates, "estimates")
     check_official(official)
-    about = _definition(estimates, codebook, country, year, weight, denominator)
+    about = _definition(estimates, codebook_if_any(codebook), country, year, weight, denominator)
     facts = _same_place_and_time(official, about)
     matched = _matched(estimates, facts)
     _refuse_unlike(matched, about)

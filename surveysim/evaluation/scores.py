@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import traits_in
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ONLY, require_metrics
 from surveysim.tables.cells import Array, Cells, to_cells
@@ -45,7 +47,7 @@ def evaluate(
     reference: pd.DataFrame,
     *,
     metrics: str | Sequence[str] = ("wasserstein", "total_variation"),
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     ordinal: str | Collection[str] | None = None,
     by: str | Sequence[str] | None = None,
     weights: pd.DataFrame | Mapping[str, float] | None = None,
@@ -63,7 +65,7 @@ def evaluate(
     metrics : str or sequence of str
         Names of `METRICS`, and ``"debiased_squared_error"``: the squared error less the sampling variance of the
         reference, ``share (1 - share) / (n_eff - 1)``; its expectation is the error against the population.
-    codebook : Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Says which questions are ordered.
     ordinal : str or collection of str, optional
         Ids of the ordered questions, in place of `codebook`. All others are nominal: there a metric for ordered options
@@ -107,6 +109,7 @@ def evaluate(
     ['total_variation', 'wasserstein']
     """
     names = require_metrics(metrics, KNOWN_METRICS)
+    codebook = codebook_if_any(codebook)
     ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     check_distributions(reference, "reference")
     answered = reference[reference[SHARE].notna()]
@@ -121,7 +124,7 @@ def evaluate(
     scores[CELL_WEIGHT] = cell_weights(scores, answered, weights)
     scores.attrs.update(counts)
     scores.attrs[RECORD] = _weighting(estimated, weights)
-    return scores
+    return readable(scores, codebook, like=[reference])
 
 
 def score_arrays(estimated: Array, reference: Array, mask: np.ndarray, names: Sequence[str]) -> dict[str, Array]:

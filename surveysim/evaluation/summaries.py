@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import total_variation, wasserstein
 from surveysim.evaluation.scores import CELL_WEIGHT, on_same_cells
@@ -163,7 +164,7 @@ def diagnose(
     estimated: pd.DataFrame,
     reference: pd.DataFrame,
     *,
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     ordinal: str | Collection[str] | None = None,
     on: str = "all",
 ) -> pd.DataFrame:
@@ -209,7 +210,7 @@ def diagnose(
     >>> f"{found.variance_ratio:.1f}", int(found.n_backgrounds)  # the noise of 400 respondents looks like differences
     ('1.6', 6)
     """
-    ordered = ordinal_questions(codebook, ordinal)
+    ordered = ordinal_questions(codebook_if_any(codebook), ordinal)
     ours, truth, _ = on_same_cells(estimated, reference[reference[SHARE].notna()], reference, on)
     rows = [_diagnose_question(ours, truth, q, truth.questions[q] in ordered) for q in range(len(truth.questions))]
     return pd.DataFrame(rows)

@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from surveysim.codebook.backgrounds import ordered_backgrounds
-from surveysim.codebook.codebook import Code, Codebook
+from surveysim.codebook.codebook import Code
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import TableError, first_few
 from surveysim.estimation.trait_shifts import largest_source
 from surveysim.figures.bars import bar_table, draw_bars
@@ -30,7 +31,7 @@ def plot_distributions(
     *,
     question: str,
     backgrounds: str | Sequence[str] | pd.DataFrame | None = None,
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     sources: str | Sequence[str] | None = None,
     options: Sequence[Code] | None = None,
     kind: str = "auto",
@@ -49,7 +50,7 @@ def plot_distributions(
     question : str
     backgrounds : str, sequence of str or DataFrame, optional
         Ids, or a frame with `background_id`; default all in the table.
-    codebook : Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Gives wording, labels, and order of levels. Without it codes stand for labels, and the options count as nominal.
     sources : str or sequence of str, optional
         Which, and in which order; default all, as they appear.
@@ -94,6 +95,7 @@ def plot_distributions(
     if kind not in KINDS:
         raise TableError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
     rows = question_rows(distributions, question, backgrounds=backgrounds, sources=sources)
+    codebook = codebook_if_any(codebook)
     names, scale = source_order(rows, sources), scale_of(rows, question, codebook)
     codes, ids = shown_options(scale, rows, options), ordered_backgrounds(rows["background_id"], codebook)
     n_bars = len(ids) * len(names)
@@ -117,7 +119,7 @@ def plot_shifts(
     *,
     question: str,
     trait: str,
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     sources: str | Sequence[str] | None = None,
     options: Sequence[Code] | None = None,
     population: pd.DataFrame | None = None,
@@ -135,7 +137,7 @@ def plot_shifts(
     distributions : DataFrame
         A distributions table (shares 0-1), all backgrounds over traits that include `trait`.
     question, trait : str
-    codebook : Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Gives wording, labels, and order of levels; without it codes stand for labels.
     sources : str or sequence of str, optional
         Which, and in which order; default all, as they appear.
@@ -177,6 +179,7 @@ def plot_shifts(
     ['18-34', '35-54', '55+']
     """
     rows = question_rows(distributions, question, sources=sources)
+    codebook = codebook_if_any(codebook)
     names, scale = source_order(rows, sources), scale_of(rows, question, codebook)
     codes = shown_options(scale, rows, options)
     frame = shift_table(rows, codes, trait, names, codebook=codebook, population=population)

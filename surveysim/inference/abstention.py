@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id, same_traits, traits_from_nearest
+from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import response_distributions
 from surveysim.survey.survey import Survey
@@ -97,7 +98,7 @@ def abstain(
     result = result.merge(judged, on=[*CELL, SOURCE], how="left", validate="many_to_one").set_axis(simulated.index)
     rule = {"min_n": min_n, "max_distance": max_distance, "max_variance_left": max_variance_left, "tolerable": tolerable}
     result.attrs = {**simulated.attrs, "abstention": rule}
-    return result
+    return readable(result)
 
 
 def _check_limits(min_n: float, max_distance: int, max_variance_left: float, tolerable: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.inference.area_cells import AreaCells, area_cells
 from surveysim.inference.cross_fitting import FOLD, CrossFit, average_folds
@@ -102,7 +103,7 @@ def conformal_intervals(
     names = dict(zip(cells.layout.questions, variances.tolist(), strict=True))
     counts = {SAMPLED: int((~never).sum()), NEVER: int(never.sum())}
     table.attrs = {**wanted.attrs, "level": level, "noise": noise, "scores": counts, "model_variance": names}
-    return table
+    return readable(table)
 
 
 def _check_arguments(level: float, noise: str) -> None:

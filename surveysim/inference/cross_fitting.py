@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import response_distributions
 from surveysim.survey.survey import Survey, check_survey
@@ -201,4 +202,4 @@ def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
     attrs = tables[0].attrs
     stacked = pd.concat(tables, ignore_index=True)
     stacked.attrs = dict(attrs)
-    return stacked
+    return readable(stacked)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Question
+from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.estimation.margins import COUNT, Margins
@@ -151,7 +152,7 @@ def prediction_powered(
     result.attrs = {**described(cells.table), "weight": survey.weight_name, "design": survey.design.description}
     result.attrs |= {"denominator": "valid answers", "population": population_label(table, cells.table)}
     result.attrs |= {"without_cell": int((domains.cell < 0).sum()), "clipped": sum(part.clipped for part in parts)}
-    return result
+    return readable(result, survey.codebook)
 
 
 @dataclass(frozen=True, eq=False)

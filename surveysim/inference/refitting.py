@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from surveysim.baselines.prior import PriorLike
+from surveysim.codebook.readable import readable
 from surveysim.design.replication import Replicates
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.replicates import as_replicates
@@ -204,4 +205,4 @@ def _table(base: pd.DataFrame, share: Array, refitted: Array, replicates: Replic
     scaled *= np.divide(error, spread, out=np.ones_like(spread), where=spread > 0)
     table = with_draws(table, (share + scaled).T)
     table.attrs = {**base.attrs, "resampling": f"{replicates.method}, {number} replicates"}
-    return table
+    return readable(table)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.inference.area_cells import AreaCells, area_cells
 from surveysim.inference.fay_herriot import VARIANCE_METHODS, AreaFit, fit_area_model, mean_squared_errors, restricted_log_likelihood
@@ -120,7 +121,7 @@ def composite(
         predictions.append(_predict(cells, place, models[place], fits[-1], seed))
     table = _composite_table(cells, predictions, fits)
     table.attrs = {**described(direct), **table.attrs, "method": method, "regression": regression}
-    return table
+    return readable(table, like=[direct, simulated])
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, TableError, first_few
 from surveysim.tables.cells import Array, between_variance
 from surveysim.tables.draws import draw_columns
@@ -87,7 +88,7 @@ def restore_spread(simulated: pd.DataFrame, *, population: pd.DataFrame | None =
     kept = [str(rows[QUESTION].iloc[0]) for rows in parts if rows[FACTOR].isna().any()]
     result[FACTOR] = result[FACTOR].fillna(1.0)
     result.attrs = {**simulated.attrs, "spread": f"restored (constrained Bayes) from {how}", "spread_kept": list(dict.fromkeys(kept))}
-    return result
+    return readable(result)
 
 
 def _require_errors(simulated: pd.DataFrame) -> None:

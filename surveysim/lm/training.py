@@ -16,6 +16,7 @@ from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, traits_in, with_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import TrainingError, first_few
 from surveysim.lm.alignment import Alignment
 from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
@@ -29,7 +30,7 @@ from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SH
 def align(
     model: OptionModel,
     distributions: pd.DataFrame,
-    codebook: Codebook,
+    codebook: CodebookLike,
     *,
     backgrounds: pd.DataFrame | None = None,
     stages: Sequence[StageConfig] = DSA,
@@ -52,7 +53,7 @@ def align(
         From `load_model`; it is not changed.
     distributions : DataFrame
         A distributions table by background, weighted; cells count by `n_eff`.
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
     backgrounds : DataFrame, optional
         Trait columns, and `population_share` where it is known: the backgrounds that stage 2 aligns. Default: every
         combination of the levels of the traits in `distributions`.
@@ -100,7 +101,7 @@ def align(
     ['option_kl', 'pooled_shift']
     """
     require_columns(distributions, DISTRIBUTION_KEYS, "distributions")
-    traits = traits_in(distributions[BACKGROUND].unique())
+    codebook, traits = load_codebook(codebook), traits_in(distributions[BACKGROUND].unique())
     before = None if prior is None else prior_of(prior, traits, list(distributions[QUESTION].unique()))
     known = knowledge_of(codebook, traits, group_predictors, prior=before) if traits else None
     work = run_alignment(

@@ -17,6 +17,7 @@ from surveysim.tables.schema import (
     MIN_N,
     N_EFF,
     OPTION,
+    OPTION_LABEL,
     ORDER,
     QUESTION,
     SHARE,
@@ -29,7 +30,7 @@ from surveysim.tables.schema import (
 WAYS = ("suppress", "round")
 DISCLOSURE, SUPPRESSED = "disclosure", "suppressed"  # in attrs; column
 DERIVABLE, FEW_BEHIND_AN_OPTION = "follows from other cells", "few respondents behind an option"
-KEPT = frozenset({QUESTION, BACKGROUND, SOURCE, OPTION, ORDER, "fold", "option_label"})
+KEPT = frozenset({QUESTION, BACKGROUND, SOURCE, OPTION, ORDER, "fold", OPTION_LABEL})
 KEY = [QUESTION, SOURCE, BACKGROUND]
 
 

@@ -10,28 +10,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import ReadError, TableError
 from surveysim.files.outfile import WRITABLE
+from surveysim.publishing.banner import banners
 from surveysim.publishing.disclosure import DISCLOSURE, protect
-from surveysim.survey.writers import spelled_out, with_codes_of_one_kind, write_table
+from surveysim.publishing.excel import require_openpyxl, write_workbook
+from surveysim.survey.writers import with_codes_of_one_kind, write_table
 from surveysim.tables.schema import MIN_N, N, require_columns
 from surveysim.whole_files import checked_target, write_whole
 
-TABLES = (".csv", ".parquet", *WRITABLE)
+EXCEL = ".xlsx"
+TABLES = (".csv", ".parquet", EXCEL, *WRITABLE)
 
 
 def export_table(
     table: pd.DataFrame,
     path: str | Path,
     *,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
     model_based: str | Sequence[str] = (),
     published: pd.DataFrame | None = None,
+    letters: float = 0.05,
+    adjust: str = "holm",
 ) -> Path:
     """Write a table of shares or estimates for others, small cells withheld, with the facts that belong to it.
 
@@ -44,11 +49,19 @@ def export_table(
     table : DataFrame
         A distributions or estimates table. Others (shifts, scores) have no `n` and need ``min_n=0``.
     path : str or Path
-        Ends in .csv (UTF-8), .parquet, .sav, .zsav or .dta (labelled as by `write_table`). The file appears when it is complete.
-    codebook : str, Path or Codebook, optional
+        Ends in .csv (UTF-8), .parquet, .xlsx, .sav, .zsav or .dta (labelled as by `write_table`). The file appears when it is complete.
+        In .xlsx (needs openpyxl: ``pip install "surveysim-dsa[excel]"``) every source is a banner table on a sheet of its own, questions
+        down, backgrounds across, `n` and effective n under each question, withheld cells marked [c], and in the foot weight, denominator,
+        design, the test behind the letters and what was withheld; another sheet has the rows with their standard errors.
+    codebook : str, Path, Codebook or Survey, optional
         Adds a column per trait of the backgrounds and the options' labels.
     min_n, how, min_count, model_based, published
         As of `protect`. ``min_n=0``: nothing is withheld, and the facts say so.
+    letters : float
+        Of Excel: the level at which a column gets the letters of columns that are significantly lower, of those that differ from it in one
+        trait, by a t test with the covariance that the table carries, else by a z test; 0: no letters. Simulated shares get none.
+    adjust : {"none", "holm", "bh", "bonferroni"}
+        Of Excel: the correction for all comparisons within a row.
 
     Returns
     -------
@@ -57,9 +70,12 @@ def export_table(
     Raises
     ------
     ReadError
-        If the extension or folder is unknown, there are no rows, or a name is not allowed in the format.
+        If the extension or folder is unknown, there are no rows, a name is not allowed in the format, or a package for it is missing.
     TableError
-        As of `protect`; or if the table has no `n` and `min_n` is not 0.
+        As of `protect`; if the table has no `n` and `min_n` is not 0; or, of Excel, if it has neither shares nor estimates, or several
+        rows of a background.
+    DesignError
+        If `adjust` is unknown.
 
     References
     ----------
@@ -78,15 +94,22 @@ def export_table(
     ('weight', 10)
     """
     target = checked_target(path, TABLES)
+    if target.suffix.lower() == EXCEL:
+        require_openpyxl()
     require_columns(table, [], "table")
     if table.empty:
         raise ReadError(f"nothing to write to {target.name}: the table has no rows")
     shown = protected(table, min_n=min_n, how=how, min_count=min_count, model_based=model_based, published=published)
     if target.suffix.lower() in WRITABLE:
         write_table(shown, target, codebook)
+    elif target.suffix.lower() == EXCEL:
+        book = None if codebook is None else load_codebook(codebook)
+        rows = readable(shown, book)
+        whole = None if how == "round" else table
+        write_workbook(target, banners(rows, codebook=book, whole=whole, level=letters, adjust=adjust), rows)
     else:
         book = None if codebook is None else load_codebook(codebook)
-        plain = with_codes_of_one_kind(shown if book is None else spelled_out(shown, book))
+        plain = with_codes_of_one_kind(shown if book is None else readable(shown, book))
         write_whole(target, _parquet(plain) if target.suffix.lower() == ".parquet" else _csv(plain))
     if target.suffix.lower() != ".parquet":
         write_facts(target, shown.attrs)

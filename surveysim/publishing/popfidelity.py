@@ -13,6 +13,7 @@ import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any, load_codebook
 from surveysim.errors import EvaluationError, TableError, first_few
 from surveysim.publishing.exports import protected, write_csv, write_facts
 from surveysim.tables.cells import Cells, to_cells
@@ -28,7 +29,7 @@ def export_popfidelity(
     distributions: pd.DataFrame,
     path: str | Path,
     *,
-    codebook: Codebook | None = None,
+    codebook: CodebookLike | None = None,
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
@@ -47,7 +48,7 @@ def export_popfidelity(
         left out, since the format has no missing shares; ``<file>.json`` counts them.
     path : str or Path
         Ends in .csv. The files appear when they are complete.
-    codebook : Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
     min_n, how, min_count, model_based
         As of `protect`; ``min_n=0``: nothing is withheld.
 
@@ -86,6 +87,7 @@ def export_popfidelity(
     kept = shown[shown[SHARE].notna()]
     if kept.empty:
         raise TableError(f"no cell of distributions is left to export: all have fewer than {min_n} respondents, or no shares")
+    codebook = codebook_if_any(codebook)
     write_csv(target, _long(kept, codebook))
     cells = [*CELL, SOURCE]
     left_out = len(shown[cells].drop_duplicates()) - len(kept[cells].drop_duplicates())
@@ -134,7 +136,7 @@ def _write_yaml(target: Path, what: str, content: dict[str, Any]) -> None:
     write_whole(target.with_name(f"{target.stem}_{what}.yaml"), lambda place: place.write_text(text, encoding="utf-8"))
 
 
-def population_fidelity(estimated: pd.DataFrame, reference: pd.DataFrame, *, codebook: Codebook) -> pd.DataFrame:
+def population_fidelity(estimated: pd.DataFrame, reference: pd.DataFrame, *, codebook: CodebookLike) -> pd.DataFrame:
     """Score simulated cells by the Population Fidelity Score of the package `popfidelity`, question by question.
 
     The score is the geometric mean of three, each 0-1: accuracy, one minus the mean normalised earth mover's distance of cells;
@@ -147,7 +149,7 @@ def population_fidelity(estimated: pd.DataFrame, reference: pd.DataFrame, *, cod
     ----------
     estimated, reference : DataFrame
         Distributions tables of the same cells; `reference` of one source, `estimated` of one or more.
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
         Says which questions are ordered.
 
     Returns
@@ -181,6 +183,7 @@ def population_fidelity(estimated: pd.DataFrame, reference: pd.DataFrame, *, cod
     """
     package = _package()
     check_distributions(estimated, "estimated")
+    codebook = load_codebook(codebook)
     ordered = ordinal_questions(codebook, None)
     wanted = [name for name in reference[QUESTION].unique() if name in ordered and name in set(estimated[QUESTION])]
     if not wanted:

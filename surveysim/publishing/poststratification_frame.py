@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import background_id, parse_background_id
-from surveysim.codebook.codebook import Codebook
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import Margins
 from surveysim.estimation.population import PEOPLE, population_traits
@@ -33,7 +32,7 @@ def export_poststratification(
     path: str | Path,
     *,
     by: str | Sequence[str] | None = None,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     responses: pd.DataFrame | None = None,
     structure: pd.DataFrame | Survey | None = None,
     min_n: int = MIN_N,
@@ -57,7 +56,7 @@ def export_poststratification(
         Ends in .csv. The file appears when it is complete; ``<file>.json`` beside it says the source, and levels in order.
     by : str or sequence of str, optional
         Traits; default those of `population` (needed for a survey and for margins).
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Orders the levels; without one they stand as they come.
     responses : DataFrame, optional
         A distributions table of one question and one source, of the same cells.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
-from surveysim.codebook.toml_file import list_codebooks, load_codebook
+from surveysim.codebook.toml_file import CodebookLike, list_codebooks, load_codebook
 from surveysim.errors import TableError
 from surveysim.figures.distributions import plot_distributions
 from surveysim.figures.style import embedded
@@ -28,7 +28,7 @@ def report(
     result: pd.DataFrame,
     path: str | Path = "methods.html",
     *,
-    survey: Survey | Codebook | None = None,
+    survey: CodebookLike | None = None,
     scores: pd.DataFrame | None = None,
     floor: pd.DataFrame | None = None,
     question: str | None = None,
@@ -46,7 +46,7 @@ def report(
         A distributions table, simulated or of a survey; its ``attrs`` hold the facts.
     path : str or Path
         Of the .html file, which appears when it is complete.
-    survey : Survey or Codebook, optional
+    survey : Survey, Codebook, str or Path, optional
         What the result was made from. Default: the codebook that the result names, if it ships; missing answers need the survey.
     scores : DataFrame, optional
         Of `evaluate` or `compare_methods`, baselines included.
@@ -108,9 +108,9 @@ def report(
     return write_whole(target, lambda place: place.write_text(text, encoding="utf-8"))
 
 
-def _codebook(result: pd.DataFrame, survey: Survey | Codebook | None) -> Codebook | None:
+def _codebook(result: pd.DataFrame, survey: CodebookLike | None) -> Codebook | None:
     if survey is not None:
-        return survey.codebook if isinstance(survey, Survey) else survey
+        return load_codebook(survey)
     name = str(result.attrs.get("survey") or "")
     return load_codebook(name) if name in list_codebooks() else None
 

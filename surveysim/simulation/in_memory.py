@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,7 +13,9 @@ from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import PriorLike
 from surveysim.baselines.training_cells import training_cells
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import SurveySimError, nearest
 from surveysim.files.frames import is_frame
 from surveysim.simulation.request import (
@@ -50,7 +51,7 @@ def simulate(
     backgrounds: IntoFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
@@ -72,7 +73,7 @@ def simulate(
         stand beside them), or a list of trait names: then every combination of their levels.
     model : OptionModel, optional
         An aligned model only simulates. A base model is aligned first, with `df`. Default: the default model.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Required with a plain frame.
     questions : str or sequence of str, optional
         Default: all questions of the survey.
@@ -158,6 +159,7 @@ def simulate(
         )
     learnt = table.attrs.get("prior")
     table.attrs.clear()
+    table = readable(table, survey.codebook, simulated=True)
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     if not is_frame(backgrounds):
         warn_of_unseen_levels(beyond)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -14,7 +13,7 @@ from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.prior import Prior, PriorLike, prior_of, with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.estimation.distributions import cell_shares
 from surveysim.files.frames import is_frame, pandas_frame
@@ -142,7 +141,7 @@ def aligned_by(model: OptionModel) -> str:
 
 def require_survey(
     df: Survey | IntoFrame,
-    codebook: str | Path | Codebook | None,
+    codebook: CodebookLike | None,
     weight: str | None,
     *,
     questions: str | Sequence[str] | None = None,

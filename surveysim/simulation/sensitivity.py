@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from surveysim.baselines.methods import BASELINES
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import PromptError, SurveySimError, first_few
 from surveysim.lm.prompts.template import PromptTemplate
 from surveysim.simulation.in_memory import simulate
@@ -82,7 +81,7 @@ def prompt_sensitivity(
     backgrounds: IntoFrame | str | Sequence[str],
     *,
     model: OptionModel | None = None,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     variants: Variants | None = None,

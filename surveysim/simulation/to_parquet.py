@@ -18,6 +18,8 @@ from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.simulation.in_memory import with_errors
@@ -51,7 +53,7 @@ def simulate_to_parquet(
     path: str | Path,
     *,
     model: OptionModel,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     questions: str | Sequence[str] | None = None,
     method: str = "dsa",
     weight: str | None = None,
@@ -148,6 +150,7 @@ def simulate_to_parquet(
     if before is not None and posterior is not None:
         about["prior"] = posterior.attrs["prior"]
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
+    parts = (readable(part, survey.codebook, simulated=True) for part in parts)
     if is_main():
         write_parts(parts, target, about=about, mixed=mixed)
     else:  # computes its parts for the process that writes

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook, Question, Trait
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.design.adjustment import declared_replicates
 from surveysim.design.calibration import Calibration
 from surveysim.design.design import Design, kish_n_eff
@@ -171,7 +171,7 @@ def check_survey(survey: object) -> None:
 
 def read_survey(
     path: str | Path,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     *,
     weight: str | None = None,
     encoding: str | None = None,
@@ -188,7 +188,7 @@ def read_survey(
     ----------
     path : str or Path
         A .sav, .zsav, .dta, .por, .sas7bdat, .xpt, .csv, .csv.gz or .parquet file. Only the columns needed are read.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         Name of a codebook that ships, or a TOML file; default the one that lists a file of this name.
     weight : str, optional
         Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
@@ -239,7 +239,7 @@ def read_survey(
 
 def as_survey(
     frame: IntoFrame,
-    codebook: str | Path | Codebook,
+    codebook: CodebookLike,
     *,
     weight: str | None = None,
     questions: str | Sequence[str] | None = None,
@@ -256,7 +256,7 @@ def as_survey(
         Of pandas, polars (also lazy), pyarrow, or a DuckDB relation; a row per respondent. Only the columns needed are converted.
         A trait may stand under its own name, recoded to level names already, and the weight under the name ``weight``: so
         ``as_survey(survey.data, codebook)`` gives the survey back.
-    codebook : str, Path or Codebook
+    codebook : str, Path, Codebook or Survey
     weight : str, optional
         Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
     questions, traits : str or sequence of str, optional

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook, Question, Trait
 from surveysim.codebook.questions import Code
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import TableError
 from surveysim.files.frames import pandas_frame
 from surveysim.files.outfile import TAG_ORDER, OutColumn, write_columns
@@ -32,12 +32,14 @@ from surveysim.tables.schema import (
     METRIC,
     N_EFF,
     OPTION,
+    OPTION_LABEL,
     ORDER,
     POPULATION_SHARE,
     PSU,
     QUESTION,
     RESPONDENT_ID,
     SHARE,
+    SIMULATED,
     SOURCE,
     STD_ERROR,
     STRATUM,
@@ -56,7 +58,8 @@ _LABELS = {
     BACKGROUND: "Background: trait=level, separated by |",
     QUESTION: "Question: variable name in the survey",
     OPTION: "Option: code in the survey",
-    "option_label": "Option: label",
+    OPTION_LABEL: "Option: label",
+    SIMULATED: "Whether simulated: no respondent gave these answers",
     ORDER: "Option: place on the scale",
     MADE: "Columns that surveysim wrote: weight and design",
     SHARE: "Share of the background's valid answers, 0 to 1",
@@ -73,7 +76,7 @@ _LABELS = {
 }
 
 
-def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
+def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook: CodebookLike | None = None) -> Path:
     """Write respondents to an SPSS or Stata file with variable labels, value labels and missing codes declared.
 
     In SPSS the missing codes stay numbers, declared missing; in Stata they become tagged missing values, ``.a`` not applicable,
@@ -88,7 +91,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
         A survey, or respondents (a frame as `as_survey` takes it) with original codes or labels and the codebook's variable names.
     path : str or Path
         Ends in .sav, .zsav or .dta. The file appears when it is complete.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
         For a frame: whose labels to write; default none. For a survey: default its own.
 
     Returns
@@ -128,7 +131,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "")
 
 
-def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Codebook | None = None) -> Path:
+def write_table(frame: pd.DataFrame, path: str | Path, codebook: CodebookLike | None = None) -> Path:
     """Write a table of distributions (or shifts, scores, estimates) to an SPSS or Stata file with labels.
 
     With a codebook each trait of the backgrounds becomes a labelled column of its own, and options carry their label.
@@ -139,7 +142,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
         As the verbs return it; a simulated table like any other.
     path : str or Path
         Ends in .sav, .zsav or .dta. The file appears when it is complete.
-    codebook : str, Path or Codebook, optional
+    codebook : str, Path, Codebook or Survey, optional
 
     Returns
     -------
@@ -164,7 +167,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
     shares.sav
     """
     book = None if codebook is None else load_codebook(codebook)
-    table = with_codes_of_one_kind(frame if book is None else spelled_out(frame, book))
+    table = with_codes_of_one_kind(frame if book is None else readable(frame, book))
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
 
@@ -174,21 +177,6 @@ def with_codes_of_one_kind(table: pd.DataFrame) -> pd.DataFrame:
     if OPTION not in table or len(set(map(type, table[OPTION]))) < 2:
         return table
     return table.assign(**{OPTION: [f"{code:g}" if isinstance(code, int | float) else str(code) for code in table[OPTION]]})
-
-
-def spelled_out(frame: pd.DataFrame, book: Codebook) -> pd.DataFrame:
-    """Add a column per trait of the backgrounds, and the options' labels."""
-    table = frame.copy()
-    if BACKGROUND in table:
-        levels = {identifier: parse_background_id(identifier) for identifier in table[BACKGROUND].unique()}
-        for name in dict.fromkeys(trait for background in levels.values() for trait in background):
-            if name in book.traits and name not in table:
-                named = table[BACKGROUND].map({identifier: background.get(name) for identifier, background in levels.items()})
-                table[name] = pd.Categorical(named, categories=list(book.trait(name).level_names))
-    if {QUESTION, OPTION} <= set(table.columns):
-        labels = {(question.question_id, option.code): option.label for question in book.questions.values() for option in question.options}
-        table["option_label"] = [labels.get(pair, "") for pair in zip(table[QUESTION], table[OPTION], strict=True)]
-    return table
 
 
 def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codebook | None) -> OutColumn:

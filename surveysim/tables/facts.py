@@ -10,12 +10,30 @@ import pandas as pd
 
 from surveysim.errors import TableError, first_few
 from surveysim.html import facts_line, frame_table
-from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.reading_order import in_reading_order
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    ESTIMATE,
+    METRIC,
+    N_EFF,
+    OPTION,
+    OPTION_LABEL,
+    ORDER,
+    QUESTION,
+    SHARE,
+    SIMULATED,
+    SOURCE,
+    STD_ERROR,
+    N,
+)
 from surveysim.tables.stacking import PARTS
 from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
 
 STATUS = "status"
-SIMULATED = "SIMULATED"
+LOUD = "SIMULATED"
+NUMBERS = (SHARE, ESTIMATE, STD_ERROR, N, N_EFF, CONF_LOW, CONF_HIGH)  # in the order of `show`
 OBSERVED = {"survey": "Survey estimates", "official": "Official estimates"}
 NEEDED = {"survey": "survey", "weight": "weight", "denominator": "denominator", "design": "design"}  # fact -> name in attrs
 OF_A_MODEL = {"method": "method", "model": "model", "model SHA-256": "model_sha256", "seed": "seed"}
@@ -27,8 +45,16 @@ def is_estimate(table: pd.DataFrame) -> bool:
 
 
 def is_simulated(table: pd.DataFrame) -> bool:
-    """Say whether the table records that no respondent gave these answers."""
-    return bool(table.attrs.get("simulated", False))
+    """Say whether the table records, in its column or its ``attrs``, that no respondent gave any of these answers."""
+    told = simulated_rows(table)
+    return bool(table.attrs.get(SIMULATED, False)) if told is None else bool(told.all())
+
+
+def simulated_rows(table: pd.DataFrame) -> pd.Series | None:
+    """Return of every row whether it says that it is simulated; None where the table has no such column, or no row."""
+    if SIMULATED not in table or table.empty:
+        return None
+    return table[SIMULATED].astype(str).str.lower().isin(["true", "1", "1.0"])
 
 
 def table_facts(table: pd.DataFrame) -> dict[str, str]:
@@ -84,11 +110,15 @@ def status(table: pd.DataFrame) -> str:
     sources = [str(source) for source in table[SOURCE].unique()] if SOURCE in table else []
     if is_simulated(table):
         made_by = first_few(sources) or table.attrs.get("method", "a model")
-        return f"{SIMULATED} ({made_by}): estimates of a method, not counts of respondents' answers"
+        return f"{LOUD} ({made_by}): estimates of a method, not counts of respondents' answers"
     parts = [part for part in table.attrs.get(PARTS, []) if part.get("simulated")]
     if parts:
         made_by = first_few(dict.fromkeys(str(part.get("method", "a model")) for part in parts))
-        return f"{len(parts)} of {len(table.attrs[PARTS])} tables {SIMULATED} ({made_by}); sources: {first_few(sources) or NOT_RECORDED}"
+        return f"{len(parts)} of {len(table.attrs[PARTS])} tables {LOUD} ({made_by}); sources: {first_few(sources) or NOT_RECORDED}"
+    told = simulated_rows(table)
+    if told is not None and told.any():
+        made_by = first_few(table.loc[told, SOURCE].unique()) if SOURCE in table else "a model"
+        return f"{int(told.sum()):,} of {len(told):,} rows {LOUD} ({made_by}); sources: {first_few(sources) or NOT_RECORDED}"
     if len(sources) == 1 and sources[0] in OBSERVED:
         return OBSERVED[sources[0]]
     if not sources and table.attrs.get("design"):
@@ -154,6 +184,14 @@ def _recorded(about: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, s
     return {name: str(about[key]) for name, key in names.items() if about.get(key) not in (None, "")}
 
 
+def _traits_beside_ids(table: pd.DataFrame) -> list[str]:
+    """Return the columns between what was asked and the ids of backgrounds: in reading order these are the traits."""
+    names = list(table.columns)
+    before = names[: names.index(BACKGROUND)] if BACKGROUND in names else []
+    asked = [place for place, name in enumerate(before) if name in (QUESTION, METRIC, OPTION, OPTION_LABEL)]
+    return before[asked[-1] + 1 :] if asked else []
+
+
 @dataclass(frozen=True, eq=False)
 class TableView:
     """A table as `show` displays it: HTML in a notebook, text elsewhere.
@@ -184,10 +222,20 @@ class TableView:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The rows displayed: a source that the heading names and the options' order are left out."""
-        constant = SOURCE in self.table and len(self.table[SOURCE].unique()) == 1
-        hidden = [name for name in (ORDER, *([SOURCE] if constant and is_estimate(self.table) else [])) if name in self.table]
-        head = self.table.drop(columns=hidden).head(self.rows)
+        """The rows displayed, numbers beside what they are of: what the heading or another column says already is left out."""
+        head, told = self.table.head(self.rows), simulated_rows(self.table)
+        said = {
+            ORDER: True,
+            SOURCE: SOURCE in self.table and len(self.table[SOURCE].unique()) == 1 and is_estimate(self.table),
+            SIMULATED: told is not None and bool(told.all() or not told.any()),
+            OPTION: OPTION_LABEL in head and bool((head[OPTION_LABEL].fillna("") != "").all()),
+            BACKGROUND: bool(traits := _traits_beside_ids(head)),
+        }
+        if BACKGROUND in head:
+            names = list(in_reading_order(head, traits).columns)
+            keys = names[: names.index(BACKGROUND) + 1]
+            head = head[list(dict.fromkeys([*keys, *(name for name in NUMBERS if name in names), *names]))]
+        head = head.drop(columns=[name for name, known in said.items() if known and name in head])
         return head.assign(**{N_EFF: head[N_EFF].round(1).astype(str)} if N_EFF in head else {})
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """The contracts: column names of every table, and checks that raise `TableError`.
 
-Every verb takes and returns tidy frames. A simulated table differs from a survey table in its `source` column alone.
+Every verb takes and returns tidy frames. A simulated table differs from a survey table in the columns `source` and `simulated` alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ BACKGROUND, QUESTION, OPTION, ORDER, SHARE, SOURCE = (
 )
 STD_ERROR, CONF_LOW, CONF_HIGH, N, N_EFF = "std_error", "conf_low", "conf_high", "n", "n_eff"
 ESTIMATE, METRIC, POPULATION_SHARE = "estimate", "metric", "population_share"
+OPTION_LABEL, SIMULATED = "option_label", "simulated"  # what the option says; whether no respondent gave these answers
 
 CELL = [QUESTION, BACKGROUND]
 DISTRIBUTION_KEYS = [QUESTION, BACKGROUND, OPTION]
@@ -48,6 +49,16 @@ DISTRIBUTION_COLUMNS = [
 SHIFT_COLUMNS = [QUESTION, "background_from", "background_to", OPTION, "shift", STD_ERROR]
 SCORE_COLUMNS = [QUESTION, BACKGROUND, METRIC, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH]
 ESTIMATE_COLUMNS = [QUESTION, BACKGROUND, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, "df", N, N_EFF, "deff"]
+
+TABLE_COLUMNS = frozenset(
+    {
+        *(RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, MADE, POPULATION_SHARE, ENOUGH, OPTION_LABEL, SIMULATED),
+        *(*DISTRIBUTION_COLUMNS, *SHIFT_COLUMNS, *SCORE_COLUMNS, *ESTIMATE_COLUMNS),
+        *("quantile", "fold", "suppressed", "method", "seed", "count", "margin", "label", "level", "pooled_share"),
+        *("direct_weight", "mse", "std_error_seed", "power", "std_error_direct", "n_eff_gained", "spread_factor", "conformal_factor"),
+        *("support", "abstain", "abstain_reason", "level_n", "distance", "variance_left"),
+    }
+)  # of some table of results: no trait may have such a name
 
 SHARE_TOLERANCE = 1e-6  # a cell's shares must sum to 1 this closely; our own tables do to 1e-9
 POOLED = "all"  # background_id of the table that ignores backgrounds

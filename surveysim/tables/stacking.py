@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from surveysim.errors import TableError, quoted
+from surveysim.tables.schema import SIMULATED
 
 PARTS = "parts"
 
@@ -24,7 +25,8 @@ def stack(tables: Iterable[pd.DataFrame] | Mapping[str, pd.DataFrame]) -> pd.Dat
     Returns
     -------
     DataFrame
-        All rows, numbered anew, and nothing else; a column that a table lacks is missing there. ``attrs["parts"]`` lists the ``attrs`` of
+        All rows, numbered anew, with `simulated` as a column where a table's ``attrs`` alone say so; a column that a table lacks is missing
+        there. ``attrs["parts"]`` lists the ``attrs`` of
         every table, those of a stacked one in its place; what all of them record alike stands in ``attrs`` as well.
 
     Raises
@@ -56,10 +58,11 @@ def stack(tables: Iterable[pd.DataFrame] | Mapping[str, pd.DataFrame]) -> pd.Dat
 
 
 def _bare(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table without its facts, which pandas would compare."""
+    """Return the table without its facts, which pandas would compare; whether it is simulated stands in its rows."""
     rows = table.copy(deep=False)
     rows.attrs = {}
-    return rows
+    told = table.attrs.get(SIMULATED)
+    return rows if told is None or SIMULATED in rows else rows.assign(**{SIMULATED: bool(told)})
 
 
 def _alike(one: object, other: object) -> bool:

@@ -21,7 +21,7 @@ from surveysim.codebook.backgrounds import (
 )
 from surveysim.codebook.codebook import Level, Option, Question, Trait
 from surveysim.errors import BackgroundError, CodebookError, EstimationError, TableError
-from surveysim.tables.schema import check_backgrounds
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_backgrounds
 from tests.support.small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 NAMES = st.text(st.characters(exclude_characters="|=", exclude_categories=("Cs",)), min_size=1, max_size=8)
@@ -184,7 +184,7 @@ def test_traits_of_cells_and_margins() -> None:
 
 
 def test_traits_become_columns_beside_the_id() -> None:
-    table = ss.response_distributions(small_survey(), by=["gender", "age"], questions="q1")
+    table = ss.response_distributions(small_survey(), by=["gender", "age"], questions="q1")[DISTRIBUTION_COLUMNS]
     split = ss.split_background(table)
     assert split.columns[:5].tolist() == ["question_id", "background_id", "age", "gender", "option_code"]
     assert [background_id({"age": age, "gender": gender}) for age, gender in zip(split.age, split.gender, strict=True)] == list(
@@ -195,9 +195,15 @@ def test_traits_become_columns_beside_the_id() -> None:
     pd.testing.assert_frame_equal(ss.split_background(split), split)
 
 
+def test_a_table_that_has_its_traits_is_left_as_it_is() -> None:
+    parts = [ss.response_distributions(small_survey(), by=by, questions="q1") for by in (["age", "gender"], [])]
+    both = pd.concat(parts)
+    pd.testing.assert_frame_equal(ss.split_background(both), both)
+
+
 def test_a_margin_has_missing_levels() -> None:
     parts = [ss.response_distributions(small_survey(), by=by, questions="q1") for by in (["age", "gender"], ["gender"], [])]
-    split = ss.split_background(pd.concat(parts))
+    split = ss.split_background(pd.concat(parts)[DISTRIBUTION_COLUMNS])
     margin = split[split.background_id == "gender=male"]
     assert margin.age.isna().all()
     assert (margin.gender == "male").all()

@@ -179,6 +179,8 @@ OBJECTS = [
     (lambda: ss.Codebook("b", "B", {}, {}), r"codebook 'b' has no questions"),
     (lambda: ss.Codebook("b", "B", {"q": Trait("q", "q", LEVELS)}, {"q": Q}), r"q is both a trait and a question"),
     (lambda: ss.Codebook("b", "B", {}, {"weight": Q}), r"weight is a column of every survey"),
+    (lambda: Trait("share", "v", LEVELS), r"trait 'share': result tables, where traits are columns too, have a column 'share'"),
+    (lambda: Trait("draw_2", "v", LEVELS), r"another name, such as \[traits.draw_2_group\]"),
     (lambda: ss.Codebook("b", "B", {}, {"q": Q}, missing={9: "gone"}), r"codebook 'b': missing code 9 has reason 'gone'"),
     (lambda: ss.Codebook("b", "B", {}, {"q": Q}, system_missing="gone"), r"missing code system-missing has reason 'gone'"),
     (lambda: ss.Codebook("b", "B", {}, {"trust": Q}).question("trsut"), r"has no question 'trsut'; did you mean 'trust'"),

@@ -105,6 +105,17 @@ def test_named_variables_become_traits(release: Path, tmp_path: Path) -> None:
     assert survey.data.agree.isna().sum() == (frame.agree == 8).sum()
 
 
+def test_a_named_trait_called_as_a_column_of_tables_gets_another_name(tmp_path: Path) -> None:
+    path = labelled_file(
+        tmp_path / "x.sav",
+        {"level": [1.0, 2.0] * 5, "lib": [1.0, 2.0] * 5},
+        {},
+        {"level": {1.0: "Low", 2.0: "High"}, "lib": {1.0: "Favor", 2.0: "Oppose"}},
+    )
+    book, _ = drafted(path, traits=["level"])
+    assert [(name, trait.variable) for name, trait in book.traits.items()] == [("level_group", "level")]
+
+
 def test_a_named_trait_that_is_none_is_refused(release: Path, tmp_path: Path) -> None:
     with pytest.raises(CodebookError, match=r"traits: My release \(v2\)\.sav has no variable 'agre'; did you mean 'agree'"):
         ss.draft_codebook(release, tmp_path / "x.toml", traits=["agre"])

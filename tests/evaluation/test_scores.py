@@ -75,7 +75,7 @@ def score_of(scores: pd.DataFrame, question: str, background: str, metric: str) 
 
 def test_the_metric_goes_by_the_type_of_question(estimate: pd.DataFrame, reference: pd.DataFrame) -> None:
     scores = ss.evaluate(estimate, reference, metrics="wasserstein", ordinal=ORDINAL)
-    assert list(scores.columns) == [*SCORE_COLUMNS, "weight"]
+    assert set(scores.columns) == {*SCORE_COLUMNS, "weight", "gender"}
     assert dict(scores.groupby("question_id").metric.unique().map(list)) == {"kind": ["total_variation"], "scale": ["wasserstein"]}
     assert score_of(scores, "scale", "gender=f", "wasserstein") == pytest.approx(0.3)
     assert score_of(scores, "scale", "gender=m", "wasserstein") == pytest.approx(0, abs=1e-12)

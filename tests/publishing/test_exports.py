@@ -180,7 +180,7 @@ def test_r_reads_the_factors_in_order(tmp_path: Path) -> None:
 
 
 BROKEN: list[tuple[Callable[[Path], object], type[SurveySimError], str]] = [
-    (lambda f: ss.export_table(CELLS, f / "shares.xlsx"), ReadError, r"extension '.xlsx' cannot be written; use .csv, .parquet, .sav"),
+    (lambda f: ss.export_table(CELLS, f / "shares.xls"), ReadError, r"extension '.xls' cannot be written; use .csv, .parquet, .xlsx"),
     (lambda f: ss.export_table(CELLS, f / "nowhere" / "shares.csv"), ReadError, "does not exist; make it first"),
     (lambda f: ss.export_table(CELLS.iloc[:0], f / "shares.csv"), ReadError, "the table has no rows"),
     (

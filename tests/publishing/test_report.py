@@ -82,7 +82,7 @@ def test_every_element_of_disclosure_leads_to_a_section(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_named(tmp_path: Path) -> None:
     result = ss.simulate(small_survey(), BY, questions=["q1"], method="ridge")
-    bare = pd.DataFrame(result.to_dict("list"))
+    bare = pd.DataFrame(result.drop(columns="simulated").to_dict("list"))
     page = _page(ss.report(bare, tmp_path / "methods.html"))
     for said in (
         *("not recorded whether simulated (source: ridge)", "weight not stated", "denominator not stated", "design not stated"),

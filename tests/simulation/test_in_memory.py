@@ -40,7 +40,8 @@ def _without_old_men() -> pd.DataFrame:
 
 def _check_table(table: pd.DataFrame, n_backgrounds: int = 6) -> None:
     check_distributions(table)
-    assert list(table.columns) == DISTRIBUTION_COLUMNS
+    assert set(table.columns) == {*DISTRIBUTION_COLUMNS, *TRAITS, "option_label", "simulated"}
+    assert table["simulated"].all()
     assert table["share"].between(0, 1).all()
     sums = table.groupby(["question_id", "background_id"])["share"].sum()
     assert len(sums) == len(QUESTIONS) * n_backgrounds

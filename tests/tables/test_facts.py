@@ -12,7 +12,8 @@ import pytest
 import surveysim as ss
 from surveysim.errors import TableError
 from surveysim.html import facts_line, facts_table, frame_table
-from surveysim.tables.facts import table_facts
+from surveysim.tables.facts import is_simulated, table_facts
+from surveysim.tables.schema import DISTRIBUTION_COLUMNS
 from tests.support.small_surveys import small_codebook, small_survey
 
 BY = ["gender", "age"]
@@ -80,13 +81,33 @@ def test_a_simulated_table_says_so_and_by_what(simulated: pd.DataFrame) -> None:
 
 
 def test_a_fact_that_is_lost_is_named(simulated: pd.DataFrame) -> None:
-    bare = pd.DataFrame(simulated.to_dict("list"))
+    bare = pd.DataFrame(simulated.drop(columns="simulated").to_dict("list"))
     facts = table_facts(bare)
     assert facts["status"] == "not recorded whether simulated (source: ridge)"
     assert {name for name, value in facts.items() if value == "not recorded"} == {"survey", "weight", "denominator", "design"}
     assert "not recorded: survey, weight, denominator, design" in repr(ss.show(bare))
     two = pd.concat([simulated, ss.response_distributions(small_survey(), by=BY, questions=["q1"])])
-    assert table_facts(two)["status"] == "not recorded whether simulated (source: ridge, survey)"
+    assert table_facts(two)["status"] == "16 of 32 rows SIMULATED (ridge); sources: ridge, survey"
+    assert table_facts(two.drop(columns="simulated"))["status"] == "not recorded whether simulated (source: ridge, survey)"
+
+
+def test_a_table_read_from_a_csv_still_says_that_it_is_simulated(simulated: pd.DataFrame, tmp_path: Path) -> None:
+    simulated.to_csv(tmp_path / "shares.csv", index=False)
+    again = pd.read_csv(tmp_path / "shares.csv")
+    assert table_facts(again)["status"].startswith("SIMULATED (ridge)")
+    assert is_simulated(again)
+    assert not is_simulated(again.assign(simulated=[True, *[False] * (len(again) - 1)]))
+
+
+def test_a_view_shows_words_and_numbers_beside_each_other(simulated: pd.DataFrame) -> None:
+    shown = ss.show(simulated).shown.columns.tolist()
+    assert shown == ["question_id", "option_label", "age", "gender", "share", "std_error", "n", "n_eff", "conf_low", "conf_high"]
+    assert ss.show(ss.split_background(simulated[DISTRIBUTION_COLUMNS])).shown.columns[1:5].tolist() == [
+        "option_code",
+        "background_id",
+        "share",
+        "std_error",
+    ]
 
 
 def test_cells_without_respondents_are_counted() -> None:

@@ -31,6 +31,12 @@ def test_a_stack_on_a_stack_lists_all_parts_in_order() -> None:
     assert ss.show(alike).heading.startswith("SIMULATED")
 
 
+def test_what_a_table_says_of_itself_alone_becomes_a_column() -> None:
+    before = SIMULATED.drop(columns="simulated")  # as tables of the first release
+    both = ss.stack([before, SURVEYED])
+    assert both.groupby("source")["simulated"].unique().map(list).to_dict() == {"shrunken": [True], "survey": [False]}
+
+
 def test_a_stack_of_surveyed_and_simulated_tables_says_so() -> None:
     heading = ss.show(ss.stack([SURVEYED, SIMULATED])).heading
     assert heading.startswith("1 of 2 tables SIMULATED (shrunken); sources: survey, shrunken")

@@ -8,6 +8,7 @@ from itertools import combinations, takewhile
 
 from surveysim.codebook.codebook import Codebook, Level, Option, Question, country_trait
 from surveysim.codebook.questions import field_values
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import BackgroundError, nearest
 from surveysim.tables.names import names_of
 
@@ -111,7 +112,7 @@ def _country(levels: Mapping[str, str], codebook: Codebook) -> tuple[str, str]:
     return (UNKNOWN_PLACE, "") if level is None else (level.place or UNKNOWN_PLACE, level.adjective)
 
 
-def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order: str | Sequence[str] | None = None) -> str:
+def describe_background(levels: Mapping[str, str], codebook: CodebookLike, *, order: str | Sequence[str] | None = None) -> str:
     """Put a background into words for a prompt: ``a woman aged 35 to 54 with a college degree``.
 
     Level texts are joined in the codebook's order of traits. A text that begins with an article is the noun that the others
@@ -122,7 +123,7 @@ def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order:
     ----------
     levels : mapping of trait to level
         Empty for anybody.
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
     order : str or sequence of str, optional
         Traits to name first.
 
@@ -147,6 +148,7 @@ def describe_background(levels: Mapping[str, str], codebook: Codebook, *, order:
     >>> ss.describe_background({"gender": "female", "age3": "35-54", "education": "college"}, ss.load_codebook("nonvoters2020"))
     'a woman aged 35 to 54 with a college degree'
     """
+    codebook = load_codebook(codebook)
     first = names_of(() if order is None else order, "order", codebook.traits, error=BackgroundError, needed=False)
     for name in (*levels, *first):
         if name not in codebook.traits:

@@ -1,0 +1,53 @@
+"""The order of a table's columns: what is asked of whom at one end, share, error and n at the other, since pandas prints both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    ESTIMATE,
+    METRIC,
+    OPTION,
+    OPTION_LABEL,
+    QUESTION,
+    SHARE,
+    STD_ERROR,
+    N,
+)
+
+LAST = (CONF_LOW, CONF_HIGH, SHARE, ESTIMATE, STD_ERROR, N)
+
+
+def in_reading_order(table: pd.DataFrame, traits: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table with its columns ordered for readers: nothing is added, dropped or changed.
+
+    ``print(table)`` cuts columns out of the middle. So the question, the option (its label where there is one) and the traits come first,
+    interval, share or estimate, standard error and `n` last, and all else stays between them in the order it had.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What stands before `question_id` keeps the lead.
+    traits : sequence of str
+        Columns that stand beside `background_id`, in this order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.tables.reading_order import in_reading_order
+    >>> names = ["question_id", "background_id", "option_code", "share", "n", "source", "age"]
+    >>> in_reading_order(pd.DataFrame([["Q1", "age=old", 1, 1.0, 9, "survey", "old"]], columns=names), ["age"]).columns.tolist()
+    ['question_id', 'option_code', 'age', 'background_id', 'source', 'share', 'n']
+    """
+    names = list(dict.fromkeys(table.columns))
+    lead = names[: names.index(QUESTION)] if QUESTION in names else []
+    first = [*lead, QUESTION, METRIC, OPTION_LABEL if OPTION_LABEL in names else OPTION, *traits, BACKGROUND]
+    start = [name for name in dict.fromkeys(first) if name in names]
+    end = [name for name in LAST if name in names and name not in start]
+    middle = [name for name in names if name not in {*start, *end}]
+    return table[[*start, *middle, *end]]
