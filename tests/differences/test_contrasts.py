@@ -13,7 +13,7 @@ import surveysim as ss
 from surveysim.design.design import Design
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.design.row_covariance import RowCovariance, mean_rows, share_rows
-from surveysim.errors import SurveySimError, TableError
+from surveysim.errors import EstimationError, SurveySimError, TableError
 from tests.support.r_differences import DIFFERENCES, coded, entries, sample_of
 from tests.support.r_numbers import TYPES, assert_equals_r, numbers
 from tests.support.small_surveys import small_survey
@@ -126,3 +126,89 @@ def test_ambiguous_tables_are_refused() -> None:
         ss.survey_contrast(both, {"gender=male": 1})
     with pytest.raises(SurveySimError, match="table must be a pandas DataFrame"):
         ss.survey_contrast(small_survey(), {"gender=male": 1})  # type: ignore[arg-type]
+
+
+MALE_LESS_FEMALE = {"gender=male": 1.0, "gender=female": -1.0}
+
+
+def _halves() -> tuple[ss.Survey, ss.Survey]:
+    survey = small_survey(design=True)
+    return tuple(survey.take((survey.data["stratum"].astype(int) % 2 == place).to_numpy()) for place in (0, 1))  # type: ignore[return-value]
+
+
+def test_two_samples_differ_as_the_waves_of_a_pooled_survey_do() -> None:
+    one, other = _halves()
+    tables = [ss.survey_mean(part, questions="q1", covariance=True) for part in (one, other)]
+    apart = ss.survey_contrast(tables[0], {"all": 1}, against=tables[1], independent=True)
+    pooled = ss.survey_mean(ss.pool_waves({"one": one, "other": other}), questions="q1", by="wave", covariance=True)
+    change = ss.survey_contrast(pooled, {"wave=one": 1, "wave=other": -1})
+    for name in ("estimate", "std_error"):
+        assert apart[name][0] == pytest.approx(change[name][0], rel=1e-12)
+    welch = sum(table["std_error"][0] ** 2 for table in tables) ** 2 / sum(table["std_error"][0] ** 4 / 8 for table in tables)
+    assert apart["df"][0] == pytest.approx(welch)
+
+
+def test_a_curved_contrast_against_another_table_is_the_difference_of_both() -> None:
+    def ratio(x: pd.Series) -> float:
+        return float(x["gender=male"] / x["gender=female"])
+
+    tables = [ss.response_distributions(part, questions="q1", by="gender", covariance=True) for part in _halves()]
+    one, other = (ss.survey_contrast(table, ratio) for table in tables)
+    apart = ss.survey_contrast(tables[0], ratio, against=tables[1], independent=True)
+    np.testing.assert_allclose(apart["estimate"], one["estimate"] - other["estimate"])
+    np.testing.assert_allclose(apart["std_error"], np.hypot(one["std_error"], other["std_error"]))
+    assert apart["option_code"].tolist() == [0, 1, 2, 3]
+
+
+def test_draws_say_how_simulated_rows_go_together() -> None:
+    survey = small_survey()
+    model = ss.simulate(survey, ["gender"], questions="q1", method="mrp", draws=400, seed=3)
+    found = ss.survey_contrast(model, MALE_LESS_FEMALE)
+    drawn = model.filter(regex="^draw_").to_numpy()
+    male, female = ((model["background_id"] == name).to_numpy() for name in MALE_LESS_FEMALE)
+    np.testing.assert_allclose(found["std_error"], (drawn[male] - drawn[female]).std(axis=1, ddof=1))
+    assert found.attrs["covariance"] == "of the draws"
+
+
+def test_official_shares_without_an_error_are_known() -> None:
+    shares = ss.response_distributions(small_survey(), questions="q2", by="gender")
+    official = shares.assign(share=[0.4, 0.6, 0.5, 0.5], std_error=np.nan, source="official").drop(columns=["n", "n_eff"])
+    apart = ss.survey_contrast(shares, {"gender=male": 1}, against=official, independent=True)
+    assert apart["std_error"].tolist() == shares["std_error"][2:].tolist()
+    unknown = ss.survey_contrast(shares, {"gender=male": 1}, against=official.assign(source="model"), independent=True)
+    assert unknown["std_error"].isna().all()
+    assert unknown["estimate"].tolist() == apart["estimate"].tolist()
+
+
+def test_a_table_that_the_same_respondents_taught_is_refused() -> None:
+    survey = small_survey()
+    shares = ss.response_distributions(survey, questions="q1", by="gender")
+    model = ss.simulate(survey, ["gender"], questions="q1", method="mrp")
+    with pytest.raises(EstimationError, match="against was learnt from respondents in q1 / gender=female"):
+        ss.survey_contrast(shares, MALE_LESS_FEMALE, against=model)
+    with pytest.raises(TableError, match="against lacks q1 / 3, which table has"):
+        ss.survey_contrast(shares, MALE_LESS_FEMALE, against=model[model["option_code"] != 3], independent=True)
+    with pytest.raises(TableError, match="table has no column 'fold' and against has"):
+        ss.survey_contrast(shares, MALE_LESS_FEMALE, against=model.assign(fold=0))
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_cross_fitted_differences_stray_as_far_as_their_errors_say(folds: int) -> None:
+    apart, stated = [], []
+    for seed in range(200, 225):
+        survey = small_survey(seed, 300)
+        men = survey.take((survey.data["gender"] == "male").to_numpy())
+
+        def of_women(part: ss.Survey) -> pd.DataFrame:  # says of men what it learnt of women: the two err independently
+            table = ss.response_distributions(part, by="gender", questions="q1")
+            told = table[table["background_id"] == "gender=female"]
+            return told.assign(background_id="gender=male", source="women")
+
+        halves = ss.cross_fit(survey, of_women, by="gender", questions="q1", folds=folds, progress=False)
+        direct = halves.direct[halves.direct["background_id"] == "gender=male"]
+        found = ss.survey_contrast(direct, {"gender=male": 1}, against=halves.simulated)
+        apart.append(found["estimate"].to_numpy())
+        stated.append(found["std_error"].to_numpy())
+        assert found["n"].tolist() == [men.reasons["q1"].isna().sum()] * 4
+    ratio = np.square(np.std(apart, axis=0, ddof=1)).sum() / np.square(stated).mean(axis=0).sum()
+    assert ratio == pytest.approx(1, abs=0.35)
