@@ -33,6 +33,7 @@ _PUBLIC = {
     "differences.tests_of_difference": ["survey_chisq", "survey_ranktest", "survey_ttest"],
     "differences.goodness_of_fit": ["survey_gof"],
     "differences.contrasts": ["survey_contrast"],
+    "differences.weights_compared": ["compare_weights"],
     "estimation.design_files": ["add_design"],
     "estimation.pooled_waves": ["pool_waves"],
     "estimation.weighting": ["calibrate", "poststratify_weights", "rake", "trim_weights", "weight_summary"],
