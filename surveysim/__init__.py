@@ -37,7 +37,7 @@ _PUBLIC = {
     "estimation.design_files": ["add_design"],
     "estimation.pooled_waves": ["pool_waves"],
     "estimation.weighting": ["calibrate", "poststratify_weights", "rake", "trim_weights", "weight_summary"],
-    "estimation.replicates": ["as_replicates", "with_replicates"],
+    "estimation.replicates": ["as_replicates", "replicates_needed", "with_replicates"],
     "estimation.population": ["joint_population", "list_populations", "read_population"],
     "estimation.poststratification": ["poststratify"],
     "tables.weighting_record": ["weights_applied"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,10 @@ from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.design.row_covariance import RowCovariance, mean_rows, share_rows
 from surveysim.errors import EstimationError, SurveySimError, TableError
 from tests.support.r_differences import DIFFERENCES, coded, entries, sample_of
-from tests.support.r_numbers import TYPES, assert_equals_r, numbers
+from tests.support.r_numbers import FOLDER, TYPES, assert_equals_r, numbers
 from tests.support.small_surveys import small_survey
 
+REPLICATES = json.loads((FOLDER / "r_replicates.json").read_text())
 LINEAR = {"E_H": {"E": 1, "H": -1}, "E_rest": {"E": 1, "H": -0.5, "M": -0.5}}
 CURVED: dict[str, Callable[[pd.Series], float]] = {"ratio": lambda x: x["E"] / x["H"], "log": lambda x: np.log(x["M"]) - np.log(x["E"])}
 
@@ -28,7 +30,12 @@ def _by_type(frame: pd.DataFrame, sample: Design) -> Members:
 
 def _table(made: tuple[np.ndarray, np.ndarray], rows: Any, value: str, **more: Any) -> pd.DataFrame:
     estimate, variance = made
-    found = {"question_id": "q", "background_id": np.repeat(TYPES, estimate.shape[1]), "std_error": np.sqrt(variance).ravel(), **more}
+    found = {
+        "question_id": "q",
+        "background_id": np.repeat(TYPES, estimate.shape[1]) if "background_id" not in more else None,
+        "std_error": np.sqrt(variance).ravel(),
+        **more,
+    }
     found[value] = estimate.ravel()
     table = pd.DataFrame(found)
     table.attrs["covariance"] = RowCovariance({"q": rows}, 10, "schools")
@@ -58,6 +65,41 @@ def test_contrasts_equal_r(section: str, name: str) -> None:
         order = np.eye(6).reshape(2, 3, 6).transpose(1, 0, 2)  # R: options outermost
         found["share_covariance"] = rows.covariance(order)
     assert_equals_r(found, theirs, name)
+
+
+@pytest.mark.parametrize("lonely_psu", REPLICATES["lonely"])
+def test_contrasts_with_a_lonely_psu_equal_r(lonely_psu: str) -> None:
+    frame, sample = sample_of("lonely", lonely_psu)
+    score, wide = numbers(frame, ["api00"]), coded(frame["sch.wide"], ["No", "Yes"])
+    members = Members(sample, np.arange(len(frame)), wide, 2)
+    rows = mean_rows(("No", "Yes"), members, score[:, 0])
+    found: dict[str, Any] = {"covariance": rows.covariance(np.eye(2)[:, None])}
+    means = _table(weighted_ratios(members, score), rows, "estimate", background_id=["No", "Yes"])
+    found["wide"] = _both(ss.survey_contrast(means, {"Yes": 1, "No": -1}))
+    found["wide_ratio"] = _both(ss.survey_contrast(means, lambda x: x["Yes"] / x["No"]))
+    kind = coded(frame["stype"], TYPES)
+    known = np.flatnonzero(kind < 2)
+    two = Members(sample, known, kind[known], 2)
+    own = score[known]
+    types = _table(weighted_ratios(two, own), mean_rows(("E", "H"), two, own[:, 0]), "estimate", background_id=["E", "H"])
+    found["E_H"] = _both(ss.survey_contrast(types, {"E": 1, "H": -1}))
+    assert_equals_r(found, REPLICATES["lonely"][lonely_psu], lonely_psu)
+
+
+@pytest.mark.parametrize("name", REPLICATES["calibrated"])
+def test_contrasts_in_a_domain_of_calibrated_weights_equal_r(name: str) -> None:
+    frame, sample = sample_of("calibrated", name)
+    improved = np.flatnonzero(frame["comp.imp"] == "Yes")
+    kind = coded(frame["stype"], ["E", "M", "H"])[improved]
+    inside = improved[kind < 2]
+    members, score = Members(sample, inside, kind[kind < 2], 2), numbers(frame, ["api00"])[inside]
+    made = weighted_ratios(members, score)
+    means = _table(made, mean_rows(("E", "M"), members, score[:, 0]), "estimate", background_id=["E", "M"])
+    found = {
+        "E_M": _both(ss.survey_contrast(means, {"E": 1, "M": -1})),
+        "ratio": _both(ss.survey_contrast(means, lambda x: x["E"] / x["M"])),
+    }
+    assert_equals_r(found, REPLICATES["calibrated"][name], name)
 
 
 def test_a_table_without_covariance_takes_its_rows_as_independent_and_says_so() -> None:
