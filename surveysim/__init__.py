@@ -48,6 +48,7 @@ _PUBLIC = {
     "evaluation.official_comparison": ["compare_with_official"],
     "inference.cross_fitting": ["CrossFit", "cross_fit"],
     "inference.small_area": ["composite"],
+    "inference.benchmarking": ["benchmark_to"],
     "inference.conformal": ["conformal_intervals"],
     "inference.abstention": ["abstain"],
     "inference.refitting": ["resampled_errors"],
