@@ -12,7 +12,7 @@ Binder (1983), On the variances of asymptotically normal estimators from complex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,13 +126,21 @@ def cell_sums(design: Design, rows: np.ndarray, cell: np.ndarray, n_cells: int, 
         rule = design.replicates.take(np.arange(0))  # how replicates become a variance, without anybody's weights
         return CellSums(estimate, (), none, none, np.zeros((0, 0)), rule, repeated)
     design.refuse_lonely()
-    stages = tuple(_stage_sums(stage, amounts, rows, cell, n_cells) for stage in design.stages)
+    stages = tuple(_stage_sums(_averaged_over(stage, rows, design), amounts, rows, cell, n_cells) for stage in design.stages)
     taken, explained, spread = design.calibration_spread
     by_cell = [
         np.stack([np.bincount(cell, amounts * one[rows], minlength=n_cells) for one in each.T]) for each in (explained, spread) if each.size
     ]
     explained_sums, spread_sums = by_cell if by_cell else (none, none)
     return CellSums(estimate, stages, explained_sums, spread_sums, taken.T @ spread)
+
+
+def _averaged_over(stage: Stage, rows: np.ndarray, design: Design) -> Stage:
+    """Return the stage with ``lonely_psu="average"`` over the members' strata alone, as R's subset of a design that is not calibrated."""
+    if design.calibrations or not stage.averaged.any():
+        return stage
+    factor = float(stage.domain_average(rows, np.zeros(len(rows), dtype=np.int64), 1)[0, 0])
+    return replace(stage, scale=stage.scale * factor)
 
 
 def _stage_sums(stage: Stage, amounts: np.ndarray, rows: np.ndarray, cell: np.ndarray, n_cells: int) -> StageSums:

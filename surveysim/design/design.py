@@ -215,9 +215,13 @@ class Design:
             If a stratum has a single PSU and `lonely_psu` is ``"fail"``.
         """
         self.refuse_lonely()
-        taken, explained = self._correction
-        residual = influence - taken @ (explained.T @ influence)
+        residual = self.residuals(influence)
         return sum((residual.T @ stage.spread(residual) for stage in self.stages), np.zeros((influence.shape[1],) * 2))
+
+    def residuals(self, influence: np.ndarray) -> np.ndarray:
+        """Return influence values less what the calibrations explain of them, shape ``(respondents, columns)``."""
+        taken, explained = self._correction
+        return np.asarray(influence - taken @ (explained.T @ influence))
 
     @cached_property
     def _correction(self) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ It is a short text as well, so that a table that holds it is written and read as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from surveysim.design.cell_sums import CellSums, cell_sums
 from surveysim.design.design import Design
 from surveysim.design.estimators import Members
 from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE
+from surveysim.tables.stacking import PARTS
 
 COVARIANCE = "covariance"  # name in attrs
 INDEPENDENT = "rows taken as independent"
@@ -154,19 +155,38 @@ def with_covariance(table: pd.DataFrame, rows: Mapping[str, QuestionRows] | None
     return table
 
 
+def carried_covariances(table: pd.DataFrame) -> list[RowCovariance]:
+    """Return the covariances that a table carries: its own, or those of the tables that were stacked to make it."""
+    said = [table.attrs, *table.attrs.get(PARTS, [])]
+    found = [one[COVARIANCE] for one in said if isinstance(one.get(COVARIANCE), RowCovariance)]
+    return list(dict.fromkeys(found))
+
+
 def known_rows(rows: pd.DataFrame, value: str = SHARE) -> QuestionRows | None:
     """Return the covariance of the rows of one question and source, or None if there is none, or numbers were changed since."""
-    carried = rows.attrs.get(COVARIANCE)
-    if not isinstance(carried, RowCovariance) or rows.empty or QUESTION not in rows:
+    if rows.empty or QUESTION not in rows:
         return None
-    known = carried.questions.get(str(rows[QUESTION].iloc[0]))
-    if known is None:
-        return None
+    question = str(rows[QUESTION].iloc[0])
+    for carried in carried_covariances(rows):
+        known = carried.questions.get(question)
+        if known is not None and _is_of(known, rows, value):
+            return known
+    return None
+
+
+def _is_of(known: QuestionRows, rows: pd.DataFrame, value: str) -> bool:
+    """Whether the rows hold the estimates that the covariance was computed with."""
     place = pd.Index(known.backgrounds).get_indexer(pd.Index(rows[BACKGROUND]))
     column = np.zeros(len(rows), dtype=int)
     if value == SHARE:
         column = pd.Index(list(known.options), dtype=object).get_indexer(pd.Index(rows[OPTION]).astype(object))
     if (place < 0).any() or (column < 0).any():
-        return None
-    same = np.isclose(known.estimate[place, column], rows[value].to_numpy(float), rtol=SAME, atol=SAME, equal_nan=True)
-    return known if same.all() else None
+        return False
+    return bool(np.isclose(known.estimate[place, column], rows[value].to_numpy(float), rtol=SAME, atol=SAME, equal_nan=True).all())
+
+
+def without_sums(attrs: Mapping[Hashable, object]) -> dict[Hashable, object]:
+    """Return what a table says of itself with each covariance as its text alone."""
+    told = {name: str(value) if name == COVARIANCE else value for name, value in attrs.items()}
+    parts = told.get(PARTS)
+    return {**told, PARTS: [without_sums(part) for part in parts]} if isinstance(parts, list) else told

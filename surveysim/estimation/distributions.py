@@ -11,7 +11,7 @@ from surveysim.codebook.backgrounds import one_trait_pairs, same_traits
 from surveysim.codebook.codebook import Code, Question
 from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, weighted_ratios
-from surveysim.design.row_covariance import COVARIANCE, QuestionRows, known_rows, share_rows, with_covariance
+from surveysim.design.row_covariance import QuestionRows, known_rows, share_rows, with_covariance, without_sums
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.survey.domains import Domains, asked_questions, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
@@ -225,10 +225,7 @@ def background_shifts(distributions: pd.DataFrame, *, pairs: str = "one_trait") 
     if shifts.empty:
         raise TableError(f"no two of the {distributions[BACKGROUND].nunique()} backgrounds make a pair ({pairs}); name more traits in by=")
     table = shifts[SHIFT_COLUMNS]
-    table.attrs = {
-        **distributions.attrs,
-        **({COVARIANCE: str(distributions.attrs[COVARIANCE])} if COVARIANCE in distributions.attrs else {}),
-    }
+    table.attrs = without_sums(distributions.attrs)
     return table
 
 

@@ -51,15 +51,15 @@ def joint_shares(rows: pd.DataFrame, codes: Sequence[Code]) -> pd.DataFrame:
 
 def _carried_errors(rows: pd.DataFrame, codes: Sequence[Code], cells: pd.MultiIndex) -> np.ndarray:
     """Return the standard error of the options' sum in each cell of which the table carries the covariance, missing in the others."""
-    own = rows[rows[SOURCE] == "survey"]
-    known = known_rows(own)
     errors = np.full(len(cells), np.nan)
-    if known is None:
-        return errors
-    backgrounds, asked = list(own[BACKGROUND].unique()), [code for code in own[OPTION].unique() if code in set(codes)]
-    variance = np.diag(known.joint_covariance(backgrounds, asked, np.eye(len(backgrounds))))
-    found = np.where(own.groupby(BACKGROUND, sort=False)[N].first() > 0, np.sqrt(np.maximum(variance, 0)), np.nan)
-    errors[cells.get_indexer(pd.MultiIndex.from_product([backgrounds, ["survey"]]))] = found
+    for source, own in rows.groupby(SOURCE, sort=False):
+        known = known_rows(own)
+        if known is None:
+            continue
+        backgrounds, asked = list(own[BACKGROUND].unique()), [code for code in own[OPTION].unique() if code in set(codes)]
+        variance = np.diag(known.joint_covariance(backgrounds, asked, np.eye(len(backgrounds))))
+        found = np.where(own.groupby(BACKGROUND, sort=False)[N].first() > 0, np.sqrt(np.maximum(variance, 0)), np.nan)
+        errors[cells.get_indexer(pd.MultiIndex.from_product([backgrounds, [source]]))] = found
     return errors
 
 

@@ -10,8 +10,10 @@ import pandas as pd
 
 from surveysim.design.adjustment import given_replicates, replicate_design
 from surveysim.design.design import Design
-from surveysim.errors import DesignError, first_few
+from surveysim.design.row_covariance import known_rows
+from surveysim.errors import DesignError, TableError, first_few
 from surveysim.survey.survey import Survey, check_survey
+from surveysim.tables.schema import BACKGROUND, ESTIMATE, OPTION, QUESTION, SHARE, STD_ERROR, require_columns
 
 RELEASES = {  # names of the columns, in lower case -> method, Fay's factor, about the full sample's estimate
     r"(p?wgtp|pwwgt|repwtp?)\d+": ("SDR", 0.0, True),
@@ -118,8 +120,11 @@ def with_replicates(
 
     References
     ----------
-    US Census Bureau, PUMS Accuracy of the Data (ACS): variance ``4/80 sum (x_r - x)^2``. OECD (2009), PISA Data Analysis Manual,
-    doi:10.1787/9789264056275-en.
+    US Census Bureau (2014), American Community Survey design and methodology, chapter 12: variance ``4/80 sum (x_r - x)^2`` of PWGTP1 to 80
+    (persons) and WGTP1 to 80 (households); IPUMS has them as REPWTP and REPWT, https://usa.ipums.org/usa/repwt.shtml. US Census Bureau,
+    Use of the public use replicate weight file (CPS): ``4/160 sum (x_r - x)^2`` of PWWGT1 to 160, PWWGT0 being the full sample's weight.
+    OECD (2009), PISA Data Analysis Manual, doi:10.1787/9789264056275-en, chapter 4: ``1/20 sum (x_r - x)^2`` of W_FSTR1 to 80 (W_FSTURWT
+    from 2015 on), Fay's method with factor 0.5.
     Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8.
 
     Examples
@@ -146,12 +151,88 @@ def with_replicates(
     return survey.with_design(made, f"{method}: {np.shape(weights)[1]} replicate weights of the release")
 
 
+def replicates_needed(table: pd.DataFrame, *, target_cv: float = 0.05) -> pd.DataFrame:
+    """Return how many bootstrap replicates a table's variances need, so that drawing others would change them little.
+
+    A bootstrap variance of B replicates has a simulation error, besides that of the sample; its coefficient of variation is
+    ``CV(e) / sqrt(B)``, e being the replicates' squared deviations from their centre, and ``(CV(e) / target)^2`` replicates bring it to the
+    target. That of a standard error is about half as large. Where estimates are near normal, CV(e) is near the root of 2, and a
+    target of 5% needs about 800. It is Beaumont and Patak's rule (R: `svrep`, ``estimate_boot_reps_for_target_cv``).
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `response_distributions` or `survey_mean` with ``covariance=True``, of a survey with bootstrap weights. More replicates tell
+        it better: the rule is itself estimated.
+    target_cv : float
+        Coefficient of variation of the variance, 0-1.
+
+    Returns
+    -------
+    DataFrame
+        A row per row of the table: `question_id background_id option_code std_error simulation_cv n_replicates replicates_needed`, the last
+        two integers; the largest is what all rows together need.
+
+    Raises
+    ------
+    DesignError
+        If the replicates are not a bootstrap's, or `target_cv` is not in 0-1.
+    TableError
+        If the table carries no covariance, or was changed.
+
+    References
+    ----------
+    Beaumont and Patak (2012), doi:10.1111/j.1751-5823.2011.00166.x, sections 3.3 and 8.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> survey = ss.as_replicates(ss.load_example("nonvoters2020"), method="bootstrap", n_replicates=200)
+    >>> means = ss.survey_mean(survey, questions="Q8_8", covariance=True)
+    >>> ss.replicates_needed(means, target_cv=0.1)[["simulation_cv", "n_replicates", "replicates_needed"]].round(3).values.tolist()
+    [[0.101, 200, 203]]
+    """
+    if not 0 < target_cv < 1:
+        raise DesignError(f"target_cv must lie between 0 and 1, as 0.05 for 5%; got {target_cv}")
+    value = SHARE if isinstance(table, pd.DataFrame) and SHARE in table else ESTIMATE
+    require_columns(table, [QUESTION, BACKGROUND, value, STD_ERROR], "table")
+    parts = []
+    for question, rows in table.groupby(QUESTION, sort=False):
+        known = known_rows(rows, value)
+        if known is None:
+            raise TableError(f"table carries no covariance of question {question!r}; make it with covariance=True, and leave it as it is")
+        repeated, rule = known.repeated, known.sums.replicates
+        if repeated is None or rule is None or rule.method != "bootstrap":
+            made = "linearised" if rule is None else f"of {rule.method} replicates"
+            raise DesignError(f"table's variances are {made}; only a bootstrap draws: as_replicates(survey, method='bootstrap')")
+        centre = known.estimate if rule.mse else repeated.mean(axis=0)
+        squared = np.square(repeated - centre)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = squared.std(axis=0, ddof=1) / squared.mean(axis=0)
+        place = pd.Index(known.backgrounds).get_indexer(pd.Index(rows[BACKGROUND]))
+        option = pd.Index(list(known.options), dtype=object).get_indexer(pd.Index(rows[OPTION]).astype(object)) if value == SHARE else 0
+        own = spread[place, option]
+        needed = pd.array(np.ceil(np.square(own / target_cv)), dtype="Int64")
+        keys = [name for name in (QUESTION, BACKGROUND, OPTION, STD_ERROR) if name in rows]
+        numbers = {"simulation_cv": own / np.sqrt(len(repeated)), "n_replicates": len(repeated), "replicates_needed": needed}
+        parts.append(rows[keys].assign(**numbers))
+    return pd.concat([_bare(part) for part in parts], ignore_index=True)
+
+
+def _bare(rows: pd.DataFrame) -> pd.DataFrame:
+    rows.attrs = {}
+    return rows
+
+
 def _released(weights: pd.DataFrame | np.ndarray) -> tuple[str, float, bool]:
     """Return method, Fay's factor, and whether variances are about the full sample's estimate, as the columns' names tell."""
     names = [str(name).lower() for name in weights.columns] if isinstance(weights, pd.DataFrame) else []
     for pattern, found in RELEASES.items():
-        if names and all(re.fullmatch(pattern, name) for name in names):
+        if names and all(re.fullmatch(pattern, name) and int(re.sub(r"\D+", "", name)) for name in names):
             return found
+    full = [name for name in names if any(re.fullmatch(pattern, name) for pattern in RELEASES) and not int(re.sub(r"\D+", "", name))]
+    if full:
+        raise DesignError(f"with_replicates: {first_few(full)} is the weight of the full sample, not a replicate; leave the column out")
     told = f"the names {first_few(names)} tell none" if names else "an array has no names to tell it by"
     known = "those of ACS, CPS (PWGTP1, WGTP1, PWWGT1, REPWTP1) and PISA (W_FSTURWT1, W_FSTR1)"
     raise DesignError(f"with_replicates needs method=: {told}; known are {known}")

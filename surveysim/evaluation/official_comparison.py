@@ -16,6 +16,7 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     N_EFF,
+    OFFICIAL,
     OPTION,
     POOLED,
     QUESTION,
@@ -28,7 +29,6 @@ from surveysim.tables.schema import (
 )
 from surveysim.tables.weighting_record import described
 
-OFFICIAL = "official"
 COMPARISON_COLUMNS = [
     LABEL,
     QUESTION,
@@ -63,7 +63,8 @@ def compare_with_official(
 
     ``z = (estimate - official) / sqrt(estimate's variance + official's variance)``, the official one 0 where it is not known.
     A published share that adds up several options has the standard error of their sum: with one option the table's own;
-    with more, ``sqrt(deff share (1 - share) / n_eff)``, where deff is the mean ratio of the cell's stated variances to
+    with more, that of a table which carries the covariance of its rows (``covariance=True``), and of any other
+    ``sqrt(deff share (1 - share) / n_eff)``, where deff is the mean ratio of the cell's stated variances to
     ``share_k (1 - share_k) / n_eff``.
 
     Assumptions: the two estimates are independent (where the official figure comes from the same survey they are not, and z

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.baselines.training_cells import PRIOR_ANSWERS
-from surveysim.errors import EstimationError, TableError, first_few
-from surveysim.inference.cross_fitting import FOLD, require_other_respondents
+from surveysim.errors import EstimationError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.draws import draw_columns
-from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, QUESTION, SHARE, STD_ERROR, check_distributions, require_columns
+from surveysim.tables.other_respondents import paired_folds
+from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, QUESTION, STD_ERROR, check_distributions, require_columns
 
 POOLED_PART = 0.1  # of the pooled shares in a cell's metric: an option that the simulation rules out still has a variance
 MOST_RELIABLE = 1.5  # effective respondents above which a cell's standard error says anything about the design effect
@@ -76,7 +76,7 @@ def area_cells(direct: pd.DataFrame, simulated: pd.DataFrame, *, independent: bo
         If a table breaks its contract, or one has folds and the other has not.
     """
     require_columns(direct, [N_EFF], "direct")
-    pairs = _paired_folds(direct, simulated, independent)
+    pairs = paired_folds(direct, simulated, independent=independent)
     layout = to_cells(pairs[0][1], what="simulated")
     ours = [_laid_out(table, layout, "direct") for table, _ in pairs]
     theirs = [_laid_out(table, layout, "simulated") for _, table in pairs]
@@ -92,21 +92,6 @@ def area_cells(direct: pd.DataFrame, simulated: pd.DataFrame, *, independent: bo
     both = Cells(**{**vars(layout), "n": sum(cells.n for cells in ours), "n_eff": n_eff.sum(0)})
     draws = _draws([table for _, table in pairs], models, layout) if stated and draw_columns(simulated) else None
     return AreaCells(both, shares, models, metric, sampling, np.maximum(multipliers, 1e-12), effect, stated, draws)
-
-
-def _paired_folds(direct: pd.DataFrame, simulated: pd.DataFrame, independent: bool) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
-    if (FOLD in direct) != (FOLD in simulated):
-        lacking = "simulated" if FOLD in direct else "direct"
-        raise TableError(f"{lacking} has no column 'fold' and the other table has; give both tables of one cross_fit")
-    if FOLD not in direct:
-        require_columns(simulated, [SHARE], "simulated")
-        require_other_respondents(simulated, independent)
-        return [(direct, simulated)]
-    folds = sorted(direct[FOLD].unique())
-    if folds != sorted(simulated[FOLD].unique()):
-        theirs = first_few(sorted(simulated[FOLD].unique()))
-        raise TableError(f"direct has folds {first_few(folds)}, simulated {theirs}; give both tables of one cross_fit")
-    return [(direct[direct[FOLD] == fold], simulated[simulated[FOLD] == fold]) for fold in folds]
 
 
 def _laid_out(table: pd.DataFrame, layout: Cells, what: str) -> Cells:

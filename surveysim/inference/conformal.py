@@ -8,11 +8,12 @@ import pandas as pd
 from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.inference.area_cells import AreaCells, area_cells
-from surveysim.inference.cross_fitting import FOLD, CrossFit, average_folds
+from surveysim.inference.cross_fitting import CrossFit, average_folds
 from surveysim.inference.small_area import mean_model_variances
 from surveysim.tables.cells import Array, to_cells
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import CONFIDENCE, OF_A_SHARE, symmetric_intervals
+from surveysim.tables.other_respondents import FOLD
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR, N, require_columns
 
 NOISE = ("removed", "kept")

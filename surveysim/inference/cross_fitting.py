@@ -13,9 +13,9 @@ from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import response_distributions
 from surveysim.survey.survey import Survey, check_survey
-from surveysim.tables.schema import CELL, DISTRIBUTION_KEYS, PSU, RESPONDENT_ID, SHARE, SOURCE, STRATUM, N, check_distributions
+from surveysim.tables.other_respondents import FOLD
+from surveysim.tables.schema import DISTRIBUTION_KEYS, PSU, RESPONDENT_ID, SHARE, SOURCE, STRATUM, check_distributions
 
-FOLD = "fold"
 Estimator = Callable[[Survey], pd.DataFrame]
 
 
@@ -140,36 +140,6 @@ def average_folds(tables: pd.DataFrame) -> pd.DataFrame:
     means = tables.groupby([*DISTRIBUTION_KEYS, SOURCE], sort=False, observed=True)[SHARE].mean()
     share = means.reindex(pd.MultiIndex.from_frame(first[[*DISTRIBUTION_KEYS, SOURCE]])).to_numpy()
     return first.assign(**{SHARE: share, "std_error": np.nan, "conf_low": np.nan, "conf_high": np.nan})
-
-
-def require_other_respondents(simulated: pd.DataFrame, independent: bool) -> None:
-    """Refuse a table that may have been learnt from the respondents that it is held beside.
-
-    Parameters
-    ----------
-    simulated : DataFrame
-        A distributions table; where it has no `n`, nobody knows who taught it.
-    independent : bool
-        True states that those who taught it were others.
-
-    Raises
-    ------
-    EstimationError
-        If a cell was learnt from respondents and nothing says that they were others.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from surveysim.inference.cross_fitting import require_other_respondents
-    >>> require_other_respondents(pd.DataFrame({"question_id": ["Q1"], "background_id": ["age3=18-34"], "n": [0]}), independent=False)
-    """
-    taught = (simulated[N].fillna(0) > 0).to_numpy() if N in simulated else np.ones(len(simulated), dtype=bool)
-    if taught.any() and not independent:
-        cells = simulated.loc[taught, CELL].drop_duplicates().astype(str).agg(" / ".join, axis=1)
-        raise EstimationError(
-            f"simulated was learnt from respondents in {first_few(cells)}; if they are those that it is held beside, it comes too close "
-            "to their answers and errs with them: use cross_fit, or say independent=True if they are others"
-        )
 
 
 def _draw_folds(survey: Survey, folds: int, seed: int) -> np.ndarray:

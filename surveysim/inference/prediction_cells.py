@@ -11,11 +11,12 @@ import pandas as pd
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.poststratification import cell_traits
-from surveysim.inference.cross_fitting import FOLD, CrossFit, require_other_respondents
+from surveysim.inference.cross_fitting import CrossFit
 from surveysim.survey.domains import Domains, observed_domains
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, to_cells
 from surveysim.tables.names import known_names_of
+from surveysim.tables.other_respondents import FOLD, require_other_respondents
 from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, require_columns
 
 

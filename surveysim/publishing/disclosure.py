@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.design.row_covariance import COVARIANCE
+from surveysim.design.row_covariance import without_sums
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.publishing.small_cells import complementary, margin_equations, rounded_table
 from surveysim.tables.names import known_names_of
@@ -206,6 +206,5 @@ def _noted(shown: pd.DataFrame, rule: dict[str, object], model_based: Sequence[s
         "secondary": int((why == DERIVABLE).sum()),
         "unanimous": int(told.get(SHARE, pd.Series(dtype=float)).eq(1).sum()),
     }
-    told_of = {name: str(value) if name == COVARIANCE else value for name, value in shown.attrs.items()}  # the sums stay behind
-    shown.attrs = {**told_of, DISCLOSURE: {**rule, **counts, "model_based": list(model_based)}}
+    shown.attrs = {**without_sums(shown.attrs), DISCLOSURE: {**rule, **counts, "model_based": list(model_based)}}
     return shown

@@ -320,7 +320,7 @@ def _respondent_ids(columns: _Columns, notes: list[str]) -> np.ndarray:
     absent = np.flatnonzero(np.any([pd.isna(part) for part in parts], axis=0))
     if len(absent):
         raise CodebookError(f"{what} is empty for {len(absent)} respondents (rows {first_few(absent)}); every respondent needs an id")
-    ids = np.asarray(parts[0]) if len(parts) == 1 else np.array(["-".join(row) for row in zip(*map(_texts, parts), strict=True)], object)
+    ids = joined_ids(parts)
     if len(set(ids.tolist())) < len(ids):
         repeated = ids[pd.Series(ids, dtype=ids.dtype).duplicated()]
         twice = first_few(map(_plain, dict.fromkeys(repeated)))
@@ -329,6 +329,11 @@ def _respondent_ids(columns: _Columns, notes: list[str]) -> np.ndarray:
             "rows, or name further variables in respondent_id of the codebook"
         )
     return ids
+
+
+def joined_ids(parts: Sequence[Column]) -> np.ndarray:
+    """Return ids of one variable as they are, and of several joined by hyphens."""
+    return np.asarray(parts[0]) if len(parts) == 1 else np.array(["-".join(row) for row in zip(*map(_texts, parts), strict=True)], object)
 
 
 def _texts(values: Column) -> list[str]:

@@ -61,6 +61,7 @@ TABLE_COLUMNS = frozenset(
 )  # of some table of results: no trait may have such a name
 
 SHARE_TOLERANCE = 1e-6  # a cell's shares must sum to 1 this closely; our own tables do to 1e-9
+OFFICIAL = "official"  # source of published shares
 POOLED = "all"  # background_id of the table that ignores backgrounds
 
 

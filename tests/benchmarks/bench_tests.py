@@ -1,7 +1,7 @@
-"""Time of the tests of difference beside R's on the same 46,000 respondents and machine.
+"""Time and memory of the tests of difference beside R's on the same 46,000 respondents and machine.
 
-Run: python tests/benchmarks/bench_tests.py. R needs Rscript and its package survey. Statistics are printed beside each
-other: rank tests differ, since R's ranks of tied values depend on the order of the rows.
+Run: python tests/benchmarks/bench_tests.py, and with --memory for peaks on one, two and four times as many. R needs Rscript and its
+package survey. Statistics are printed beside each other: rank tests differ, since R's ranks of tied values depend on the order of the rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,10 @@ JOBS: dict[str, Job] = {
     "survey_ranktest": lambda s: ss.survey_ranktest(s, questions="q0", groups="gender")["statistic"].sum(),
     "survey_contrast": _contrast,
 }
+OURS_ALONE: dict[str, Job] = {  # memory is measured, and R has no verb
+    "compare_weights": lambda s: ss.compare_weights(s, "none", questions="q0")["std_error"].sum(),
+}
+SIZES = (1, 2, 4)  # times the 46,000 respondents
 
 
 def measured(survey: ss.Survey, job: Job, repeats: int = 7) -> tuple[float, float]:
@@ -48,6 +53,16 @@ def measured(survey: ss.Survey, job: Job, repeats: int = 7) -> tuple[float, floa
         found = job(survey)
         times.append(time.perf_counter() - start)
     return float(np.median(times)), float(found)
+
+
+def peak_bytes(survey: ss.Survey, job: Job) -> int:
+    """Return the most memory that a job held at once, beside the survey."""
+    job(survey)  # what is made once is made
+    tracemalloc.start()
+    job(survey)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def in_r(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -73,5 +88,15 @@ def main() -> None:
         print(f"{name:18s} {1e3 * seconds:8.1f} {1e3 * slower:9.0f} {slower / seconds:7.0f}   {found:.9g} {also:.9g}")
 
 
+def memory() -> None:
+    """Print the memory of every verb on one, two and four times as many respondents."""
+    surveys = [ss.as_survey(respondents(times * RESPONDENTS, 1), codebook(1)) for times in SIZES]
+    print(f"{'verb':18s} " + " ".join(f"{times * RESPONDENTS:>11,}" for times in SIZES) + "   MB; bytes a respondent more")
+    for name, job in (JOBS | OURS_ALONE).items():
+        peaks = [peak_bytes(survey, job) for survey in surveys]
+        more = (peaks[-1] - peaks[0]) / ((SIZES[-1] - SIZES[0]) * RESPONDENTS)
+        print(f"{name:18s} " + " ".join(f"{peak / 1e6:11.1f}" for peak in peaks) + f"   {more:.0f}")
+
+
 if __name__ == "__main__":
-    main()
+    memory() if "--memory" in sys.argv else main()

@@ -101,6 +101,25 @@ def test_joint_shares_beside_a_simulation_keep_both_errors() -> None:
     np.testing.assert_allclose(found.loc["model", "std_error"], joint_shares(simulated, [0, 1])["std_error"])
 
 
+def test_it_survives_stacking_and_serves_its_own_rows_alone() -> None:
+    simulated = ss.simulate(SURVEY, ["gender", "age"], questions="q1", method="mrp")
+    other = ss.response_distributions(SURVEY.take(np.arange(300)), questions="q1", by=["gender", "age"], covariance=True)
+    both = ss.stack([CARRYING, simulated, other.assign(source="part")])
+    for name, own in (("survey", CARRYING), ("part", other)):
+        rows = both[both["source"] == name]
+        assert known_rows(rows) is known_rows(own)
+        contrast = {"age=young|gender=female": 1, "age=old|gender=male": -1}
+        np.testing.assert_allclose(ss.survey_contrast(rows, contrast)["std_error"], ss.survey_contrast(own, contrast)["std_error"])
+    assert known_rows(both[both["source"] == "mrp"]) is None
+    found = joint_shares(both, [0, 1]).set_index("source")
+    np.testing.assert_allclose(found.loc["survey", "std_error"], _share_of([0, 1]), rtol=1e-9)
+    np.testing.assert_allclose(found.loc["part", "std_error"], joint_shares(other, [0, 1])["std_error"])
+    shifts = [trait_shifts(table, [2, 3], "gender", ["survey"], codebook=small_codebook(), population=None) for table in (CARRYING, both)]
+    assert shifts[0]["std_error"].tolist() == shifts[1]["std_error"].tolist()
+    parts = ss.protect(both[both["source"] != "mrp"]).attrs["parts"]
+    assert [type(part["covariance"]) for part in parts if "covariance" in part] == [str, str]
+
+
 def test_trait_shifts_are_contrasts_of_the_cells() -> None:
     plain, exact = (
         trait_shifts(table, [2, 3], "gender", ["survey"], codebook=small_codebook(), population=None) for table in (PLAIN, CARRYING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,12 @@ import surveysim as ss
 from surveysim.design.design import Design
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.design.row_covariance import RowCovariance, mean_rows, share_rows
-from surveysim.errors import SurveySimError, TableError
+from surveysim.errors import EstimationError, SurveySimError, TableError
 from tests.support.r_differences import DIFFERENCES, coded, entries, sample_of
-from tests.support.r_numbers import TYPES, assert_equals_r, numbers
+from tests.support.r_numbers import FOLDER, TYPES, assert_equals_r, numbers
 from tests.support.small_surveys import small_survey
 
+REPLICATES = json.loads((FOLDER / "r_replicates.json").read_text())
 LINEAR = {"E_H": {"E": 1, "H": -1}, "E_rest": {"E": 1, "H": -0.5, "M": -0.5}}
 CURVED: dict[str, Callable[[pd.Series], float]] = {"ratio": lambda x: x["E"] / x["H"], "log": lambda x: np.log(x["M"]) - np.log(x["E"])}
 
@@ -28,7 +30,12 @@ def _by_type(frame: pd.DataFrame, sample: Design) -> Members:
 
 def _table(made: tuple[np.ndarray, np.ndarray], rows: Any, value: str, **more: Any) -> pd.DataFrame:
     estimate, variance = made
-    found = {"question_id": "q", "background_id": np.repeat(TYPES, estimate.shape[1]), "std_error": np.sqrt(variance).ravel(), **more}
+    found = {
+        "question_id": "q",
+        "background_id": np.repeat(TYPES, estimate.shape[1]) if "background_id" not in more else None,
+        "std_error": np.sqrt(variance).ravel(),
+        **more,
+    }
     found[value] = estimate.ravel()
     table = pd.DataFrame(found)
     table.attrs["covariance"] = RowCovariance({"q": rows}, 10, "schools")
@@ -58,6 +65,41 @@ def test_contrasts_equal_r(section: str, name: str) -> None:
         order = np.eye(6).reshape(2, 3, 6).transpose(1, 0, 2)  # R: options outermost
         found["share_covariance"] = rows.covariance(order)
     assert_equals_r(found, theirs, name)
+
+
+@pytest.mark.parametrize("lonely_psu", REPLICATES["lonely"])
+def test_contrasts_with_a_lonely_psu_equal_r(lonely_psu: str) -> None:
+    frame, sample = sample_of("lonely", lonely_psu)
+    score, wide = numbers(frame, ["api00"]), coded(frame["sch.wide"], ["No", "Yes"])
+    members = Members(sample, np.arange(len(frame)), wide, 2)
+    rows = mean_rows(("No", "Yes"), members, score[:, 0])
+    found: dict[str, Any] = {"covariance": rows.covariance(np.eye(2)[:, None])}
+    means = _table(weighted_ratios(members, score), rows, "estimate", background_id=["No", "Yes"])
+    found["wide"] = _both(ss.survey_contrast(means, {"Yes": 1, "No": -1}))
+    found["wide_ratio"] = _both(ss.survey_contrast(means, lambda x: x["Yes"] / x["No"]))
+    kind = coded(frame["stype"], TYPES)
+    known = np.flatnonzero(kind < 2)
+    two = Members(sample, known, kind[known], 2)
+    own = score[known]
+    types = _table(weighted_ratios(two, own), mean_rows(("E", "H"), two, own[:, 0]), "estimate", background_id=["E", "H"])
+    found["E_H"] = _both(ss.survey_contrast(types, {"E": 1, "H": -1}))
+    assert_equals_r(found, REPLICATES["lonely"][lonely_psu], lonely_psu)
+
+
+@pytest.mark.parametrize("name", REPLICATES["calibrated"])
+def test_contrasts_in_a_domain_of_calibrated_weights_equal_r(name: str) -> None:
+    frame, sample = sample_of("calibrated", name)
+    improved = np.flatnonzero(frame["comp.imp"] == "Yes")
+    kind = coded(frame["stype"], ["E", "M", "H"])[improved]
+    inside = improved[kind < 2]
+    members, score = Members(sample, inside, kind[kind < 2], 2), numbers(frame, ["api00"])[inside]
+    made = weighted_ratios(members, score)
+    means = _table(made, mean_rows(("E", "M"), members, score[:, 0]), "estimate", background_id=["E", "M"])
+    found = {
+        "E_M": _both(ss.survey_contrast(means, {"E": 1, "M": -1})),
+        "ratio": _both(ss.survey_contrast(means, lambda x: x["E"] / x["M"])),
+    }
+    assert_equals_r(found, REPLICATES["calibrated"][name], name)
 
 
 def test_a_table_without_covariance_takes_its_rows_as_independent_and_says_so() -> None:
@@ -126,3 +168,89 @@ def test_ambiguous_tables_are_refused() -> None:
         ss.survey_contrast(both, {"gender=male": 1})
     with pytest.raises(SurveySimError, match="table must be a pandas DataFrame"):
         ss.survey_contrast(small_survey(), {"gender=male": 1})  # type: ignore[arg-type]
+
+
+MALE_LESS_FEMALE = {"gender=male": 1.0, "gender=female": -1.0}
+
+
+def _halves() -> tuple[ss.Survey, ss.Survey]:
+    survey = small_survey(design=True)
+    return tuple(survey.take((survey.data["stratum"].astype(int) % 2 == place).to_numpy()) for place in (0, 1))  # type: ignore[return-value]
+
+
+def test_two_samples_differ_as_the_waves_of_a_pooled_survey_do() -> None:
+    one, other = _halves()
+    tables = [ss.survey_mean(part, questions="q1", covariance=True) for part in (one, other)]
+    apart = ss.survey_contrast(tables[0], {"all": 1}, against=tables[1], independent=True)
+    pooled = ss.survey_mean(ss.pool_waves({"one": one, "other": other}), questions="q1", by="wave", covariance=True)
+    change = ss.survey_contrast(pooled, {"wave=one": 1, "wave=other": -1})
+    for name in ("estimate", "std_error"):
+        assert apart[name][0] == pytest.approx(change[name][0], rel=1e-12)
+    welch = sum(table["std_error"][0] ** 2 for table in tables) ** 2 / sum(table["std_error"][0] ** 4 / 8 for table in tables)
+    assert apart["df"][0] == pytest.approx(welch)
+
+
+def test_a_curved_contrast_against_another_table_is_the_difference_of_both() -> None:
+    def ratio(x: pd.Series) -> float:
+        return float(x["gender=male"] / x["gender=female"])
+
+    tables = [ss.response_distributions(part, questions="q1", by="gender", covariance=True) for part in _halves()]
+    one, other = (ss.survey_contrast(table, ratio) for table in tables)
+    apart = ss.survey_contrast(tables[0], ratio, against=tables[1], independent=True)
+    np.testing.assert_allclose(apart["estimate"], one["estimate"] - other["estimate"])
+    np.testing.assert_allclose(apart["std_error"], np.hypot(one["std_error"], other["std_error"]))
+    assert apart["option_code"].tolist() == [0, 1, 2, 3]
+
+
+def test_draws_say_how_simulated_rows_go_together() -> None:
+    survey = small_survey()
+    model = ss.simulate(survey, ["gender"], questions="q1", method="mrp", draws=400, seed=3)
+    found = ss.survey_contrast(model, MALE_LESS_FEMALE)
+    drawn = model.filter(regex="^draw_").to_numpy()
+    male, female = ((model["background_id"] == name).to_numpy() for name in MALE_LESS_FEMALE)
+    np.testing.assert_allclose(found["std_error"], (drawn[male] - drawn[female]).std(axis=1, ddof=1))
+    assert found.attrs["covariance"] == "of the draws"
+
+
+def test_official_shares_without_an_error_are_known() -> None:
+    shares = ss.response_distributions(small_survey(), questions="q2", by="gender")
+    official = shares.assign(share=[0.4, 0.6, 0.5, 0.5], std_error=np.nan, source="official").drop(columns=["n", "n_eff"])
+    apart = ss.survey_contrast(shares, {"gender=male": 1}, against=official, independent=True)
+    assert apart["std_error"].tolist() == shares["std_error"][2:].tolist()
+    unknown = ss.survey_contrast(shares, {"gender=male": 1}, against=official.assign(source="model"), independent=True)
+    assert unknown["std_error"].isna().all()
+    assert unknown["estimate"].tolist() == apart["estimate"].tolist()
+
+
+def test_a_table_that_the_same_respondents_taught_is_refused() -> None:
+    survey = small_survey()
+    shares = ss.response_distributions(survey, questions="q1", by="gender")
+    model = ss.simulate(survey, ["gender"], questions="q1", method="mrp")
+    with pytest.raises(EstimationError, match="against was learnt from respondents in q1 / gender=female"):
+        ss.survey_contrast(shares, MALE_LESS_FEMALE, against=model)
+    with pytest.raises(TableError, match="against lacks q1 / 3, which table has"):
+        ss.survey_contrast(shares, MALE_LESS_FEMALE, against=model[model["option_code"] != 3], independent=True)
+    with pytest.raises(TableError, match="table has no column 'fold' and against has"):
+        ss.survey_contrast(shares, MALE_LESS_FEMALE, against=model.assign(fold=0))
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_cross_fitted_differences_stray_as_far_as_their_errors_say(folds: int) -> None:
+    apart, stated = [], []
+    for seed in range(200, 225):
+        survey = small_survey(seed, 300)
+        men = survey.take((survey.data["gender"] == "male").to_numpy())
+
+        def of_women(part: ss.Survey) -> pd.DataFrame:  # says of men what it learnt of women: the two err independently
+            table = ss.response_distributions(part, by="gender", questions="q1")
+            told = table[table["background_id"] == "gender=female"]
+            return told.assign(background_id="gender=male", source="women")
+
+        halves = ss.cross_fit(survey, of_women, by="gender", questions="q1", folds=folds, progress=False)
+        direct = halves.direct[halves.direct["background_id"] == "gender=male"]
+        found = ss.survey_contrast(direct, {"gender=male": 1}, against=halves.simulated)
+        apart.append(found["estimate"].to_numpy())
+        stated.append(found["std_error"].to_numpy())
+        assert found["n"].tolist() == [men.reasons["q1"].isna().sum()] * 4
+    ratio = np.square(np.std(apart, axis=0, ddof=1)).sum() / np.square(stated).mean(axis=0).sum()
+    assert ratio == pytest.approx(1, abs=0.35)
