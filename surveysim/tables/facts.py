@@ -10,7 +10,7 @@ import pandas as pd
 
 from surveysim.errors import TableError, first_few
 from surveysim.html import facts_line, frame_table
-from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.schema import BACKGROUND, ESTIMATE, LARGEST_WEIGHT, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N
 from surveysim.tables.stacking import PARTS
 from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
 
@@ -164,9 +164,11 @@ class TableView:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The rows displayed: a source that the heading names and the options' order are left out."""
+        """The rows displayed: a source that the heading names, the options' order and the largest weight are left out."""
         constant = SOURCE in self.table and len(self.table[SOURCE].unique()) == 1
-        hidden = [name for name in (ORDER, *([SOURCE] if constant and is_estimate(self.table) else [])) if name in self.table]
+        hidden = [
+            name for name in (ORDER, LARGEST_WEIGHT, *([SOURCE] if constant and is_estimate(self.table) else [])) if name in self.table
+        ]
         head = self.table.drop(columns=hidden).head(self.rows)
         return head.assign(**{N_EFF: head[N_EFF].round(1).astype(str)} if N_EFF in head else {})
 

@@ -83,7 +83,7 @@ def test_a_share_is_a_weighted_count_over_a_weighted_count() -> None:
 
 def test_columns_order_and_options() -> None:
     ours = ss.response_distributions(small_survey(), by=["gender"])
-    assert list(ours) == DISTRIBUTION_COLUMNS
+    assert list(ours) == [*DISTRIBUTION_COLUMNS, "largest_weight"]
     assert ours["question_id"].unique().tolist() == ["q1", "q2"]
     first = ours[ours["background_id"] == "gender=female"]
     assert first["option_code"].tolist() == [0, 1, 2, 3, "yes", "no"]

@@ -156,7 +156,7 @@ def test_ess_editions_differ_in_their_design_variables(shared_data: Path) -> Non
 def test_columns_and_backgrounds() -> None:
     survey = small_survey(design=True)
     ours = ss.survey_mean(survey, questions=["q1"], by=["age", "gender"])
-    assert list(ours) == ESTIMATE_COLUMNS
+    assert list(ours) == [*ESTIMATE_COLUMNS, "largest_weight"]
     assert ours["background_id"].tolist() == [
         "age=young|gender=female",
         "age=young|gender=male",
@@ -167,7 +167,7 @@ def test_columns_and_backgrounds() -> None:
     clusters = answered.apply(lambda rows: len(rows[["stratum", "psu"]].drop_duplicates()) - rows["stratum"].nunique())
     assert ours["df"].tolist() == clusters.tolist()
     quantiles = ss.survey_quantile(survey, questions=["q1"], by=["age"], quantiles=[0.25, 0.75])
-    assert list(quantiles) == ["question_id", "background_id", "quantile", *ESTIMATE_COLUMNS[2:]]
+    assert list(quantiles) == ["question_id", "background_id", "quantile", *ESTIMATE_COLUMNS[2:], "largest_weight"]
     assert quantiles["quantile"].tolist() == [0.25, 0.25, 0.75, 0.75]
 
 
