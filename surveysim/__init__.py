@@ -54,6 +54,7 @@ _PUBLIC = {
     "inference.refitting": ["resampled_errors"],
     "inference.spread": ["restore_spread"],
     "inference.prediction_power": ["prediction_powered"],
+    "publishing.audit": ["audit_disclosure"],
     "publishing.disclosure": ["protect"],
     "publishing.exports": ["export_table"],
     "publishing.poststratification_frame": ["export_poststratification"],

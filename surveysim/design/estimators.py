@@ -62,6 +62,13 @@ class Members:
         n_eff = np.divide(total**2, squares, out=np.zeros(self.n_domains), where=squares > 0)
         return np.bincount(self.domain[own > 0], minlength=self.n_domains), n_eff
 
+    def largest_weights(self) -> np.ndarray:
+        """Return the largest weight of one member as a share of the domain's weight, shape ``(domains,)``; 0 without weight."""
+        own, largest = self.weights, np.zeros(self.n_domains)
+        np.maximum.at(largest, self.domain, own)
+        total = np.bincount(self.domain, own, minlength=self.n_domains)
+        return np.divide(largest, total, out=np.zeros(self.n_domains), where=total > 0)
+
 
 def everyone(design: Design) -> Members:
     """Return all respondents as one domain."""

@@ -13,7 +13,7 @@ from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.design.row_covariance import QuestionRows, known_rows, share_rows, with_covariance, without_sums
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.survey.domains import Domains, asked_questions, observed_domains, question_sample
+from surveysim.survey.domains import Domains, asked_questions, nested_backgrounds, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import share_intervals
 from surveysim.tables.schema import (
@@ -21,6 +21,7 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     DISTRIBUTION_COLUMNS,
+    LARGEST_WEIGHT,
     N_EFF,
     OPTION,
     ORDER,
@@ -77,9 +78,10 @@ def response_distributions(
     -------
     DataFrame
         A distributions table, ``source="survey"``: `question_id option_label`, the traits, `background_id option_code option_order n_eff
-        source simulated conf_low conf_high share std_error n`. `n`: respondents of positive weight in the denominator; `n_eff`: Kish's. A
-        background where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the
-        denominator and the design in words.
+        source largest_weight simulated conf_low conf_high share std_error n`. `n`: respondents of positive weight in the denominator;
+        `n_eff`: Kish's; `largest_weight`: the largest share (0-1) that one respondent has of their weight, for `protect`. A background
+        where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the denominator and the design in
+        words, and which levels of the survey's traits lie within those of another (`nested`).
 
     Raises
     ------
@@ -116,6 +118,7 @@ def response_distributions(
     denominator = "valid answers" if missing == "drop" else "all respondents"
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": denominator, "design": survey.design.description}
+    table.attrs |= nested_backgrounds(survey)
     return with_covariance(table, rows, survey.design)
 
 
@@ -155,8 +158,9 @@ def _question_table(
             N: np.repeat(n, n_options),
             N_EFF: np.repeat(n_eff, n_options),
             SOURCE: "survey",
+            LARGEST_WEIGHT: np.repeat(members.largest_weights(), n_options),
         },
-        columns=DISTRIBUTION_COLUMNS,
+        columns=[*DISTRIBUTION_COLUMNS, LARGEST_WEIGHT],
     )
 
 

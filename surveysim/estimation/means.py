@@ -12,10 +12,10 @@ from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
 from surveysim.design.row_covariance import QuestionRows, mean_rows, with_covariance
 from surveysim.errors import DesignError
-from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains, question_sample
+from surveysim.survey.domains import Domains, asked_questions, nested_backgrounds, numeric_answers, observed_domains, question_sample
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import mean_intervals
-from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE_COLUMNS
+from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE_COLUMNS, LARGEST_WEIGHT
 
 QUANTILE = "quantile"
 
@@ -49,7 +49,7 @@ def survey_mean(
     Returns
     -------
     DataFrame
-        `question_id background_id estimate std_error conf_low conf_high df n n_eff deff`; a background without a valid
+        `question_id background_id estimate std_error conf_low conf_high df n n_eff deff largest_weight`; a background without a valid
         answer has ``n = 0`` and missing estimates.
 
     Raises
@@ -107,7 +107,7 @@ def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Se
     Returns
     -------
     DataFrame
-        `question_id background_id estimate std_error conf_low conf_high df n n_eff deff`.
+        `question_id background_id estimate std_error conf_low conf_high df n n_eff deff largest_weight`.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def survey_ratio(
     Returns
     -------
     DataFrame
-        `question_id` (``"numerator/denominator"``) `background_id estimate std_error conf_low conf_high df n n_eff deff`;
+        `question_id` (``"numerator/denominator"``) `background_id estimate std_error conf_low conf_high df n n_eff deff largest_weight`;
         `deff` is missing.
 
     Raises
@@ -233,7 +233,7 @@ def survey_quantile(
     Returns
     -------
     DataFrame
-        `question_id background_id quantile estimate std_error conf_low conf_high df n n_eff deff`. A limit beyond the
+        `question_id background_id quantile estimate std_error conf_low conf_high df n n_eff deff largest_weight`. A limit beyond the
         data's reach is missing, and the standard error with it.
 
     Raises
@@ -291,7 +291,7 @@ def _rows(name: str, domains: Domains, members: Members, estimate: np.ndarray, v
     df, (n, n_eff), std_error = members.degrees_of_freedom, members.counts(), np.sqrt(variance[:, 0])
     low, high = mean_intervals(estimate[:, 0], std_error, df)
     columns = (name, list(domains.ids), estimate[:, 0], std_error, low, high, df, n, n_eff, deff[:, 0])
-    return pd.DataFrame(dict(zip(ESTIMATE_COLUMNS, columns, strict=True)))
+    return pd.DataFrame(dict(zip(ESTIMATE_COLUMNS, columns, strict=True))).assign(**{LARGEST_WEIGHT: members.largest_weights()})
 
 
 def _described(tables: list[pd.DataFrame], survey: Survey) -> pd.DataFrame:
@@ -299,6 +299,7 @@ def _described(tables: list[pd.DataFrame], survey: Survey) -> pd.DataFrame:
     table = readable(pd.concat(tables, ignore_index=True), survey.codebook, simulated=False)
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": "valid answers", "design": survey.design.description}
+    table.attrs |= nested_backgrounds(survey)
     return table
 
 

@@ -12,13 +12,15 @@ import pandas as pd
 
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
-from surveysim.errors import ReadError, TableError
+from surveysim.errors import ReadError, TableError, first_few
 from surveysim.files.outfile import WRITABLE
+from surveysim.publishing.audit import EXPOSED, HIGH, LOW, audit_disclosure
 from surveysim.publishing.banner import banners
-from surveysim.publishing.disclosure import DISCLOSURE, protect
+from surveysim.publishing.cell_rule import DOMINANCE, KEY, SUPPRESSED
+from surveysim.publishing.disclosure import DERIVABLE, DISCLOSURE, cells_of, protect
 from surveysim.publishing.excel import require_openpyxl, write_workbook
 from surveysim.survey.writers import with_codes_of_one_kind, write_table
-from surveysim.tables.schema import MIN_N, N, require_columns
+from surveysim.tables.schema import MIN_N, NESTED, N, require_columns
 from surveysim.whole_files import checked_target, write_whole
 
 EXCEL = ".xlsx"
@@ -33,6 +35,8 @@ def export_table(
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
+    min_n_eff: float | None = None,
+    dominance: float = DOMINANCE,
     model_based: str | Sequence[str] = (),
     published: pd.DataFrame | None = None,
     letters: float = 0.05,
@@ -40,9 +44,9 @@ def export_table(
 ) -> Path:
     """Write a table of shares or estimates for others, small cells withheld, with the facts that belong to it.
 
-    The facts (`attrs`: weight, denominator, design, population, model, seed, steps of weighting, and what was done for
-    disclosure control) go into ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas
-    puts them back into `attrs`.
+    What is withheld is audited (`audit_disclosure`) before the file is written. The facts (`attrs`: weight, denominator, design,
+    population, model, seed, steps of weighting, what was done for disclosure control and what the audit found) go into
+    ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas puts them back into `attrs`.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def export_table(
         design, the test behind the letters and what was withheld; another sheet has the rows with their standard errors.
     codebook : str, Path, Codebook or Survey, optional
         Adds a column per trait of the backgrounds and the options' labels.
-    min_n, how, min_count, model_based, published
+    min_n, how, min_count, min_n_eff, dominance, model_based, published
         As of `protect`. ``min_n=0``: nothing is withheld, and the facts say so.
     letters : float
         Of Excel: the level at which a column gets the letters of columns that are significantly lower, of those that differ from it in one
@@ -72,8 +76,8 @@ def export_table(
     ReadError
         If the extension or folder is unknown, there are no rows, a name is not allowed in the format, or a package for it is missing.
     TableError
-        As of `protect`; if the table has no `n` and `min_n` is not 0; or, of Excel, if it has neither shares nor estimates, or several
-        rows of a background.
+        As of `protect`; if the table has no `n` and `min_n` is not 0; if the audit finds that a withheld cell follows; or, of Excel, if it
+        has neither shares nor estimates, or several rows of a background.
     DesignError
         If `adjust` is unknown.
 
@@ -99,7 +103,8 @@ def export_table(
     require_columns(table, [], "table")
     if table.empty:
         raise ReadError(f"nothing to write to {target.name}: the table has no rows")
-    shown = protected(table, min_n=min_n, how=how, min_count=min_count, model_based=model_based, published=published)
+    weights: dict[str, Any] = {"min_n_eff": min_n_eff, "dominance": dominance}
+    shown = protected(table, min_n=min_n, how=how, min_count=min_count, **weights, model_based=model_based, published=published)
     if target.suffix.lower() in WRITABLE:
         write_table(shown, target, codebook)
     elif target.suffix.lower() == EXCEL:
@@ -116,23 +121,49 @@ def export_table(
     return target
 
 
-def protected(table: pd.DataFrame, *, min_n: int, **rule: Any) -> pd.DataFrame:
-    """Return `protect` of a table; with ``min_n=0`` the table as it is, and on record that nothing was withheld.
+def protected(table: pd.DataFrame, *, min_n: int, published: pd.DataFrame | None = None, **rule: Any) -> pd.DataFrame:
+    """Return `protect` of a table, audited; with ``min_n=0`` the table as it is, and on record that nothing was withheld.
+
+    Which levels lie within which is left out of the facts: of a small sample it tells who was in it.
 
     Raises
     ------
     TableError
-        As of `protect`; or if the table has no `n`.
+        As of `protect`; if the table has no `n`; or if a withheld cell follows all the same.
     """
     if min_n == 0:
         shown = table.copy()
         shown.attrs = {DISCLOSURE: {"how": "none", "min_n": 0, "min_count": 0}, **table.attrs}
-        return shown
-    if N not in table:
+    elif N not in table:
         raise TableError(
             "table has no column n, so that nobody can tell which of its cells are small; give n, or min_n=0 to export it as it is"
         )
-    return protect(table, min_n=min_n, **rule)
+    else:
+        shown = protect(table, min_n=min_n, published=published, **rule).copy()
+        shown.attrs = {**shown.attrs, DISCLOSURE: {**shown.attrs[DISCLOSURE], "audit": _audited(shown, table, published)}}
+    shown.attrs = {name: value for name, value in shown.attrs.items() if name != NESTED}
+    return shown
+
+
+def _audited(shown: pd.DataFrame, table: pd.DataFrame, published: pd.DataFrame | None) -> dict[str, object]:
+    """Return what an audit of a table finds: the cells withheld, and the numbers that are left for the one told most closely.
+
+    A cell counts as exposed if the one number left is its own, and what is published did not tell it before; one that is withheld for
+    the sake of others may follow from what is published.
+    """
+    tables = [shown] if published is None else [shown, published]
+    found = audit_disclosure(tables).set_index(KEY)
+    own = cells_of(table).set_index(KEY)[N].reindex(found.index)
+    exposed = found[EXPOSED] & ((found[LOW] == own) | own.isna())
+    if published is not None:
+        before = audit_disclosure(published).set_index(KEY)[EXPOSED]
+        out = cells_of(published, "published").set_index(KEY)[N].dropna()
+        exposed &= ~found.index.isin([*before.index[before], *out.index]) & (found[SUPPRESSED] != DERIVABLE)
+    if exposed.any():
+        cells = [f"{question} / {background}" for question, _source, background in found.index[exposed]]
+        raise TableError(f"table: {first_few(cells)} follow from what is told; raise min_n or join levels")
+    left = found[HIGH] - found[LOW] + 1
+    return {"withheld": len(found), "fewest_numbers_left": float(left.min()) if len(found) and np.isfinite(left.min()) else None}
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> Path:

@@ -15,6 +15,7 @@ from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any, load_codebook
 from surveysim.errors import EvaluationError, TableError, first_few
+from surveysim.publishing.cell_rule import DOMINANCE
 from surveysim.publishing.exports import protected, write_csv, write_facts
 from surveysim.tables.cells import Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, CELL, MIN_N, OPTION, ORDER, QUESTION, SHARE, SOURCE, N, check_distributions
@@ -33,7 +34,10 @@ def export_popfidelity(
     min_n: int = MIN_N,
     how: str = "suppress",
     min_count: int = 0,
+    min_n_eff: float | None = None,
+    dominance: float = DOMINANCE,
     model_based: str | Sequence[str] = (),
+    published: pd.DataFrame | None = None,
 ) -> Path:
     """Write cells in the long format of the package `popfidelity`: `cell_id question option share n source`, a row per option.
 
@@ -49,7 +53,7 @@ def export_popfidelity(
     path : str or Path
         Ends in .csv. The files appear when they are complete.
     codebook : str, Path, Codebook or Survey, optional
-    min_n, how, min_count, model_based
+    min_n, how, min_count, min_n_eff, dominance, model_based, published
         As of `protect`; ``min_n=0``: nothing is withheld.
 
     Returns
@@ -83,7 +87,8 @@ def export_popfidelity(
     """
     target = checked_target(path, (".csv",))
     check_distributions(distributions)
-    shown = protected(distributions, min_n=min_n, how=how, min_count=min_count, model_based=model_based)
+    weights: dict[str, Any] = {"min_n_eff": min_n_eff, "dominance": dominance}
+    shown = protected(distributions, min_n=min_n, how=how, min_count=min_count, **weights, model_based=model_based, published=published)
     kept = shown[shown[SHARE].notna()]
     if kept.empty:
         raise TableError(f"no cell of distributions is left to export: all have fewer than {min_n} respondents, or no shares")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,10 +17,12 @@ from surveysim.figures.distributions import plot_distributions
 from surveysim.figures.style import embedded
 from surveysim.html import Section, disclosed_facts, page, paragraph, preformatted
 from surveysim.publishing import report_sections as sections
+from surveysim.publishing.cell_rule import DOMINANCE
 from surveysim.publishing.citation import cite
+from surveysim.publishing.exports import protected
 from surveysim.survey.survey import Survey
 from surveysim.tables.facts import status
-from surveysim.tables.schema import QUESTION, check_distributions
+from surveysim.tables.schema import MIN_N, QUESTION, check_distributions
 from surveysim.whole_files import write_whole
 
 MOST_BACKGROUNDS = 40  # in the figure
@@ -33,12 +37,20 @@ def report(
     floor: pd.DataFrame | None = None,
     question: str | None = None,
     title: str = "",
+    min_n: int = MIN_N,
+    how: str = "suppress",
+    min_count: int = 0,
+    min_n_eff: float | None = None,
+    dominance: float = DOMINANCE,
+    model_based: str | Sequence[str] = (),
+    published: pd.DataFrame | None = None,
 ) -> Path:
     """Write a methods appendix of a result as one HTML file that loads nothing from elsewhere.
 
     It states data, weight, denominator, design, n and effective n, wording, missing answers, method, model with its hash, prompt,
     stages and losses, seed, scores with noise floor and baselines, intervals, what was withheld, limitations and citations, and
     lists the elements of disclosure of AAPOR's code with the place of each. A fact that is not known is named as not stated.
+    Small cells are withheld from table and figure as by `export_table`, before anything is written.
 
     Parameters
     ----------
@@ -55,6 +67,8 @@ def report(
     question : str, optional
         The question drawn; default the result's first.
     title : str, optional
+    min_n, how, min_count, min_n_eff, dominance, model_based, published
+        As of `protect`. ``min_n=0``: nothing is withheld, and the report says so.
 
     Returns
     -------
@@ -63,7 +77,8 @@ def report(
     Raises
     ------
     TableError
-        If `result` is no distributions table or has no rows, `question` is not in it, or the name does not end in .html.
+        If `result` is no distributions table or has no rows, `question` is not in it, or the name does not end in .html; as of `protect`;
+        or if `result` has no `n` and `min_n` is not 0.
     ReadError
         If the folder does not exist.
 
@@ -88,6 +103,8 @@ def report(
     target = Path(path)
     if target.suffix.lower() != ".html":
         raise TableError(f"path={str(target)!r}: the report is an HTML file; end its name in .html")
+    weights: dict[str, Any] = {"min_n_eff": min_n_eff, "dominance": dominance}
+    result = protected(result, min_n=min_n, how=how, min_count=min_count, **weights, model_based=model_based, published=published)
     book = _codebook(result, survey)
     people = survey if isinstance(survey, Survey) else None
     parts = [

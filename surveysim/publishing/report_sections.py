@@ -14,7 +14,7 @@ from surveysim.html import Section, disclosed_facts, frame_table, paragraph, pre
 from surveysim.survey.missing import na_table
 from surveysim.survey.survey import Survey
 from surveysim.tables.facts import is_simulated, reach_in_words, table_facts
-from surveysim.tables.schema import BACKGROUND, CELL, ORDER, QUESTION, SHARE, SOURCE, STD_ERROR, N
+from surveysim.tables.schema import BACKGROUND, CELL, LARGEST_WEIGHT, ORDER, QUESTION, SHARE, SOURCE, STD_ERROR, N
 from surveysim.tables.training_record import stage_html
 
 MOST_ROWS = 200  # of a result printed whole in the report
@@ -107,6 +107,7 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
     cells = result[CELL].drop_duplicates()
     rule = result.attrs.get("disclosure")
     withheld = int((result.drop_duplicates([*CELL, SOURCE])["suppressed"] != "").sum()) if "suppressed" in result else None
+    said = f"{withheld} cells; rule: {rule}"
     rows = {
         "status": known.get("status"),
         "questions": f"{cells[QUESTION].nunique():,}",
@@ -115,11 +116,12 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
         "effective n": known.get("n_eff"),
         "never sampled": _never_sampled(result),
         "cells without a share": f"{int(result[SHARE].isna().groupby([result[name] for name in CELL]).any().sum()):,} of {len(cells):,}",
-        "withheld (disclosure control)": None if rule is None else f"{withheld} cells; rule: {rule}",
+        "withheld (disclosure control)": None if rule is None else "nothing: all cells are told" if withheld is None else said,
         "abstained": _abstained(result),
     }
     same = [SOURCE] if SOURCE in result and (result[SOURCE] == result[SOURCE].iloc[0]).all() else []  # the status names it
-    shown = result.drop(columns=[ORDER, *same], errors="ignore").head(MOST_ROWS)
+    empty = [] if withheld else ["suppressed"]
+    shown = result.drop(columns=[ORDER, LARGEST_WEIGHT, *same, *empty], errors="ignore").head(MOST_ROWS)
     cut = paragraph(f"The first {MOST_ROWS} of {len(result):,} rows:") if len(result) > MOST_ROWS else ""
     return Section("result", "Result", disclosed_facts(rows) + figure + cut + frame_table(shown))
 

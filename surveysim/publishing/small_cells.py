@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import permutations
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import background_id, parse_background_id
+from surveysim.publishing.cell_bounds import settled
 from surveysim.tables.cells import Array
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, ORDER, QUESTION, SHARE, SOURCE, STD_ERROR, N
@@ -25,7 +25,8 @@ def rounded_table(table: pd.DataFrame, base: int, model_based: Sequence[str] = (
     Standard errors are those of the rounded numbers, ``sqrt(deff share (1 - share) / n' + (base / n')^2 / 12)``: sampling
     and rounding, with one design effect for a source, to two digits, since exact ones would give the exact shares back.
     Intervals are normal, cut at 0 and 1. A cell that rounds to 0 respondents keeps none of its numbers. Cells without respondents
-    and the shares of `model_based` sources stay as they are. Other numeric columns are dropped.
+    and the shares of `model_based` sources stay as they are; the standard errors of these have two digits and are missing where there
+    are 0 respondents, before or after rounding, since they would tell the two apart. Other numeric columns are dropped.
 
     Parameters
     ----------
@@ -56,13 +57,15 @@ def rounded_table(table: pd.DataFrame, base: int, model_based: Sequence[str] = (
     sources, share, n = table[SOURCE].to_numpy(), table[SHARE].to_numpy(float), table[N].to_numpy(float)
     effects = {source: _design_effect(rows, base) for source, rows in table.groupby(SOURCE, sort=False)}
     for rows in table.reset_index(drop=True).groupby([SOURCE, QUESTION, BACKGROUND], sort=False).indices.values():
-        if not n[rows[0]] > 0:
+        source, size = sources[rows[0]], base * float(np.rint(np.nan_to_num(n[rows[0]]) / base))
+        if not n[rows[0]] > 0 and source not in model_based:
             continue
-        source, size = sources[rows[0]], base * float(np.rint(n[rows[0]] / base))
         values: dict[str, Array | float] = {N: size, N_EFF: size / effects[source]}
-        if source not in model_based:
+        if source in model_based:
+            values |= _rounded_error(share[rows], numbers[STD_ERROR][rows], size) if STD_ERROR in numbers else {}
+        else:
             values |= _rounded_cell(share[rows], size, base, effects[source])
-            why[rows] = ROUNDED if size else ROUNDED_AWAY
+        why[rows] = ROUNDED if size else ROUNDED_AWAY
         for name in known:
             if name in values:
                 numbers[name][rows] = values[name]
@@ -95,53 +98,52 @@ def _rounded_cell(share: Array, size: float, base: int, effect: float) -> dict[s
     return {SHARE: rounded, STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high}
 
 
-def margin_equations(backgrounds: Sequence[str]) -> Array:
-    """Return the sums that hold between backgrounds: shape (equations, backgrounds), 1 for a whole and -1 for its parts.
+def _rounded_error(share: Array, std_error: Array, size: float) -> dict[str, Array | float]:
+    """Return standard errors of shares that stay as they are, to two digits, and normal intervals; none where nobody is left."""
+    if not size:
+        return dict.fromkeys((STD_ERROR, CONF_LOW, CONF_HIGH), np.nan)
+    error = np.array([float(f"{value:.1e}") for value in std_error])
+    low, high = normal_intervals(share, error, bounds=OF_A_SHARE)
+    return {STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high}
 
-    A background is the sum of those over more traits that share its levels; ``"all"`` is the sum of everyone.
 
-    Examples
-    --------
-    >>> from surveysim.publishing.small_cells import margin_equations
-    >>> margin_equations(["all", "age=old", "age=young"]).tolist()
-    [[1.0, -1.0, -1.0]]
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """What is known of the respondents of each cell.
+
+    Attributes
+    ----------
+    n : array, shape (cells,)
+        Respondents; missing in a cell that was withheld before.
+    low, high : array, shape (cells,)
+        Between which sizes a cell must lie, once it is withheld, for whoever reads why.
+    fixed : bool array, shape (cells,)
+        Published already: not to be withheld.
+    lost : bool array, shape (cells,)
+        Follow from what is out already: nothing can hide them.
     """
-    levels = [parse_background_id(identifier) for identifier in backgrounds]
-    families: dict[frozenset[str], list[int]] = {}
-    for place, own in enumerate(levels):
-        families.setdefault(frozenset(own), []).append(place)
-    rows = []
-    for coarse, fine in permutations(families, 2):
-        if not coarse < fine:
-            continue
-        parts: dict[str, list[int]] = {}
-        for place in families[fine]:
-            parts.setdefault(background_id({trait: levels[place][trait] for trait in coarse}), []).append(place)
-        for whole in families[coarse]:
-            if backgrounds[whole] in parts:
-                row = np.zeros(len(backgrounds))
-                row[whole], row[parts[backgrounds[whole]]] = 1.0, -1.0
-                rows.append(row)
-    return np.array(rows).reshape(-1, len(backgrounds))
+
+    n: Array
+    low: Array
+    high: Array
+    fixed: np.ndarray
+    lost: np.ndarray
 
 
-def complementary(equations: Array, n: Array, withheld: np.ndarray, *, min_n: int, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def complementary(equations: Array, sizes: Sizes, withheld: np.ndarray, *, min_n: int) -> tuple[np.ndarray, np.ndarray]:
     """Withhold further cells until no withheld one follows from those published.
 
-    An equation counts if its parts leave fewer than `min_n` of its whole's respondents unexplained. In each, the parts
-    withheld must have `min_n` respondents together; and none may follow from all equations jointly. The smallest cell that
-    helps goes first, parts before wholes.
+    An equation counts if its parts leave fewer than `min_n` of its whole's respondents unexplained, as far as sizes are known.
+    In each, the parts withheld must have `min_n` respondents together; none may follow from all equations jointly; and none may
+    have but one size left by the bounds of all. The smallest cell that helps goes first, parts before wholes.
 
     Parameters
     ----------
     equations : array, shape (equations, cells)
         From `margin_equations`.
-    n : array, shape (cells,)
-        Respondents.
+    sizes : Sizes
     withheld : bool array, shape (cells,)
     min_n : int
-    fixed : bool array, shape (cells,)
-        Published already: not to be withheld.
 
     Returns
     -------
@@ -152,28 +154,57 @@ def complementary(equations: Array, n: Array, withheld: np.ndarray, *, min_n: in
     ----------
     Cox (1980), Suppression methodology and statistical disclosure control, doi:10.1080/01621459.1980.10477481.
     """
-    known = equations[(np.abs(equations @ n) < min_n) & ((equations < 0) & (n > 0)).any(1)]
-    hidden = withheld.copy()
+    known = equations[counting(equations, sizes, min_n)]
+    n, hidden = sizes.n, withheld.copy()
     while True:
-        exposed = _exposed(known, n, hidden, min_n)
+        exposed = exposed_cells(known, sizes, hidden, min_n)
         together = (known[:, exposed] != 0).any(1)
-        part, whole = ((known[together] * sign > 0).any(0) & ~hidden & ~fixed & (n > 0) for sign in (-1, 1))
+        free = ~hidden & ~sizes.fixed & (n > 0)
+        part, whole = ((known[together] * sign > 0).any(0) & free for sign in (-1, 1))
         choice = part if part.any() else whole
         if not choice.any():
             return hidden, exposed
         hidden[np.argmin(np.where(choice, n, np.inf))] = True
 
 
-def _exposed(known: Array, n: Array, hidden: np.ndarray, min_n: int) -> np.ndarray:
+def counting(equations: Array, sizes: Sizes, min_n: int) -> np.ndarray:
+    """Return which equations hold, as far as sizes are known: their parts leave few of the whole's respondents unexplained."""
+    unknown = np.isnan(sizes.n)
+    least, most = (np.where(unknown, side, sizes.n) for side in (sizes.low, sizes.high))
+    parts, wholes = np.minimum(equations, 0), np.maximum(equations, 0)
+    fewest = wholes @ least + _products(parts, most)
+    greatest = _products(wholes, most) + parts @ least
+    return np.asarray((fewest < min_n) & (greatest > -min_n) & (parts @ (most > 0) < 0))
+
+
+def _products(rows: Array, values: Array) -> Array:
+    """Return the sums of rows times values, of which some may be infinite: 0 times infinity is 0."""
+    endless = np.isinf(values)
+    return np.asarray(rows @ np.where(endless, 0, values) + np.where((rows[:, endless] != 0).any(1), np.sign(rows.sum(1)) * np.inf, 0))
+
+
+def exposed_cells(known: Array, sizes: Sizes, hidden: np.ndarray, min_n: int) -> np.ndarray:
     """Return the withheld cells that follow from the equations, or whose withheld sum does and is below the minimum."""
-    exposed = np.zeros(len(n), dtype=bool)
-    parts = (known < 0) & hidden
-    plain = ~((known > 0) & hidden).any(1)  # the whole is published
-    thin = plain & parts.any(1) & (parts @ n < min_n)
-    exposed |= parts[thin].any(0)
-    if hidden.any() and len(known):
-        places = np.flatnonzero(hidden)
-        _, size, basis = np.linalg.svd(known[:, places], full_matrices=False)
-        solved = np.square(basis[size > EXACT]).sum(0) > 1 - EXACT
-        exposed[places[solved]] = True
+    exposed = np.zeros(len(hidden), dtype=bool)
+    if not hidden.any() or not len(known):
+        return exposed
+    parts, told = (known < 0) & hidden, np.where(hidden, 0, np.nan_to_num(sizes.n))
+    plain = ~((known > 0) & hidden).any(1) & parts.any(1)  # the whole is published
+    unknown = (parts & np.isnan(sizes.n)).any(1)
+    together = np.where(unknown, known @ told, parts @ np.nan_to_num(sizes.n))
+    exposed |= parts[plain & (together < min_n)].any(0)
+    exposed |= solved(known, hidden)
+    exposed &= ~sizes.lost
+    if not exposed.any():
+        low, high = np.where(hidden, sizes.low, sizes.n), np.where(hidden, sizes.high, sizes.n)
+        exposed = hidden & ~sizes.lost & settled(known, known @ np.nan_to_num(sizes.n), low, high, sizes.n)
     return exposed
+
+
+def solved(known: Array, unknown: np.ndarray) -> np.ndarray:
+    """Return the unknown cells whose number follows from the equations, shape (cells,)."""
+    out, places = np.zeros(len(unknown), dtype=bool), np.flatnonzero(unknown)
+    if len(places) and len(known):
+        _, size, basis = np.linalg.svd(known[:, places], full_matrices=False)
+        out[places] = np.square(basis[size > EXACT]).sum(0) > 1 - EXACT
+    return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from surveysim.design.design import Design
 from surveysim.errors import BackgroundError, CodebookError, DesignError, SurveySimError, first_few, nearest
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.names import known_names_of, names_of
-from surveysim.tables.schema import ENOUGH, N_EFF, POOLED, POPULATION_SHARE, WEIGHT, N
+from surveysim.tables.schema import ENOUGH, N_EFF, NESTED, POOLED, POPULATION_SHARE, WEIGHT, N
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,49 @@ def observed_domains(survey: Survey, by: str | Sequence[str]) -> Domains:
     code = np.full(len(survey), -1, dtype=np.int64)
     code[whole] = place
     return Domains(tuple(_identifier(names, levels, int(number)) for number in found), code)
+
+
+def nested_backgrounds(survey: Survey) -> dict[str, dict[str, list[str]]]:
+    """Return which levels of one trait of a survey lie within those of another trait, as the `attrs` of its tables hold it.
+
+    A trait lies within another if all respondents of each of its levels have one level of the other, which has fewer. Disclosure
+    control needs it: a coarse level and all but one of the fine levels in it give the last one. It is the same for all tables of a
+    survey, so that tables put one under another keep it.
+
+    Returns
+    -------
+    dict
+        ``{"nested": {background of the fine trait: [backgrounds of coarse traits]}}``; empty where no trait lies within another.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> from surveysim.survey.domains import nested_backgrounds
+    >>> nested_backgrounds(ss.load_example("nonvoters2020"))["nested"]["age6=25-34"]
+    ['age3=18-34']
+    """
+    columns = {name: survey.data[name].cat for name in survey.traits}
+    codes = {name: column.codes.to_numpy() for name, column in columns.items()}
+    within: dict[str, list[str]] = {}
+    for fine, coarse in permutations(columns, 2):
+        whole = _whole_of_each(codes[fine], codes[coarse])
+        for level, place in enumerate(whole):
+            if place >= 0:
+                holder = background_id({coarse: columns[coarse].categories[place]})
+                within.setdefault(background_id({fine: columns[fine].categories[level]}), []).append(holder)
+    return {NESTED: within} if within else {}
+
+
+def _whole_of_each(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """Return for each fine level the coarse one that holds it, -1 where nobody has it; nothing where one level lies in two."""
+    known = (fine >= 0) & (coarse >= 0)
+    wide = int(coarse.max(initial=0)) + 1
+    counts = np.bincount(fine[known].astype(np.int64) * wide + coarse[known], minlength=(int(fine.max(initial=0)) + 1) * wide)
+    both = counts.reshape(-1, wide) > 0
+    seen, wholes = both.any(1), both.any(0).sum()
+    if (both.sum(1) > 1).any() or wholes < 2 or seen.sum() <= wholes:
+        return np.empty(0, dtype=int)
+    return np.where(seen, both.argmax(1), -1)
 
 
 def _identifier(names: list[str], levels: list[list[str]], number: int) -> str:

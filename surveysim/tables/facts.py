@@ -16,6 +16,7 @@ from surveysim.tables.schema import (
     CONF_HIGH,
     CONF_LOW,
     ESTIMATE,
+    LARGEST_WEIGHT,
     METRIC,
     N_EFF,
     OPTION,
@@ -226,6 +227,7 @@ class TableView:
         head, told = self.table.head(self.rows), simulated_rows(self.table)
         said = {
             ORDER: True,
+            LARGEST_WEIGHT: True,
             SOURCE: SOURCE in self.table and len(self.table[SOURCE].unique()) == 1 and is_estimate(self.table),
             SIMULATED: told is not None and bool(told.all() or not told.any()),
             OPTION: OPTION_LABEL in head and bool((head[OPTION_LABEL].fillna("") != "").all()),

@@ -28,6 +28,8 @@ BACKGROUND, QUESTION, OPTION, ORDER, SHARE, SOURCE = (
     "source",
 )
 STD_ERROR, CONF_LOW, CONF_HIGH, N, N_EFF = "std_error", "conf_low", "conf_high", "n", "n_eff"
+LARGEST_WEIGHT = "largest_weight"  # of one respondent, as a share of the weight of the cell (0-1); survey verbs write it
+NESTED = "nested"  # in attrs of survey tables: background of one trait -> the backgrounds of other traits that hold all of it
 ESTIMATE, METRIC, POPULATION_SHARE = "estimate", "metric", "population_share"
 OPTION_LABEL, SIMULATED = "option_label", "simulated"  # what the option says; whether no respondent gave these answers
 

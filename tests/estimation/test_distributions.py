@@ -83,7 +83,7 @@ def test_a_share_is_a_weighted_count_over_a_weighted_count() -> None:
 
 def test_columns_order_and_options() -> None:
     ours = ss.response_distributions(small_survey(), by=["gender"])
-    between = ["background_id", "option_code", "option_order", "n_eff", "source", "simulated"]
+    between = ["background_id", "option_code", "option_order", "n_eff", "source", "largest_weight", "simulated"]
     assert list(ours) == ["question_id", "option_label", "gender", *between, "conf_low", "conf_high", "share", "std_error", "n"]
     assert ours["question_id"].unique().tolist() == ["q1", "q2"]
     first = ours[ours["background_id"] == "gender=female"]

@@ -157,7 +157,7 @@ def test_columns_and_backgrounds() -> None:
     survey = small_survey(design=True)
     ours = ss.survey_mean(survey, questions=["q1"], by=["age", "gender"])
     numbers = ["conf_low", "conf_high", "estimate", "std_error", "n"]
-    assert list(ours) == ["question_id", "age", "gender", "background_id", "df", "n_eff", "deff", "simulated", *numbers]
+    assert list(ours) == ["question_id", "age", "gender", "background_id", "df", "n_eff", "deff", "largest_weight", "simulated", *numbers]
     assert ours["background_id"].tolist() == [
         "age=young|gender=female",
         "age=young|gender=male",
@@ -168,7 +168,7 @@ def test_columns_and_backgrounds() -> None:
     clusters = answered.apply(lambda rows: len(rows[["stratum", "psu"]].drop_duplicates()) - rows["stratum"].nunique())
     assert ours["df"].tolist() == clusters.tolist()
     quantiles = ss.survey_quantile(survey, questions=["q1"], by=["age"], quantiles=[0.25, 0.75])
-    assert set(quantiles) == {"quantile", "age", "simulated", *ESTIMATE_COLUMNS}
+    assert set(quantiles) == {"quantile", "age", "simulated", "largest_weight", *ESTIMATE_COLUMNS}
     assert quantiles["quantile"].tolist() == [0.25, 0.25, 0.75, 0.75]
 
 

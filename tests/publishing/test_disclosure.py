@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import surveysim as ss
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import SurveySimError, TableError
-from surveysim.publishing.small_cells import complementary, margin_equations
+from surveysim.publishing.margin_sums import margin_equations
+from surveysim.publishing.small_cells import Sizes, complementary
 from surveysim.tables.schema import DISTRIBUTION_COLUMNS, check_distributions
 from tests.support.small_surveys import small_codebook, small_survey
 
@@ -54,8 +55,8 @@ def test_small_cells_go_whole_and_the_rest_stays() -> None:
     assert shown.loc[hidden, NUMBERS].isna().all(axis=None), "all options of a cell go together: the last follows from the others"
     assert shown.loc[hidden, "suppressed"].unique().tolist() == ["fewer than 10 respondents"]
     pd.testing.assert_frame_equal(shown.loc[~hidden, DISTRIBUTION_COLUMNS], cells.loc[~hidden], check_dtype=False)
-    rule = {"how": "suppress", "min_n": 10, "min_count": 0, "cells": 4, "primary": 2, "secondary": 0, "unanimous": 0, "model_based": []}
-    assert shown.attrs["disclosure"] == rule
+    rule = {"how": "suppress", "min_n": 10, "min_count": 0, "min_n_eff": 5.0, "dominance": 0.5, "largest_weight": "bounded by n_eff"}
+    assert shown.attrs["disclosure"] == {**rule, "cells": 4, "primary": 2, "secondary": 0, "unanimous": 0, "model_based": []}
 
 
 def test_a_cell_does_not_follow_from_its_margin() -> None:
@@ -87,7 +88,9 @@ def test_cells_that_follow_from_several_equations_together_are_found() -> None:
     ids = list(sizes)
     n = np.array([sizes[name] for name in ids], dtype=float)
     first = np.array([size < 10 for size in n])
-    hidden, exposed = complementary(margin_equations(ids), n, first, min_n=10, fixed=np.zeros(len(n), dtype=bool))
+    no = np.zeros(len(n), dtype=bool)
+    sizes = Sizes(n, low=np.where(first, 1.0, 10.0), high=np.where(first, 9.0, np.inf), fixed=no, lost=no)
+    hidden, exposed = complementary(margin_equations(ids), sizes, first, min_n=10)
     assert not exposed.any()
     assert hidden.sum() > first.sum()
 
@@ -145,14 +148,14 @@ def test_options_of_few_respondents() -> None:
     assert shown["suppressed"].unique().tolist() == ["few respondents behind an option", ""]
 
 
-def test_of_model_based_shares_only_the_counts_are_withheld() -> None:
+def test_of_model_based_cells_the_shares_stay_alone() -> None:
     cells = pd.concat([table({"age=a": 3, "age=b": 30}, source=name) for name in ("survey", "dsa")])
     cells.attrs = {"weight": "w"}
     shown = ss.protect(cells, model_based=["dsa"])
     hidden = shown[shown["suppressed"] != ""].set_index("source")
     assert hidden.loc["survey", NUMBERS].isna().all(axis=None)
-    assert hidden.loc["dsa", ["n", "n_eff"]].isna().all(axis=None)
-    assert hidden.loc["dsa", ["share", "std_error"]].notna().all(axis=None)
+    assert hidden.loc["dsa", ["n", "n_eff", "std_error", "conf_low", "conf_high"]].isna().all(axis=None), "a standard error tells n"
+    assert hidden.loc["dsa", "share"].notna().all()
     assert shown.attrs["weight"] == "w"
     assert shown.attrs["disclosure"]["model_based"] == ["dsa"]
     assert ss.protect(cells).loc[lambda f: f["suppressed"] != "", "share"].isna().all(), "without a word every share is the sample's"
