@@ -14,6 +14,14 @@ from surveysim.errors import CodebookError, first_few, nearest
 Code = int | float | str
 MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
 QUESTION_TYPES = ("ordinal", "nominal")
+REASON_WORDS = {
+    "refused": "Refused",
+    "dont_know": "Don't know",
+    "no_answer": "No answer",
+    "not_applicable": "Not applicable",
+    "not_asked": "Not asked",
+    "other": "Other missing",
+}  # labels of missing codes that are written
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,8 @@ class Question:
         Names the multiple-response question whose answers are each a yes/no question of their own; see `Codebook.batteries`.
     merged : mapping of code to code
         Further codes in the file, each with the code of the option that it counts as; `read_survey` notes how many.
+    universe : str
+        Whom it was asked, where that is not everybody.
 
     Raises
     ------
@@ -98,6 +108,7 @@ class Question:
     label: str = ""
     battery: str = ""
     merged: Mapping[Code, Code] = field(default_factory=dict)
+    universe: str = ""
 
     def __post_init__(self) -> None:
         where = f"question {self.question_id!r}"

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import RESERVED
+from surveysim.codebook.ddi_codebook import MOST_OPTIONS, each_label_once
+from surveysim.codebook.missing_labels import plain_text
 from surveysim.codebook.questions import MISSING_REASONS, Code
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, is_tag
-from surveysim.files.readers import read_columns
-from surveysim.survey.missing_labels import plain_text
+from surveysim.drafting.ddi_wording import NOT_DESCRIBED, Asked, DdiWording
+from surveysim.files.rawfile import Column, RawFile, Variable, is_tag
 from surveysim.survey.reasons import UNKNOWN, code_states, comparable, distinct_codes, file_reason, states
 
-MOST_OPTIONS = 12  # a variable with more labelled codes is rather a list (occupations, regions) than a question
 MOST_NAMED = 5  # codes that a comment names one by one
 
 
@@ -41,6 +40,8 @@ class DraftVariable:
     remarks : tuple of str
         What was guessed, for a comment in the draft.
     values : array, shape ``(respondents,)``
+    asked : Asked
+        What a DDI file says of it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class DraftVariable:
     unlabelled: dict[Code, int]
     remarks: tuple[str, ...]
     values: Column = field(repr=False)
+    asked: Asked = NOT_DESCRIBED
 
     @cached_property
     def is_text(self) -> bool:
@@ -128,34 +130,28 @@ class DraftVariable:
         return found[positions]
 
 
-def draft_variables(path: Path, encoding: str | None, names: Sequence[str] | None = None) -> tuple[RawFile, list[DraftVariable]]:
-    """Read a file, or some of its variables, and say of each what it would be in a codebook.
-
-    Raises
-    ------
-    ReadError
-        If the file cannot be read.
-    """
-    raw = read_columns(path, None if names is None else Wanted(tuple(names)), encoding=encoding)
-    return raw, [draft_of(name, raw.columns[name], raw.variables.get(name, Variable())) for name in raw.columns]
+def draft_variables(raw: RawFile, wording: DdiWording | None = None) -> list[DraftVariable]:
+    """Say of each of a file's variables what it would be in a codebook."""
+    asked = {} if wording is None else wording.asked
+    return [draft_of(name, raw.columns[name], raw.variables.get(name, Variable()), asked.get(name, NOT_DESCRIBED)) for name in raw.columns]
 
 
-def draft_of(name: str, values: Column, variable: Variable) -> DraftVariable:
+def draft_of(name: str, values: Column, variable: Variable, asked: Asked) -> DraftVariable:
     """Say of one variable what it would be in a codebook."""
     if not variable.value_labels and not variable.missing and not _may_hold_tags(values):
-        return DraftVariable(str(name), variable, {}, {}, {}, {}, (), values)
+        return DraftVariable(str(name), variable, {}, {}, {}, {}, (), values, asked)
     valid, missing, doubts = _by_label(tuple(variable.value_labels.items()), variable.missing)
     codes = _distinct(values)
     state, _ = code_states(codes, {code: code for code in valid}, missing, variable)
     missing = {**missing, **{codes[place]: MISSING_REASONS[state[place]] for place in np.flatnonzero(state >= 0)}}
     unlabelled = states(values, valid, missing, variable).unknown() if (state == UNKNOWN).any() else {}
     options, unlabelled = _filled(valid, unlabelled)
-    options, merged = _each_label_once(options)
+    options, merged = each_label_once(options)
     remarks = [
         f"codes {written(option)} and {written(code)} bear the same label {options[option]!r}: they count as {written(option)}"
         for code, option in merged.items()
     ]
-    return DraftVariable(str(name), variable, options, merged, _spelt_once(missing), unlabelled, (*doubts, *remarks), values)
+    return DraftVariable(str(name), variable, options, merged, _spelt_once(missing), unlabelled, (*doubts, *remarks), values, asked)
 
 
 @lru_cache(maxsize=1024)
@@ -209,14 +205,6 @@ def _filled(labelled: dict[Code, str], unlabelled: dict[Code, int]) -> tuple[dic
     return {code: known.get(float(code), label) for code, label in whole.items()} | {
         code: label for code, label in labelled.items() if not float(code).is_integer()
     }, {}
-
-
-def _each_label_once(options: Mapping[Code, str]) -> tuple[dict[Code, str], dict[Code, Code]]:
-    owner: dict[str, Code] = {}
-    for code, label in options.items():
-        owner.setdefault(label, code)
-    kept = {code: label for code, label in options.items() if owner[label] == code}
-    return kept, {code: owner[label] for code, label in options.items() if owner[label] != code}
 
 
 def _spelt_once(missing: Mapping[Code, str]) -> dict[Code, str]:
