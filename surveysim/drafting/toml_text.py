@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from surveysim.codebook.option_order import inferred_type
 from surveysim.codebook.questions import Code
@@ -68,9 +69,7 @@ def question_text(draft: DraftVariable, battery: str = "") -> str:
             f"topic = {toml_string(battery or asked.topic)}",
             *([f"universe = {toml_string(asked.universe)}"] if asked.universe else []),
             *([f"battery = {toml_string(battery)}"] if battery else []),
-            "options = [",
-            *(f"    [{code_text(code)}, {toml_string(text)}]," for code, text in draft.options.items()),
-            "]",
+            _options(tuple(draft.options.items())),
             *_coded("merged", draft.merged, code_text),
             *missing_text(draft),
             f"source = {toml_string(source)}",
@@ -78,6 +77,12 @@ def question_text(draft: DraftVariable, battery: str = "") -> str:
             "",
         ]
     )
+
+
+@lru_cache(maxsize=1024)
+def _options(options: tuple[tuple[Code, str], ...]) -> str:
+    """Write options, which many questions of a file share."""
+    return "\n".join(["options = [", *(f"    [{code_text(code)}, {toml_string(text)}]," for code, text in options), "]"])
 
 
 def trait_text(
@@ -148,6 +153,7 @@ def key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_string(name)
 
 
+@lru_cache(maxsize=4096)
 def toml_string(text: object) -> str:
     """Write a TOML basic string: JSON's escapes, and the delete character, which TOML wants escaped too."""
     return json.dumps(str(text), ensure_ascii=False).replace("\x7f", "\\u007f")
