@@ -15,6 +15,7 @@ _PUBLIC = {
     "errors": ["SurveySimError"],
     "codebook.codebook": ["Codebook", "Question", "Option", "Trait"],
     "codebook.toml_file": ["load_codebook", "list_codebooks"],
+    "codebook.ddi_writer": ["write_ddi"],
     "survey.survey": ["Survey", "read_survey", "as_survey"],
     "survey.missing": ["na_table"],
     "survey.writers": ["write_survey", "write_table"],

@@ -15,7 +15,7 @@ from surveysim import demo
 from surveysim.drafting.adding import write_added
 from surveysim.errors import ReadError
 from surveysim.files.outfile import WRITABLE
-from surveysim.files.readers import read_columns, require_file
+from surveysim.files.readers import require_file
 from surveysim.tables.schema import CELL, MIN_N
 from surveysim.whole_files import PLAIN, write_plain
 
@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def describe(given: argparse.Namespace) -> None:
     """Print what a survey holds; with questions, their weighted shares."""
     if given.draft is not None:
-        read_columns(given.file, isolated=given.isolated)  # a file that breaks its reader is refused before it is read here
-        print(f"{ss.draft_codebook(given.file, given.draft, encoding=given.encoding)}: finish it by hand, then name it with --codebook")
+        draft = ss.draft_codebook(given.file, given.draft, ddi=given.ddi, encoding=given.encoding, isolated=given.isolated)
+        print(f"{draft}: finish it by hand, then name it with --codebook")
         return
     if given.add:
         target = write_added(Path(given.codebook or "(none)"), Path(given.file), given.add)
@@ -214,6 +214,7 @@ def _describe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draft", metavar="TOML", help="write a first codebook from the labels of a file that no codebook knows, to finish by hand"
     )
+    parser.add_argument("--ddi", metavar="XML", help="with --draft: the study's DDI file, which has the questions' wording")
     parser.add_argument(
         "--add",
         nargs="+",

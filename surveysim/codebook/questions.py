@@ -16,6 +16,14 @@ from surveysim.tables.schema import TABLE_COLUMNS
 Code = int | float | str
 MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
 QUESTION_TYPES = ("ordinal", "nominal")
+REASON_WORDS = {
+    "refused": "Refused",
+    "dont_know": "Don't know",
+    "no_answer": "No answer",
+    "not_applicable": "Not applicable",
+    "not_asked": "Not asked",
+    "other": "Other missing",
+}  # labels of missing codes that are written
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class Question:
         Names the multiple-response question whose answers are each a yes/no question of their own; see `Codebook.batteries`.
     merged : mapping of code to code
         Further codes in the file, each with the code of the option that it counts as; `read_survey` notes how many.
+    universe : str
+        Whom it was asked, where that is not everybody.
 
     Raises
     ------
@@ -100,6 +110,7 @@ class Question:
     label: str = ""
     battery: str = ""
     merged: Mapping[Code, Code] = field(default_factory=dict)
+    universe: str = ""
 
     def __post_init__(self) -> None:
         where = f"question {self.question_id!r}"

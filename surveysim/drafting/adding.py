@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from surveysim.codebook.codebook import RESERVED, Codebook
+from surveysim.codebook.declared import parse_codebook, parse_question
+from surveysim.codebook.missing_labels import stands_apart
 from surveysim.codebook.questions import Code, Question
-from surveysim.codebook.toml_file import CodebookLike, load_codebook, parse_codebook, parse_question
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.drafting.toml_text import question_text
 from surveysim.drafting.variables import DraftVariable, draft_variables, written
 from surveysim.errors import CodebookError, first_few, nearest
-from surveysim.survey.missing_labels import stands_apart
+from surveysim.files.rawfile import Wanted
+from surveysim.files.readers import read_columns
 from surveysim.tables.names import names_of
 from surveysim.whole_files import write_whole
 
@@ -93,7 +96,8 @@ def _texts(book: Codebook, path: Path, questions: str | Sequence[str], encoding:
     twice = [name for name in names if name.lower() in there]
     if twice:
         raise CodebookError(f"questions: codebook {book.name!r} has {there[twice[0].lower()]!r} already; leave it out, or change it there")
-    raw, drafts = draft_variables(path, encoding, names)
+    raw = read_columns(path, Wanted(tuple(names)), encoding=encoding)
+    drafts = draft_variables(raw)
     found = {draft.name.lower(): draft for draft in drafts}
     absent = [name for name in names if name.lower() not in found]
     if absent:

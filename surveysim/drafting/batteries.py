@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import groupby
 
+from surveysim.codebook.missing_labels import bare_label, plain_text
 from surveysim.drafting.variables import DraftVariable
-from surveysim.survey.missing_labels import bare_label, plain_text
 
 _FEWEST = 3  # columns of a battery that only their names and options tell; a set that the file declares may be smaller
 _NOT = re.compile(

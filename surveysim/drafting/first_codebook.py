@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from surveysim.codebook.ddi_study import read_ddi
 from surveysim.codebook.questions import Code
 from surveysim.drafting.batteries import batteries_of
-from surveysim.drafting.toml_text import comments, drafted_levels, key, level_text, question_text, toml_string, trait_text
+from surveysim.drafting.ddi_wording import DdiWording, with_ddi
+from surveysim.drafting.toml_text import comments, drafted_levels, head_text, key, level_text, question_text, toml_string, trait_text
 from surveysim.drafting.variables import MOST_OPTIONS, DraftVariable, draft_variables
 from surveysim.drafting.which_weight import Weights, weights_of
 from surveysim.drafting.who_is_meant import (
@@ -24,7 +26,7 @@ from surveysim.drafting.who_is_meant import (
     respondents_gender,
 )
 from surveysim.errors import CodebookError, ReadError
-from surveysim.files.readers import LABELLED, file_suffix
+from surveysim.files.readers import LABELLED, file_suffix, read_columns
 from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import TABLE_COLUMNS
 from surveysim.whole_files import write_whole
@@ -68,7 +70,13 @@ class _Parts:
 
 
 def draft_codebook(
-    path: str | Path, output: str | Path | None = None, *, traits: str | Sequence[str] = (), encoding: str | None = None
+    path: str | Path,
+    output: str | Path | None = None,
+    *,
+    traits: str | Sequence[str] = (),
+    ddi: str | Path | None = None,
+    encoding: str | None = None,
+    isolated: bool = False,
 ) -> Path:
     """Write a first codebook from a labelled file's own metadata, for you to finish.
 
@@ -82,13 +90,19 @@ def draft_codebook(
     Parameters
     ----------
     path : str or Path
-        A .sav, .zsav, .dta or .por file.
+        A .sav, .zsav, .dta, .por or .sas7bdat file; with `ddi` also one without labels, as .csv.
     output : str or Path, optional
         The .toml file to write; default one beside the working directory's files, named after `path`.
     traits : str or sequence of str, optional
         Further variables that make the backgrounds (education, region), in the order in which prompts name them.
+    ddi : str or Path, optional
+        The study's DDI-Codebook file (.xml), as archives give it beside the data. It gives the questions' wording, whom they were put
+        to, labels and missing codes that the data file lacks, weights, and the facts of the survey. A DDI file of several data files
+        is read for the one whose variables `path` holds.
     encoding : str, optional
         As in `read_survey`.
+    isolated : bool
+        As in `read_survey`: an SPSS or Stata file of somebody else is read in a child process.
 
     Returns
     -------
@@ -101,7 +115,8 @@ def draft_codebook(
         If the format has no labels, or the file cannot be read.
     CodebookError
         If `output` exists already or is no .toml file, no variable has labelled answers, or one of `traits` is not in the file
-        or cannot be levels; the message says why.
+        or cannot be levels; the message says why. If `ddi` is no DDI-Codebook file, declares entities, or is of another file: fewer
+        than half of the variables, or of the labels, match. Where fewer than nine in ten do, the draft says how many.
 
     Examples
     --------
@@ -123,13 +138,19 @@ def draft_codebook(
         raise CodebookError(f"output={str(target)!r}: a codebook's name ends in .toml")
     if target.exists():
         raise CodebookError(f"{str(target)!r} exists already; name another output=, or remove it first")
-    if path.is_file() and file_suffix(path) not in LABELLED:
-        raise ReadError(f"{path.name} carries no labels to draft a codebook from; use a {', '.join(LABELLED)} file")
-    raw, drafts = draft_variables(path, encoding)
+    if ddi is None and path.is_file() and file_suffix(path) not in LABELLED:
+        raise ReadError(
+            f"{path.name} carries no labels to draft a codebook from; use a {', '.join(LABELLED)} file, or give the study's DDI file, ddi="
+        )
+    raw, wording = read_columns(path, encoding=encoding, isolated=isolated), DdiWording()
+    if ddi is not None:
+        raw, wording = with_ddi(raw, read_ddi(ddi))
+    drafts = draft_variables(raw, wording)
     parts = _parts(drafts, _named(drafts, traits, path.name), raw.weight)
     if not parts.questions:
         raise CodebookError(f"{path.name}: no variable has 2 to {MOST_OPTIONS} labelled answers; write the codebook by hand")
-    text = _text(path, target, parts, raw.sets)
+    head = head_text(path.name, target.stem, wording.facts, wording.remark, parts.weights.replicates)
+    text = "\n".join([head, *_body(path, target, parts, raw.sets)])
     return write_whole(target, lambda place: place.write_text(text, encoding="utf-8"))
 
 
@@ -151,60 +172,18 @@ def _named(drafts: Sequence[DraftVariable], traits: str | Sequence[str], file: s
     return [found[name] for name in names]
 
 
-def _text(path: Path, target: Path, parts: _Parts, sets: Mapping[str, tuple[str, ...]]) -> str:
+def _body(path: Path, target: Path, parts: _Parts, sets: Mapping[str, tuple[str, ...]]) -> list[str]:
     questions = parts.questions
     batteries = batteries_of(questions, sets)
     taken = {draft.name for draft in questions}
-    return "\n".join(
-        [
-            _head(path, target.stem, parts.weights.replicates),
-            *(_weight(draft, remark) for draft, remark in parts.weights.found),
-            *_gender(parts.gender, taken),
-            *_age(parts.age, taken),
-            *map(_named_trait, parts.named),
-            *(question_text(draft, batteries.get(draft.name, "")) for draft in questions),
-            *_left_out(path, target, parts),
-        ]
-    )
-
-
-def _head(path: Path, name: str, replicates: str) -> str:
-    [f"replicate_weights = {toml_string(replicates)}", 'replicate_method = "", one of JK1, BRR, bootstrap, Fay 0.5'] if replicates else []
-    return "\n".join(
-        [
-            *comments(
-                [
-                    f"Drafted from the labels of {path.name}. To finish: replace each text by the questionnaire's exact wording, check the",
-                    'type and the order of the options (type = "nominal" where they have none) and the reasons of missing codes, put the',
-                    "levels of traits into words that go on from 'a person', delete what is no question, then remove verified = false.",
-                    "Remove a weight that is none; the first weight is the default. Fill in the empty facts below. What was left out",
-                    "stands at the end, each with the reason.",
-                ]
-            ),
-            "",
-            "[survey]",
-            f"name = {toml_string(name)}",
-            f"title = {toml_string(name)}",
-            'year = ""',
-            'country = ""',
-            'source = ""',
-            'doi = ""',
-            'licence = ""',
-            f"files = [{toml_string(path.name)}]",
-            '# respondent_id = ""',
-            "verified = false",
-            "",
-            "# [design]",
-            '# stratum = ""',
-            '# psu = ""',
-            *comments(
-                [f"replicate_weights = {toml_string(replicates)}", 'replicate_method = "", one of JK1, BRR, bootstrap, Fay 0.5']
-                if replicates
-                else []
-            ),
-            "",
-        ]
-    )
+    return [
+        *(_weight(draft, remark) for draft, remark in parts.weights.found),
+        *_gender(parts.gender, taken),
+        *_age(parts.age, taken),
+        *map(_named_trait, parts.named),
+        *(question_text(draft, batteries.get(draft.name, "")) for draft in questions),
+        *_left_out(path, target, parts),
+    ]
 
 
 def _weight(draft: DraftVariable, remark: str) -> str:

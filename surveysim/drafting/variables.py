@@ -6,19 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import RESERVED
+from surveysim.codebook.ddi_codebook import MOST_OPTIONS, each_label_once
+from surveysim.codebook.missing_labels import plain_text
 from surveysim.codebook.questions import MISSING_REASONS, Code
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, is_tag
-from surveysim.files.readers import read_columns
-from surveysim.survey.missing_labels import plain_text
+from surveysim.drafting.ddi_wording import NOT_DESCRIBED, Asked, DdiWording
+from surveysim.files.rawfile import Column, RawFile, Variable, is_tag
 from surveysim.survey.reasons import UNKNOWN, code_states, comparable, distinct_codes, file_reason, states
 
-MOST_OPTIONS = 12  # a variable with more labelled codes is rather a list (occupations, regions) than a question
 MOST_NAMED = 5  # codes that a comment names one by one
 
 
@@ -41,6 +40,8 @@ class DraftVariable:
     remarks : tuple of str
         What was guessed, for a comment in the draft.
     values : array, shape ``(respondents,)``
+    asked : Asked
+        What a DDI file says of it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class DraftVariable:
     unlabelled: dict[Code, int]
     remarks: tuple[str, ...]
     values: Column = field(repr=False)
+    asked: Asked = NOT_DESCRIBED
 
     @cached_property
     def is_text(self) -> bool:
@@ -103,9 +105,13 @@ class DraftVariable:
         return f"numbers without labels, {n:,} different ones from {numbers.min():g} to {numbers.max():g}"
 
     @cached_property
+    def _coded(self) -> tuple[np.ndarray, np.ndarray]:
+        return distinct_codes(self.values)
+
+    @cached_property
     def distinct(self) -> list[Code]:
         """Distinct values that are neither empty nor missing."""
-        _, codes = distinct_codes(self.values)
+        _, codes = self._coded
         known = {comparable(code) for code in self.missing}
         blank = [isinstance(code, str) and not code.strip() for code in codes]
         return [
@@ -121,48 +127,64 @@ class DraftVariable:
     @cached_property
     def numbers(self) -> np.ndarray:
         """Values as floats, NaN where they are missing or no number."""
-        positions, codes = distinct_codes(self.values)
+        positions, codes = self._coded
         known = {comparable(code) for code in self.missing}
         kept = [not isinstance(code, str) and comparable(code) not in known for code in codes]
         found = np.array([float(code) if keep else np.nan for code, keep in zip(codes, kept, strict=True)] + [np.nan])
         return found[positions]
 
 
-def draft_variables(path: Path, encoding: str | None, names: Sequence[str] | None = None) -> tuple[RawFile, list[DraftVariable]]:
-    """Read a file, or some of its variables, and say of each what it would be in a codebook.
-
-    Raises
-    ------
-    ReadError
-        If the file cannot be read.
-    """
-    raw = read_columns(path, None if names is None else Wanted(tuple(names)), encoding=encoding)
-    return raw, [draft_of(name, raw.columns[name], raw.variables.get(name, Variable())) for name in raw.columns]
+def draft_variables(raw: RawFile, wording: DdiWording | None = None) -> list[DraftVariable]:
+    """Say of each of a file's variables what it would be in a codebook."""
+    asked = {} if wording is None else wording.asked
+    return [draft_of(name, raw.columns[name], raw.variables.get(name, Variable()), asked.get(name, NOT_DESCRIBED)) for name in raw.columns]
 
 
-def draft_of(name: str, values: Column, variable: Variable) -> DraftVariable:
+def draft_of(name: str, values: Column, variable: Variable, asked: Asked) -> DraftVariable:
     """Say of one variable what it would be in a codebook."""
     if not variable.value_labels and not variable.missing and not _may_hold_tags(values):
-        return DraftVariable(str(name), variable, {}, {}, {}, {}, (), values)
-    valid, missing, doubts = _by_label(tuple(variable.value_labels.items()), variable.missing)
-    codes = _distinct(values)
-    state, _ = code_states(codes, {code: code for code in valid}, missing, variable)
-    missing = {**missing, **{codes[place]: MISSING_REASONS[state[place]] for place in np.flatnonzero(state >= 0)}}
-    unlabelled = states(values, valid, missing, variable).unknown() if (state == UNKNOWN).any() else {}
-    options, unlabelled = _filled(valid, unlabelled)
-    options, merged = _each_label_once(options)
-    remarks = [
-        f"codes {written(option)} and {written(code)} bear the same label {options[option]!r}: they count as {written(option)}"
-        for code, option in merged.items()
-    ]
-    return DraftVariable(str(name), variable, options, merged, _spelt_once(missing), unlabelled, (*doubts, *remarks), values)
+        return DraftVariable(str(name), variable, {}, {}, {}, {}, (), values, asked)
+    read = _by_label(tuple(variable.value_labels.items()), variable.missing)
+    further = [code for code in _distinct(values) if comparable(code) not in read.known]
+    if not further:
+        return DraftVariable(str(name), variable, read.options, read.merged, read.missing, {}, read.remarks, values, asked)
+    reasons, unlabelled = _beside_labels(values, further, read, variable)
+    missing = {**read.missing, **reasons}
+    options, unlabelled = _filled(read.valid, unlabelled)
+    options, merged, remarks = _once(options)
+    return DraftVariable(str(name), variable, options, merged, missing, unlabelled, (*read.doubts, *remarks), values, asked)
+
+
+def _beside_labels(values: Column, codes: Sequence[Code], read: _Labels, variable: Variable) -> tuple[dict[Code, str], dict[Code, int]]:
+    """Return code -> reason of those without a label that the file declares missing, and code -> respondents of the others."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":  # numbers: neither tags, nor words, nor two spellings of one code
+        declared = {code for code in codes if variable.missing and file_reason(code, {}, variable).reason}
+        counts = zip(*np.unique(values, return_counts=True), strict=True) if len(declared) < len(codes) else ()
+        others = set(codes) - declared
+        return {whole(code): "other" for code in declared}, {float(code): int(n) for code, n in counts if code in others}
+    found = np.array(codes, dtype=object)
+    state, _ = code_states(found, read.valid, read.missing, variable)
+    reasons = {whole(found[place]): MISSING_REASONS[state[place]] for place in np.flatnonzero(state >= 0)}
+    missing = {**read.missing, **reasons}
+    return reasons, states(values, read.valid, missing, variable).unknown() if (state == UNKNOWN).any() else {}
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """What value labels say by themselves: valid answers, missing codes, what is doubtful, and the codes so known in comparable form."""
+
+    valid: dict[Code, str]
+    missing: dict[Code, str]
+    doubts: tuple[str, ...]
+    known: frozenset[Code]
+    options: dict[Code, str]
+    merged: dict[Code, Code]
+    remarks: tuple[str, ...]
 
 
 @lru_cache(maxsize=1024)
-def _by_label(
-    value_labels: tuple[tuple[Code, str], ...], declared: tuple[tuple[Code, Code], ...]
-) -> tuple[dict[Code, str], dict[Code, str], tuple[str, ...]]:
-    """Return valid answers, missing codes with their reason, and what is doubtful; many variables of a file share these labels."""
+def _by_label(value_labels: tuple[tuple[Code, str], ...], declared: tuple[tuple[Code, Code], ...]) -> _Labels:
+    """Read value labels; many variables of a file share theirs."""
     variable = Variable("", dict(value_labels), declared)
     labels = {comparable(code): label for code, label in value_labels}
     valid: dict[Code, str] = {}
@@ -179,15 +201,29 @@ def _by_label(
         if not sure:
             doubt = "is an answer here; it may be none" if reason is None else f"is missing here by where its code stands ({reason})"
             doubts.append(f"code {written(code)} {label!r} {doubt}: check it")
-    return valid, missing, tuple(doubts)
+    options, merged, remarks = _once(valid)
+    known = frozenset(map(comparable, (*valid, *missing)))
+    return _Labels(valid, _spelt_once(missing), tuple(doubts), known, options, merged, (*doubts, *remarks))
 
 
-def _distinct(values: Column) -> np.ndarray:
+def _once(valid: Mapping[Code, str]) -> tuple[dict[Code, str], dict[Code, Code], list[str]]:
+    """Return the options, each label once, the codes that count as one of them, and a remark on each of these."""
+    options, merged = each_label_once(valid)
+    return (
+        options,
+        merged,
+        [
+            f"codes {written(option)} and {written(code)} bear the same label {options[option]!r}: they count as {written(option)}"
+            for code, option in merged.items()
+        ],
+    )
+
+
+def _distinct(values: Column) -> list[Code]:
     """Return the distinct values, without their places: of numbers that is the quicker half of `distinct_codes`."""
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        found = pd.unique(values)
-        return found[~np.isnan(found)].astype(object)
-    return distinct_codes(values)[1]
+        return [code for code in pd.unique(values).tolist() if code == code]
+    return list(distinct_codes(values)[1])
 
 
 def _may_hold_tags(values: Column) -> bool:
@@ -209,14 +245,6 @@ def _filled(labelled: dict[Code, str], unlabelled: dict[Code, int]) -> tuple[dic
     return {code: known.get(float(code), label) for code, label in whole.items()} | {
         code: label for code, label in labelled.items() if not float(code).is_integer()
     }, {}
-
-
-def _each_label_once(options: Mapping[Code, str]) -> tuple[dict[Code, str], dict[Code, Code]]:
-    owner: dict[str, Code] = {}
-    for code, label in options.items():
-        owner.setdefault(label, code)
-    kept = {code: label for code, label in options.items() if owner[label] == code}
-    return kept, {code: owner[label] for code, label in options.items() if owner[label] != code}
 
 
 def _spelt_once(missing: Mapping[Code, str]) -> dict[Code, str]:

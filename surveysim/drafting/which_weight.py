@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surveysim.codebook.missing_labels import plain_text
 from surveysim.drafting.variables import DraftVariable
-from surveysim.survey.missing_labels import plain_text
 
 # Of a known survey the default first, as its own documentation says. A variable that stands on a later line, or on none, comes after.
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {

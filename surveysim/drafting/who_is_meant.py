@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from surveysim.codebook.missing_labels import bare_label, plain_text
 from surveysim.codebook.questions import Code
 from surveysim.drafting.variables import MOST_OPTIONS, DraftVariable, written
-from surveysim.survey.missing_labels import bare_label, plain_text
 
 
 def _any_word(words: str) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.questions import Code
+from surveysim.codebook.questions import REASON_WORDS, Code
 from surveysim.errors import ReadError, first_few
 from surveysim.files.rawfile import is_tag
 from surveysim.files.spss_weight import declare_weight
@@ -23,14 +23,6 @@ from surveysim.whole_files import checked_target, write_whole
 log = logging.getLogger(__name__)
 
 WRITABLE = (".sav", ".zsav", ".dta")
-REASON_WORDS = {
-    "refused": "Refused",
-    "dont_know": "Don't know",
-    "no_answer": "No answer",
-    "not_applicable": "Not applicable",
-    "not_asked": "Not asked",
-    "other": "Other missing",
-}
 TAG_ORDER = ("not_applicable", "refused", "dont_know", "no_answer", "not_asked", "other")  # .a to .f; the first four as the ESS
 _STATA_LONG = 2_147_483_620  # the largest whole number that Stata labels
 _LABEL_BYTES = {".sav": (255, 120), ".dta": (80, 32_000)}  # variable labels, value labels

@@ -9,12 +9,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from surveysim.codebook.missing_labels import reason_from_label
 from surveysim.codebook.questions import Code, Level, Question, Trait
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
 from surveysim.survey.codebook_match import plain_words
-from surveysim.survey.missing_labels import reason_from_label
 from surveysim.survey.reasons import comparable, distinct_codes
 
 

@@ -14,10 +14,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pandas as pd
 
+from surveysim.codebook.missing_labels import NO_REASON, Reading, reason_in_place
 from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
-from surveysim.survey.missing_labels import NO_REASON, Reading, reason_in_place
 
 _REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS

@@ -1,4 +1,4 @@
-"""Time of read_survey beside bare pyreadstat on the same columns, in one run on one machine.
+"""Time of read_survey beside bare pyreadstat on the same columns, and of draft_codebook beside its read of all of them, in one run.
 
 Run: python tests/benchmarks/bench_read.py [--respondents 97000] [--variables 690] [--repeats 7]. Made-up files in the size of the
 World Values Survey, SPSS (codes declared missing as a range) and Stata (tagged missing values), and the shipped survey; and ESS 9
@@ -99,6 +99,22 @@ def compare(path: Path, book: ss.Codebook, repeats: int, **options: object) -> N
     print(f"ratio {ours / bare:.2f}, of neighbours {paired:.2f}")
 
 
+def compare_draft(path: Path, repeats: int, **options: object) -> None:
+    reader = pyreadstat.read_dta if path.suffix == ".dta" else pyreadstat.read_sav
+    with tempfile.TemporaryDirectory() as folder:
+
+        def draft() -> None:
+            target = Path(folder) / "draft.toml"
+            target.unlink(missing_ok=True)
+            ss.draft_codebook(path, target)
+
+        spent = taking_turns(repeats, lambda: reader(str(path), user_missing=True, **options), draft)
+    bare, ours = spent.min(0)
+    paired = np.median(spent[:, 1] / spent[:, 0])
+    print(f"{path.name:20s} all columns: pyreadstat {bare * 1e3:7.1f} ms   draft_codebook {ours * 1e3:7.1f} ms   ", end="")
+    print(f"ratio {ours / bare:.2f}, of neighbours {paired:.2f}")
+
+
 def peak_memory(path: Path, book: ss.Codebook) -> float:
     """Return the peak of Python's and numpy's memory during a read, in MB."""
     tracemalloc.start()
@@ -126,7 +142,12 @@ def main() -> None:
         compare(dta, book, chosen.repeats)
         print(f"memory: {peak_memory(sav, book):.0f} MB at the peak for {chosen.questions} questions; all columns are {whole:.0f} MB")
     compare(PROJECT / "surveysim" / "data" / "nonvoters2020.sav", ss.load_codebook("nonvoters2020"), chosen.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        frame = made_up(1_500, 500)
+        compare_draft(write_sav(frame, Path(folder) / "500-variables.sav"), 2 * chosen.repeats)
+        compare_draft(write_dta(frame, Path(folder) / "500-variables.dta"), 2 * chosen.repeats)
     if SHARED.is_dir():
+        compare_draft(SHARED / "ess9_norway" / "ESS9NO.sav", 2 * chosen.repeats)
         compare(SHARED / "ess9_norway" / "ESS9NO.sav", ss.load_codebook("ess9"), chosen.repeats)
         compare(SHARED / "ess9_norway" / "ESS9NO.dta", ss.load_codebook("ess9"), chosen.repeats, encoding="utf-8")
 

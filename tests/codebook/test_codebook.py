@@ -10,7 +10,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.codebook.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
-from surveysim.codebook.toml_file import parse_codebook
+from surveysim.codebook.declared import parse_codebook
 from surveysim.errors import CodebookError
 
 COMPLETE = """

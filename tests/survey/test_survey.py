@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import surveysim as ss
 from surveysim.codebook.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
+from surveysim.codebook.missing_labels import reason_from_label
 from surveysim.codebook.questions import field_values
 from surveysim.errors import CodebookError, DesignError, ReadError
 from surveysim.survey import codebook_match as release
 from surveysim.survey.codebook_match import codebook_for
-from surveysim.survey.missing_labels import reason_from_label
 from tests.support import synthetic
 from tests.support.synthetic import trust_codebook, trust_frame
 

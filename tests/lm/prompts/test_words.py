@@ -8,7 +8,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.codebook.codebook import country_trait, in_one_country
-from surveysim.codebook.toml_file import parse_codebook
+from surveysim.codebook.declared import parse_codebook
 from surveysim.errors import CodebookError
 from surveysim.lm.prompts.words import fill_country, fill_question, names_country, told_apart_before_country
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import surveysim as ss
-from surveysim.drafting.option_order import inferred_type
+from surveysim.codebook.option_order import inferred_type
 
 MOST_WRONG = 15  # of more than 250 different lists of three or more options
 

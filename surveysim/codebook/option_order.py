@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from surveysim.survey.missing_labels import bare_label, plain_text
+from surveysim.codebook.missing_labels import bare_label, plain_text
 
 # Words of options without an order, whatever stands beside them.
 _LIST = re.compile(
@@ -93,7 +93,7 @@ def inferred_type(labels: Sequence[str]) -> tuple[str, str]:
 
     Examples
     --------
-    >>> from surveysim.drafting.option_order import inferred_type
+    >>> from surveysim.codebook.option_order import inferred_type
     >>> inferred_type(["Agree strongly", "Agree", "Disagree"])[0], inferred_type(["Catholic", "Protestant", "Other"])[0]
     ('ordinal', 'nominal')
     """

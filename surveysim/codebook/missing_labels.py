@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from surveysim.codebook.missing_words import ABBREVIATIONS, ANNOTATIONS, DOUBTFUL, ONLY_BESIDE, PHRASES
 from surveysim.codebook.questions import Code
-from surveysim.survey.missing_words import ABBREVIATIONS, ANNOTATIONS, DOUBTFUL, ONLY_BESIDE, PHRASES
 
 _LETTERS = str.maketrans(
     {"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "−": "-", "–": "-", "—": "-", "‐": "-", "ł": "l", "ı": "i", "ø": "o", "ـ": ""}
@@ -97,7 +97,7 @@ def read_label(label: str) -> Reading:
 
     Examples
     --------
-    >>> from surveysim.survey.missing_labels import read_label
+    >>> from surveysim.codebook.missing_labels import read_label
     >>> read_label("(DO NOT READ) I don’t know"), read_label("RF"), read_label("DK (Denmark)")
     (Reading(reason='dont_know', sure=True), Reading(reason='refused', sure=False), Reading(reason=None, sure=True))
     """
@@ -109,7 +109,7 @@ def reason_from_label(label: str) -> str | None:
 
     Examples
     --------
-    >>> from surveysim.survey.missing_labels import reason_from_label
+    >>> from surveysim.codebook.missing_labels import reason_from_label
     >>> [reason_from_label(label) for label in ("Refusal", "8.- No sabe", "IAP", "拒绝回答", "Refuse to pay taxes", "RF")]
     ['refused', 'dont_know', 'not_applicable', 'refused', None, None]
     """
@@ -161,7 +161,7 @@ def bare_label(label: str) -> str:
 
     Examples
     --------
-    >>> from surveysim.survey.missing_labels import bare_label
+    >>> from surveysim.codebook.missing_labels import bare_label
     >>> bare_label("1. Male"), bare_label("[VOL] Otro/a")
     ('male', 'otro/a')
     """

@@ -9,7 +9,7 @@ import pyreadstat
 import pytest
 
 import surveysim as ss
-from surveysim.survey.missing_labels import Reading, read_label, reason_from_label, reason_in_place, stands_apart
+from surveysim.codebook.missing_labels import Reading, read_label, reason_from_label, reason_in_place, stands_apart
 
 # language -> reason -> labels, separated by "|"
 MISSING = {
