@@ -70,8 +70,8 @@ def coherence(
     -------
     DataFrame
         A row per number: `metric` (``polychoric``, ``alpha``, ``ave``, ``score_distance``, ``coefficient``), `item` (a pair, a construct
-        or a term), its value in `truth`, `simulated` and `independent`; `error`, `floor_error` and `independent_error`, the absolute distance
-        from the truth. Of a coefficient with two syntheses or more `std_error`, `conf_low`, `conf_high` by `combine_syntheses`, and
+        or a term), its value in `truth`, `simulated` and `independent`; `error`, `floor_error`, `independent_error`, the distance from the
+        truth. Of a coefficient with two syntheses or more `std_error`, `conf_low`, `conf_high` by `combine_syntheses`, and
         `covers`: whether the interval holds the truth. `score_distance` is the Jensen-Shannon distance of scores (root of nats).
 
     Raises
@@ -98,12 +98,12 @@ def coherence(
     True
     """
     check_survey(truth)
-    rows = simulated.data if isinstance(simulated, Survey) else simulated
+    rows = _valid(simulated) if isinstance(simulated, Survey) else simulated
     require_columns(rows, [WEIGHT], "simulated")
     asked = _asked(rows, truth, questions)
     scales = {name: _items(name, items, asked) for name, items in (constructs or {}).items()}
     traits = [name for name in truth.traits if name in rows]
-    real = _answers(truth.data.where(truth.reasons.isna().reindex(columns=truth.data.columns, fill_value=True)), asked, traits, "truth")
+    real = _answers(_valid(truth), asked, traits, "truth")
     parts = rows.groupby(SYNTHESIS, sort=True) if SYNTHESIS in rows else [(1, rows)]
     made = [_answers(part, asked, traits, "simulated") for _, part in parts]
     generator = np.random.default_rng(seed)
@@ -128,6 +128,12 @@ def coherence(
             values[FLOOR_ERROR][key] = values[FLOOR_ERROR].get(key, 0.0) + found.get(key, np.nan) / FLOOR_DRAWS
     table = _table(values)
     return table if model is None else _with_intervals(table, made, model)
+
+
+def _valid(survey: Survey) -> pd.DataFrame:
+    """Return a survey's respondents; what is no valid answer is an empty cell."""
+    answers = survey.data[list(survey.questions)].where(survey.reasons.isna())
+    return survey.data.assign(**{name: answers[name] for name in survey.questions})
 
 
 def _asked(rows: pd.DataFrame, truth: Survey, questions: str | Sequence[str] | None) -> list[Question]:
@@ -176,10 +182,9 @@ def _answers(rows: pd.DataFrame, asked: Sequence[Question], traits: Sequence[str
                 f"{first_few(question.codes, 12)}, and an answer that is missing is an empty cell"
             )
         places.append(place)
-    levels = rows[list(traits)].astype(str)
-    cell = pd.factorize(levels.agg("|".join, axis=1))[0] if traits else np.zeros(len(rows), dtype=np.int64)
-    known = levels.where(rows[list(traits)].notna())
-    return Answers(np.stack(places, axis=1), weights, cell, tuple(asked), known.reset_index(drop=True))
+    levels = rows[list(traits)].astype(object).reset_index(drop=True)
+    cell = levels.groupby(list(traits), dropna=False, sort=False).ngroup().to_numpy() if traits else np.zeros(len(rows), dtype=np.int64)
+    return Answers(np.stack(places, axis=1), weights, cell, tuple(asked), levels)
 
 
 def _measured(answers: Answers, scales: Mapping[str, list[tuple[int, bool]]], model: str | None) -> Values:

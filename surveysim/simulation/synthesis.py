@@ -35,8 +35,8 @@ def combine_syntheses(
     Returns
     -------
     DataFrame
-        `estimate`, `std_error`, `conf_low`, `conf_high` (95%, t), `df` (at least 1), `between` (b) and `within` (u; missing without variances), a row
-        per estimate.
+        `estimate`, `std_error`, `conf_low`, `conf_high` (95%, t), `df` (at least 1), `between` (b) and `within` (u; missing without
+        variances), a row per estimate.
 
     Raises
     ------
