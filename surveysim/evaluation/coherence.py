@@ -36,7 +36,7 @@ def coherence(
     truth: Survey,
     *,
     questions: str | Sequence[str] | None = None,
-    constructs: Mapping[str, Sequence[str]] | None = None,
+    constructs: Mapping[str, str | Sequence[str]] | None = None,
     model: str | None = None,
     floor_n: int | None = None,
     seed: int = 0,
@@ -147,7 +147,7 @@ def _asked(rows: pd.DataFrame, truth: Survey, questions: str | Sequence[str] | N
     return asked_questions(truth, both, error=EvaluationError)
 
 
-def _items(name: str, items: Sequence[str], asked: Sequence[Question]) -> list[tuple[int, bool]]:
+def _items(name: str, items: str | Sequence[str], asked: Sequence[Question]) -> list[tuple[int, bool]]:
     """Return the places of a construct's items, and whether each is turned round."""
     ordered = {question.question_id: place for place, question in enumerate(asked) if question.type == "ordinal"}
     given = names_of(items, f"constructs[{name!r}]", ordered, error=EvaluationError, once=True)
@@ -248,7 +248,7 @@ def _with_intervals(table: pd.DataFrame, made: Sequence[Answers], model: str) ->
         return added
     fitted = [coefficients(one, model) for one in made]
     terms = [term for term in fitted[0][0].index if all(term in one.index for one, _ in fitted)]
-    both = combine_syntheses([one[terms] for one, _ in fitted], [one[terms] for _, one in fitted], names=terms)
+    both = combine_syntheses([one[terms] for one, _ in fitted], [one[terms] for _, one in fitted])
     for place in added.index[(added[METRIC] == "coefficient") & added["item"].isin(terms)]:
         own = both.loc[added.loc[place, "item"]]
         for name in (STD_ERROR, CONF_LOW, CONF_HIGH):

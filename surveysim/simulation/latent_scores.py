@@ -33,6 +33,8 @@ class Scores:
         Coefficients of a cell's score as a function of z, in normalised Hermite polynomials of degree 1, 2, ...
     spread : array, shape ``(cells, latents)``
         Variance of the score that the cell expects.
+    orders : tuple of int arrays
+        Of each question its options in the order of their contrasts; none of an ordered question.
     """
 
     question: Whole
@@ -41,17 +43,18 @@ class Scores:
     cell: Whole
     hermite: Array
     spread: Array
+    orders: tuple[Whole | None, ...]
 
     def take(self, rows: npt.NDArray[np.bool_] | Whole) -> Scores:
         """Return the scores of some respondents."""
-        return Scores(self.question, self.score[rows], self.known[rows], self.cell[rows], self.hermite, self.spread)
+        return Scores(self.question, self.score[rows], self.known[rows], self.cell[rows], self.hermite, self.spread, self.orders)
 
 
 def latent_scores(shares: Array, mask: npt.NDArray[np.bool_], answers: Whole, cell: Whole, nominal: Sequence[bool]) -> Scores:
     """Return the scores of respondents' answers, given the shares of their cells.
 
-    An ordered question has one latent, cut at ``qnorm`` of its cumulative shares. A nominal one has a contrast for each option
-    but the last, the most frequent first: this option against those that are left (nested dichotomies).
+    An ordered question has one latent, cut at ``qnorm`` of its cumulative shares. A nominal one has a contrast for each option but the
+    last: this option against those that are left (nested dichotomies), in the order in which the ordered questions part them most.
 
     Parameters
     ----------
@@ -68,27 +71,51 @@ def latent_scores(shares: Array, mask: npt.NDArray[np.bool_], answers: Whole, ce
     Olsson (1979), Maximum likelihood estimation of the polychoric correlation coefficient, doi:10.1007/BF02296207 (two steps: thresholds,
     then correlations). Lancaster (1957), doi:10.1093/biomet/44.1-2.289 (the series in rho).
     """
+    own = [(1 - LEAST_SHARE) * part[:, :options] + LEAST_SHARE / options for part, options in zip(shares, mask.sum(1), strict=True)]
+    ordered = [place for place, of_nominal in enumerate(nominal) if not of_nominal]
+    known = [_bracket_scores(own[place], answers[:, place], cell)[0] for place in ordered]
+    beside = np.stack(known, axis=1) if known else np.zeros((len(cell), 0))
+    orders = tuple(
+        contrast_order(own[place], answers[:, place], beside) if of_nominal else None for place, of_nominal in enumerate(nominal)
+    )
     question, columns = [], []
-    for place, of_nominal in enumerate(nominal):
-        options = int(mask[place].sum())
-        own = (1 - LEAST_SHARE) * shares[place, :, :options] + LEAST_SHARE / options
-        for brackets, code in dichotomies(own, answers[:, place]) if of_nominal else [(own, answers[:, place])]:
+    for place, order in enumerate(orders):
+        code = answers[:, place]
+        for brackets, given in [(own[place], code)] if order is None else dichotomies(own[place], code, order):
             question.append(place)
-            columns.append(_bracket_scores(brackets, code, cell))
-    score, known, hermite, spread = (np.stack(parts, axis=-1) for parts in zip(*columns, strict=True))
-    return Scores(np.array(question), score, known, cell, hermite, spread)
+            columns.append(_bracket_scores(brackets, given, cell))
+    score, told, hermite, spread = (np.stack(parts, axis=-1) for parts in zip(*columns, strict=True))
+    return Scores(np.array(question), score, told, cell, hermite, spread, orders)
 
 
-def nested_order(shares: Array) -> Whole:
-    """Return the options of a nominal question, shares ``(cells, options)``, in the order of its contrasts: the most frequent first."""
-    return np.argsort(-shares.mean(0), kind="stable")
+def contrast_order(shares: Array, answers: Whole, beside: Array) -> Whole:
+    """Return the options of a nominal question in the order of its contrasts, along the line on which other answers part them most.
+
+    That line is the first principal component of the options' mean scores on the ordered questions; without such questions the most
+    frequent option comes first.
+
+    Parameters
+    ----------
+    shares : array, shape ``(cells, options)``
+    answers : int array, shape ``(respondents,)``
+    beside : array, shape ``(respondents, ordered questions)``
+        Normal scores.
+    """
+    chosen = (answers[:, None] == np.arange(shares.shape[1])).astype(float)
+    count = chosen.sum(0)
+    if not beside.shape[1] or not count.all() or len(count) < 3:
+        return np.argsort(-shares.mean(0), kind="stable")
+    means = (chosen.T @ beside) / count[:, None]
+    centred = np.sqrt(count)[:, None] * (means - count @ means / count.sum())
+    line = np.linalg.svd(centred, full_matrices=False)[2][0]
+    return np.argsort(-(means @ line) * np.sign(line[np.abs(line).argmax()]), kind="stable")
 
 
-def dichotomies(shares: Array, answers: Whole) -> list[tuple[Array, Whole]]:
+def dichotomies(shares: Array, answers: Whole, order: Whole) -> list[tuple[Array, Whole]]:
     """Return each contrast's two brackets, shares ``(cells, 2)``, and the respondents' places in them; -1: they are not asked any more."""
     found = []
     left, waiting = np.ones(len(shares)), answers >= 0
-    for option in nested_order(shares)[:-1]:
+    for option in order[:-1]:
         high = np.clip(shares[:, option] / left, 1e-9, 1 - 1e-9)
         found.append((np.stack([1 - high, high], axis=1), np.where(waiting, (answers == option).astype(int), -1)))
         left, waiting = left - shares[:, option], waiting & (answers != option)
@@ -195,8 +222,9 @@ def _change(scores: Scores, weights: Array, multipliers: Array, ratio: Array) ->
     """Return the linear change of the score correlations when weights change by ``weights * multipliers``."""
     moved = weights * multipliers
     own = _cross(scores.score**2, weights, scores.known)
-    change = _cross(scores.score**2, moved, scores.known) / own
-    return _cross(scores.score, moved, scores.score) / np.sqrt(own * own.T) - ratio * (change + change.T) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = _cross(scores.score**2, moved, scores.known) / own
+        return np.asarray(_cross(scores.score, moved, scores.score) / np.sqrt(own * own.T) - ratio * (change + change.T) / 2)
 
 
 def _cross(first: Array, weights: Array, second: Array) -> Array:

@@ -48,8 +48,8 @@ def nearest_respondents(
         return {"compared": 0}
     beside = generator.permutation(whole)[:MOST_RESPONDENTS]
     chosen = beside[:MOST_ROWS]
-    of_cell = {int(place): np.flatnonzero(row_cell == place) for place in np.unique(cell[chosen])}
-    pairs = [(one, int(generator.choice(of_cell[int(cell[one])]))) for one in chosen if len(of_cell[int(cell[one])])]
+    of_cell = {int(place): list(generator.permutation(np.flatnonzero(row_cell == place))) for place in np.unique(cell[chosen])}
+    pairs = [(one, of_cell[int(cell[one])].pop()) for one in chosen if of_cell[int(cell[one])]]  # each row once
     if not pairs:
         return {"compared": 0}
     held, made = (np.array(side) for side in zip(*pairs, strict=True))

@@ -62,9 +62,9 @@ class Source:
     def _answers(
         self, shares: Array, counts: Whole, cell: Whole, whole: npt.NDArray[np.bool_], *, root: Array, generator: np.random.Generator
     ) -> Whole:
-        options = option_counts(shares, counts, whole, generator)
+        scores, options = self.dependence.pairs.scores, option_counts(shares, counts, whole, generator)
         latent = generator.standard_normal((len(cell), len(root))) @ root.T
-        return answers_of_rows(latent, self.dependence.pairs.scores.question, options, self.cells.shares, cell, self.nominal)
+        return answers_of_rows(latent, scores.question, options, cell, scores.orders)
 
 
 @dataclass(frozen=True, eq=False)

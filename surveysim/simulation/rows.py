@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from surveysim.errors import SurveySimError
-from surveysim.simulation.latent_scores import Whole, nested_order
+from surveysim.simulation.latent_scores import Whole
 from surveysim.tables.cells import Array
 
 
@@ -27,14 +27,13 @@ def rows_of_backgrounds(population: Array, n: int, enough: int = 1) -> Whole:
             f"n={n} rows are fewer than the {len(population)} backgrounds that have people; give n={len(population)} or more, or a "
             "population of fewer traits"
         )
-    wanted = n * population / population.sum()
     least = enough if enough * len(population) <= n else 1
-    counts = np.maximum(np.floor(wanted), least).astype(int)
-    while counts.sum() != n:
-        step = int(np.sign(n - counts.sum()))
-        gap = np.where((counts > least) | (step > 0), step * (wanted - counts), -np.inf)
-        chosen = np.argsort(-gap, kind="stable")[: abs(n - counts.sum())]
-        counts[chosen[np.isfinite(gap[chosen])]] += step
+    small, wanted = np.zeros(len(population), dtype=bool), n * population / population.sum()
+    while (below := ~small & (wanted < least)).any():
+        small |= below
+        wanted = np.where(small, least, (n - least * small.sum()) * population / max(population[~small].sum(), np.finfo(float).tiny))
+    counts = np.floor(wanted + 1e-9).astype(int)
+    counts[np.argsort(counts - wanted, kind="stable")[: n - counts.sum()]] += 1
     return counts
 
 
@@ -77,7 +76,7 @@ def _filled(counts: Whole, expected: Array, rows: int) -> Whole:
     return counts
 
 
-def answers_of_rows(latent: Array, question: Whole, counts: Whole, shares: Array, cell: Whole, nominal: Sequence[bool]) -> Whole:
+def answers_of_rows(latent: Array, question: Whole, counts: Whole, cell: Whole, orders: Sequence[Whole | None]) -> Whole:
     """Return the option of every row, ``(rows, questions)``: within a background, rows in the order of their latent fill the counts.
 
     Parameters
@@ -86,15 +85,14 @@ def answers_of_rows(latent: Array, question: Whole, counts: Whole, shares: Array
     question : int array, shape ``(latents,)``
         The question that each latent is of.
     counts : int array, shape ``(questions, cells, options)``
-    shares : array, shape ``(questions, cells, options)``
-        Of the cells that were learnt from: they give the order of a nominal question's contrasts.
     cell : int array, shape ``(rows,)``
+    orders : sequence of int arrays
+        Of each nominal question its options in the order of their contrasts.
     """
     answers = np.zeros((len(cell), len(counts)), dtype=np.int64)
-    for place, of_nominal in enumerate(nominal):
+    for place, order in enumerate(orders):
         own = latent[:, question == place]
-        if of_nominal:
-            order = nested_order(shares[place][:, : own.shape[1] + 1])
+        if order is not None:
             answers[:, place] = _by_contrasts(own, order, counts[place], cell)
         else:
             upto = np.cumsum(counts[place], axis=1)[cell][:, :-1]

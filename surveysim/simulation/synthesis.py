@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from surveysim.errors import EstimationError
+from surveysim.errors import EstimationError, quoted
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, STD_ERROR
 
+Estimates: TypeAlias = npt.ArrayLike | Sequence[pd.Series] | pd.DataFrame
 
-def combine_syntheses(
-    estimates: npt.ArrayLike, variances: npt.ArrayLike | None = None, *, names: Sequence[str] | None = None
-) -> pd.DataFrame:
+
+def combine_syntheses(estimates: Estimates, variances: Estimates | None = None) -> pd.DataFrame:
     """Combine the estimates of m syntheses by the rules for fully synthetic data.
 
     With q the mean of the estimates, b their variance between syntheses and u the mean variance within one, ``T = (1 + 1/m) b - u``. Rows
@@ -25,12 +26,10 @@ def combine_syntheses(
 
     Parameters
     ----------
-    estimates : array, shape ``(syntheses,)`` or ``(syntheses, estimates)``
-        Of the same quantities from each synthesis; at least 2.
-    variances : array of the same shape, optional
+    estimates : array, list of Series, or DataFrame; shape ``(syntheses,)`` or ``(syntheses, estimates)``
+        Of the same quantities from each synthesis; at least 2. Names of columns, or of the Series, name the estimates.
+    variances : of the same shape, optional
         Of each estimate within its synthesis, as of a sample of as many respondents.
-    names : sequence of str, optional
-        Of the estimates: the index.
 
     Returns
     -------
@@ -41,7 +40,7 @@ def combine_syntheses(
     Raises
     ------
     EstimationError
-        If there are fewer than 2 syntheses, numbers are missing, variances are of another shape or below 0, or names of another number.
+        If there are fewer than 2 syntheses, numbers are missing, or variances are of another shape or below 0.
 
     References
     ----------
@@ -55,12 +54,11 @@ def combine_syntheses(
     >>> ss.combine_syntheses([0.50, 0.54, 0.52], [0.0001, 0.0001, 0.0001]).round(4).to_dict("records")
     [{'estimate': 0.52, 'std_error': 0.0208, 'conf_low': 0.4566, 'conf_high': 0.5834, 'df': 1.3203, 'between': 0.0004, 'within': 0.0001}]
     """
-    values = _checked(estimates, "estimates")
+    given = _checked(estimates, "estimates")
+    values = given.to_numpy(float)
     m, size = values.shape
     if m < 2:
         raise EstimationError(f"estimates: {m} synthesis has no variance between syntheses; simulate m=2 or more, better 20")
-    if names is not None and len(names) != size:
-        raise EstimationError(f"names: {len(names)} names for {size} estimates; give one each")
     within = np.full(size, np.nan)
     between = values.var(axis=0, ddof=1)
     inflated = (1 + 1 / m) * between
@@ -73,21 +71,24 @@ def combine_syntheses(
     error, middle = np.sqrt(total), values.mean(0)
     low, high = mean_intervals(middle, error, df)
     columns = {ESTIMATE: middle, STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high, "df": df, "between": between, "within": within}
-    return pd.DataFrame(columns, index=None if names is None else list(names))
+    return pd.DataFrame(columns, index=given.columns)
 
 
-def _checked(given: npt.ArrayLike, what: str) -> npt.NDArray[np.float64]:
-    values = np.asarray(given, dtype=float)
-    if values.ndim not in (1, 2) or not values.size or not np.isfinite(values).all():
+def _checked(given: Estimates, what: str) -> pd.DataFrame:
+    try:
+        table = pd.DataFrame(given).astype(float)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as problem:
+        raise EstimationError(f"{what} must be numbers of shape (syntheses,) or (syntheses, estimates); got {quoted(given)}") from problem
+    missing = int((~np.isfinite(table.to_numpy())).sum())
+    if missing or not table.size:
         raise EstimationError(
-            f"{what} must be numbers, none missing, of shape (syntheses,) or (syntheses, estimates); got shape {values.shape} with "
-            f"{int((~np.isfinite(values)).sum())} missing: leave out estimates that a synthesis lacks"
+            f"{what}: {missing} of {table.size} numbers are missing; every synthesis needs every estimate: leave out those that one lacks"
         )
-    return values[:, None] if values.ndim == 1 else values
+    return table
 
 
-def _within(variances: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    values = _checked(variances, "variances")
+def _within(variances: Estimates, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
+    values = _checked(variances, "variances").to_numpy(float)
     if values.shape != shape or (values < 0).any():
         raise EstimationError(
             f"variances must be 0 or more and of the estimates' shape {shape}; got {values.shape}, lowest {values.min():g}"

@@ -146,7 +146,7 @@ def covered(population: ss.Survey, model: str, n: int, seed: int) -> dict[str, l
     asked = list(population.questions)
     rows = ss.simulate_respondents(sample, traits, questions=asked, n=2000, m=SYNTHESES, method=METHOD, seed=seed, progress=False)
     fits = [fitted(part, model) for _, part in rows.groupby("synthesis")]
-    found = ss.combine_syntheses([one.params for one in fits], [one.bse**2 for one in fits], names=list(fits[0].params.index))
+    found = ss.combine_syntheses([one.params for one in fits], [one.bse**2 for one in fits])
     truth, direct = fitted(population.data, model).params, fitted(sample.data, model)
     holds = (found.conf_low <= truth) & (truth <= found.conf_high)
     columns = {"truth": truth, "estimate": found.estimate, "std_error": found.std_error, "covers": holds}
