@@ -91,9 +91,9 @@ def coherence(
     >>> import surveysim as ss
     >>> survey = ss.load_example("nonvoters2020")
     >>> train, rest = ss.hold_out_respondents(survey, n_train=1000, seed=0)
-    >>> police = ["Q8_7", "Q8_8", "Q8_9"]
-    >>> rows = ss.simulate_respondents(train, ["gender", "age3"], questions=police, n=2000, method="mrp")
-    >>> found = ss.coherence(rows, rest, constructs={"trust": police}, floor_n=1000).set_index("metric")
+    >>> impact = ["Q4_1", "Q4_2", "Q4_3", "Q4_4"]
+    >>> rows = ss.simulate_respondents(train, ["gender", "age3"], questions=impact, n=2000, method="mrp")
+    >>> found = ss.coherence(rows, rest, constructs={"impact": impact}, floor_n=1000).set_index("metric")
     >>> bool(found.error["score_distance"] < 0.5 * found.independent_error["score_distance"])
     True
     """

@@ -110,7 +110,7 @@ def learn_dependence(scores: Scores, weights: Array, units: Units, generator: np
     noise = np.where(usable, np.nan_to_num(noise), 0.0)
     raw[same] = 0.0  # contrasts of one question: nobody tells how they go together
     factors = _factors(np.where(np.isnan(raw), 0.0, raw), noise)
-    target = np.where(same, 0.0, low_rank(raw, factors))
+    target = np.where(same, 0.0, factor_correlation(raw, factors))
     variance = noise.var(0)
     shrinkage = _shrinkage(np.where(usable, raw - target, 0.0), variance, usable.sum() / 2, factors)
     mixed = np.where(np.isnan(raw), target, (1 - shrinkage) * np.nan_to_num(raw) + shrinkage * target)
@@ -119,7 +119,7 @@ def learn_dependence(scores: Scores, weights: Array, units: Units, generator: np
     return Dependence(positive(mixed), raw, error, factors, shrinkage, unestimated, pairs)
 
 
-def low_rank(correlation: Array, factors: int) -> Array:
+def factor_correlation(correlation: Array, factors: int) -> Array:
     """Return the correlation that so many factors leave, by principal factoring; missing correlations are filled in on the way."""
     loadings = factor_loadings(correlation, factors)
     fitted = loadings @ loadings.T

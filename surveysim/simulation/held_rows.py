@@ -54,7 +54,14 @@ def margins_held(mask: npt.NDArray[np.bool_]) -> int:
 
 
 def hold_shares(
-    answers: Whole, shares: Array, cell: Whole, population: Array, margins: int, candidates: Candidates, generator: np.random.Generator
+    answers: Whole,
+    shares: Array,
+    cell: Whole,
+    population: Array,
+    *,
+    margins: int,
+    candidates: Candidates,
+    generator: np.random.Generator,
 ) -> tuple[Whole, Weighted]:
     """Return rows and weights that have the shares of their cells; where there are too few rows, those of several cells together.
 

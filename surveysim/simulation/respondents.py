@@ -122,7 +122,7 @@ def simulate_respondents(
     >>> import surveysim as ss
     >>> survey = ss.load_example("nonvoters2020")
     >>> rows = ss.simulate_respondents(survey, ["gender", "age3"], questions=["Q8_8", "Q8_9"], n=600, method="mrp")
-    >>> len(rows), rows.source.iloc[0], round(rows.weight.sum(), 6)
+    >>> len(rows), rows.source.iloc[0], round(float(rows.weight.sum()), 6)
     (600, 'simulated (mrp)', 600.0)
     >>> rows.attrs["facts"]["shares"]
     'those of simulate, exactly in all 6 backgrounds'

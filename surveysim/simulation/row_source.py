@@ -56,7 +56,7 @@ class Source:
             chosen = root if together else np.eye(len(root))
             return make(shares[:, [place]], np.array([rows]), np.zeros(rows, dtype=np.int64), np.ones(1, dtype=bool), root=chosen)
 
-        answers, weighted = hold_shares(answers, shares, cell, n * population, margins, candidates, generator)
+        answers, weighted = hold_shares(answers, shares, cell, n * population, margins=margins, candidates=candidates, generator=generator)
         return Rows(number, answers, cell, shares, weighted)
 
     def _answers(

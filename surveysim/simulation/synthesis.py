@@ -52,7 +52,7 @@ def combine_syntheses(estimates: Estimates, variances: Estimates | None = None) 
     --------
     >>> import surveysim as ss
     >>> ss.combine_syntheses([0.50, 0.54, 0.52], [0.0001, 0.0001, 0.0001]).round(4).to_dict("records")
-    [{'estimate': 0.52, 'std_error': 0.0208, 'conf_low': 0.4566, 'conf_high': 0.5834, 'df': 1.3203, 'between': 0.0004, 'within': 0.0001}]
+    [{'estimate': 0.52, 'std_error': 0.0208, 'conf_low': 0.3679, 'conf_high': 0.6721, 'df': 1.3203, 'between': 0.0004, 'within': 0.0001}]
     """
     given = _checked(estimates, "estimates")
     values = given.to_numpy(float)

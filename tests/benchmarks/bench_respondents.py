@@ -40,9 +40,15 @@ MADE_UP = "taxes ~ trust + news + gender"
 
 def keyed(survey: ss.Survey, questions: list[str]) -> list[str]:
     """Return the items, turned round where needed for all to load alike on the first component of the correlations of codes."""
-    codes = survey.data[questions].where(survey.reasons[questions].isna()).apply(pd.to_numeric)
-    first = np.linalg.eigh(codes.corr().to_numpy())[1][:, -1]
+    first = np.linalg.eigh(places(survey, questions).corr().to_numpy())[1][:, -1]
     return [name if sign > 0 else f"-{name}" for name, sign in zip(questions, first * np.sign(first.sum()), strict=True)]
+
+
+def places(survey: ss.Survey, questions: list[str]) -> pd.DataFrame:
+    """Return the place of each answer among its question's options, from 0; missing where there is no valid answer."""
+    valid = survey.data[questions].where(survey.reasons[questions].isna())
+    found = {name: pd.Index(list(survey.codebook.question(name).codes)).get_indexer(pd.Index(valid[name])) for name in questions}
+    return pd.DataFrame(found).where(valid.notna())
 
 
 def synthpop_rows(sample: ss.Survey, columns: list[str], questions: list[str], seed: int) -> pd.DataFrame | None:
@@ -57,13 +63,16 @@ def synthpop_rows(sample: ss.Survey, columns: list[str], questions: list[str], s
     whole = sample.reasons[questions].isna().all(axis=1) & sample.data[columns].notna().all(axis=1)
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "sample.csv", Path(folder) / "rows.csv"
-        sample.data.loc[whole, [*columns, *questions]].set_axis(_plain(columns, questions), axis=1).to_csv(given, index=False)
+        answers = pd.concat([sample.data[columns], places(sample, questions)], axis=1)[whole]
+        answers.set_axis(_plain(columns, questions), axis=1).to_csv(given, index=False)
         script = PROJECT / "tests" / "benchmarks" / "bench_respondents.R"
         done = subprocess.run(["Rscript", script, given, made, str(ROWS), str(seed)], capture_output=True, text=True)
         if done.returncode:
             print(f"synthpop did not run: {done.stderr.strip().splitlines()[-1:]}", flush=True)
             return None
         rows = pd.read_csv(made, dtype=dict.fromkeys(_plain(columns, []), str)).set_axis([*columns, *questions], axis=1)
+    for name in questions:
+        rows[name] = pd.Series(list(sample.codebook.question(name).codes))[rows[name].astype(int)].to_numpy()
     return rows.assign(weight=1.0)
 
 

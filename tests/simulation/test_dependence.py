@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from surveysim.simulation.dependence import Units, factor_loadings, learn_dependence, low_rank, positive
+from surveysim.simulation.dependence import Units, factor_correlation, factor_loadings, learn_dependence, positive
 from surveysim.simulation.latent_scores import Scores, latent_scores
 
 LOADINGS = np.linspace(0.3, 0.9, 12)
@@ -65,7 +65,7 @@ def test_factor_loadings_are_found_again_beside_missing_correlations() -> None:
     known = TRUE.copy()
     known[0, 1] = known[1, 0] = np.nan
     assert np.abs(factor_loadings(known, 1)[:, 0]) == pytest.approx(LOADINGS, abs=1e-3)
-    assert low_rank(known, 1)[0, 1] == pytest.approx(TRUE[0, 1], abs=1e-3)
+    assert factor_correlation(known, 1)[0, 1] == pytest.approx(TRUE[0, 1], abs=1e-3)
 
 
 def test_a_matrix_that_is_no_correlation_is_made_one() -> None:

@@ -40,7 +40,15 @@ def test_small_backgrounds_hold_their_shares_together() -> None:
     sizes, population = np.array([60, 30, 30]), np.array([55.0, 6.0, 8.0])
     cell = np.repeat(np.arange(3), sizes)
     answers = np.concatenate([_candidates(shares[:, place], 1000, draw)[:size] for place, size in enumerate(sizes)])
-    rows, weighted = hold_shares(answers, shares, cell, population, 50, lambda place, n, _: _candidates(shares[:, place], n, draw), draw)
+    rows, weighted = hold_shares(
+        answers,
+        shares,
+        cell,
+        population,
+        margins=50,
+        candidates=lambda place, n, _: _candidates(shares[:, place], n, draw),
+        generator=draw,
+    )
     assert weighted.held.tolist() == [True, False, False]
     assert weighted.together
     own = cell == 0
