@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior r-reference clean
+.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents r-reference clean
 
 install: .venv/installed
 
@@ -104,9 +104,14 @@ bench-referee: install
 	test -n "$(DATA)" || (echo "say where the published tables are: make bench-referee DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_referee.py "$(DATA)"
 
+# Simulated respondents beside real ones, independent draws and, where R has it, synthpop: a section of docs/respondents.md. About half an hour.
+bench-respondents: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make bench-respondents DATA=<folder>"; exit 1)
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_respondents.py "$(DATA)"
+
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
-	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R && Rscript make_weights.R && Rscript make_replicates.R
+	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R && Rscript make_weights.R && Rscript make_replicates.R && Rscript make_polychoric.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 

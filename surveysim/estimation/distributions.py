@@ -80,8 +80,8 @@ def response_distributions(
         A distributions table, ``source="survey"``: `question_id option_label`, the traits, `background_id option_code option_order n_eff
         source largest_weight simulated conf_low conf_high share std_error n`. `n`: respondents of positive weight in the denominator;
         `n_eff`: Kish's; `largest_weight`: the largest share (0-1) that one respondent has of their weight, for `protect`. A background
-        where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the denominator and the design in
-        words, and which levels of the survey's traits lie within those of another (`nested`).
+        where nobody gave a valid answer stays, with ``n = 0`` and missing shares. Its `attrs` say the weight, the denominator and the
+        design in words, and which levels of the survey's traits lie within those of another (`nested`).
 
     Raises
     ------

@@ -35,6 +35,7 @@ from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
 STATUS = "status"
 LOUD = "SIMULATED"
 NUMBERS = (SHARE, ESTIMATE, STD_ERROR, N, N_EFF, CONF_LOW, CONF_HIGH)  # in the order of `show`
+FACTS = "facts"  # in the attrs of simulated respondents: what they say of themselves, in words
 OBSERVED = {"survey": "Survey estimates", "official": "Official estimates"}
 NEEDED = {"survey": "survey", "weight": "weight", "denominator": "denominator", "design": "design"}  # fact -> name in attrs
 OF_A_MODEL = {"method": "method", "model": "model", "model SHA-256": "model_sha256", "seed": "seed"}
@@ -90,6 +91,9 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     if not isinstance(table, pd.DataFrame):
         raise TableError(f"table must be a pandas DataFrame that a verb returned; got {type(table).__name__}")
     about = table.attrs
+    if is_simulated(table) and FACTS in about:
+        said = {STATUS: f"{SIMULATED} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}
+        return {**said, **_recorded(about, {**NEEDED, **OF_A_MODEL})}
     if not is_estimate(table):
         return _recorded(about, {**NEEDED, **OF_A_MODEL})
     facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}

@@ -35,6 +35,11 @@ def _simulated(names: Any) -> pd.DataFrame:
     return ss.simulate(TRAIN, GRID, questions=names, method="ridge")
 
 
+def _respondents(**names: Any) -> pd.DataFrame:
+    chosen = {"questions": ["taxes", "trust"], **names}
+    return ss.simulate_respondents(TRAIN, PEOPLE, n=60, method="ridge", **chosen)
+
+
 def _halves(**names: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     chosen = {"by": ["gender"], "questions": ["taxes"], **names}
     halves = ss.cross_fit(SURVEY, lambda part: ss.response_distributions(part, by="gender", questions="taxes"), progress=False, **chosen)
@@ -118,6 +123,8 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("estimate_baseline", "ordinal", "taxes"): lambda x, p, m: ss.estimate_baseline(RAW, GRID, method="mrp", ordinal=x),
     ("simulate", "backgrounds", "gender"): lambda x, p, m: ss.simulate(TRAIN, x, questions=["taxes"], method="ridge"),
     ("simulate", "questions", "taxes"): lambda x, p, m: _simulated(x),
+    ("simulate_respondents", "by", "gender"): lambda x, p, m: _respondents(by=x),
+    ("simulate_respondents", "questions", "taxes"): lambda x, p, m: _respondents(questions=x),
     ("simulate_to_parquet", "backgrounds", "gender"): lambda x, p, m: _stored(p, m, backgrounds=x),
     ("simulate_to_parquet", "questions", "taxes"): lambda x, p, m: _stored(p, m, questions=x),
     ("prompt_sensitivity", "backgrounds", "gender"): lambda x, p, m: _sensitive(m, backgrounds=x),
@@ -153,9 +160,15 @@ CALLS: dict[tuple[str, str, str], Call] = {
         ss.export_poststratification, p, ".csv", population=SURVEY, by=x
     ),
 }
-REFUSE_ONE = {("hold_out_questions", "questions")}  # one question cannot be parted, as a name or as a list
-# take mappings or make files of their own: tests/estimation/test_outside_tables.py and tests/drafting/test_adding.py call them both ways
-TESTED_APART = {("as_distributions", "by"), ("as_distributions", "answers"), ("add_question", "questions")}
+REFUSE_ONE = {("hold_out_questions", "questions"), ("coherence", "questions")}  # one question is too few, as a name or as a list
+# take mappings or make files of their own: tests/estimation/test_outside_tables.py, tests/drafting/test_adding.py and
+# tests/evaluation/test_coherence.py call them both ways
+TESTED_APART = {
+    ("as_distributions", "by"),
+    ("as_distributions", "answers"),
+    ("add_question", "questions"),
+    ("coherence", "constructs"),
+}
 
 
 def _same(first: Any, second: Any) -> None:

@@ -1,0 +1,120 @@
+"""Rows of simulated respondents: how many there are of each background and option, and which row gets which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from surveysim.errors import SurveySimError
+from surveysim.simulation.latent_scores import Whole
+from surveysim.tables.cells import Array
+
+
+def rows_of_backgrounds(population: Array, n: int, enough: int = 1) -> Whole:
+    """Return how many of n rows each background gets: in proportion to its people, at least one, by largest remainder.
+
+    Where there are rows to give every background `enough` of them, each gets these.
+
+    Raises
+    ------
+    SurveySimError
+        If there are fewer rows than backgrounds.
+    """
+    if n < len(population):
+        raise SurveySimError(
+            f"n={n} rows are fewer than the {len(population)} backgrounds that have people; give n={len(population)} or more, or a "
+            "population of fewer traits"
+        )
+    least = enough if enough * len(population) <= n else 1
+    small, wanted = np.zeros(len(population), dtype=bool), n * population / population.sum()
+    while (below := ~small & (wanted < least)).any():
+        small |= below
+        wanted = np.where(small, least, (n - least * small.sum()) * population / max(population[~small].sum(), np.finfo(float).tiny))
+    counts = np.floor(wanted + 1e-9).astype(int)
+    counts[np.argsort(counts - wanted, kind="stable")[: n - counts.sum()]] += 1
+    return counts
+
+
+def option_counts(shares: Array, rows: Whole, whole: npt.NDArray[np.bool_], generator: np.random.Generator) -> Whole:
+    """Return how many rows of each cell give each option, ``(questions, cells, options)``: rows times share, rounded down or up.
+
+    What rounding leaves over in one background is carried to the next, so that sums over backgrounds stay near. Where `whole` says so,
+    every option that has a share gets a row.
+
+    Parameters
+    ----------
+    shares : array, shape ``(questions, cells, options)``
+    rows : int array, shape ``(cells,)``
+    whole : array of bool, shape ``(cells,)``
+    """
+    counts = np.zeros(shares.shape, dtype=np.int64)
+    carried = np.zeros((shares.shape[0], shares.shape[2]))
+    for cell in generator.permutation(len(rows)):
+        expected = rows[cell] * shares[:, cell]
+        down = np.floor(expected + 1e-9)
+        if whole[cell]:
+            down = np.maximum(down, expected > 0)
+        owed = np.where(expected > down + 1e-9, expected - down + carried, -np.inf)
+        more = (rows[cell] - down.sum(1)).astype(int)
+        rank = np.argsort(np.argsort(-owed, axis=1, kind="stable"), axis=1)
+        counts[:, cell] = down + ((rank < more[:, None]) & np.isfinite(owed))
+        for question in np.flatnonzero(counts[:, cell].sum(1) != rows[cell]):
+            counts[question, cell] = _filled(counts[question, cell], expected[question], int(rows[cell]))
+        carried += expected - counts[:, cell]
+    return counts
+
+
+def _filled(counts: Whole, expected: Array, rows: int) -> Whole:
+    """Return counts that add up to the rows, by single rows where they are farthest from what is expected."""
+    counts = counts.copy()
+    while counts.sum() != rows:
+        step = int(np.sign(rows - counts.sum()))
+        gap = np.where((expected > 0) & ((counts > 1) | (step > 0)), step * (expected - counts), -np.inf)
+        counts[int(gap.argmax())] += step
+    return counts
+
+
+def answers_of_rows(latent: Array, question: Whole, counts: Whole, cell: Whole, orders: Sequence[Whole | None]) -> Whole:
+    """Return the option of every row, ``(rows, questions)``: within a background, rows in the order of their latent fill the counts.
+
+    Parameters
+    ----------
+    latent : array, shape ``(rows, latents)``
+    question : int array, shape ``(latents,)``
+        The question that each latent is of.
+    counts : int array, shape ``(questions, cells, options)``
+    cell : int array, shape ``(rows,)``
+    orders : sequence of int arrays
+        Of each nominal question its options in the order of their contrasts.
+    """
+    answers = np.zeros((len(cell), len(counts)), dtype=np.int64)
+    for place, order in enumerate(orders):
+        own = latent[:, question == place]
+        if order is not None:
+            answers[:, place] = _by_contrasts(own, order, counts[place], cell)
+        else:
+            upto = np.cumsum(counts[place], axis=1)[cell][:, :-1]
+            answers[:, place] = (_rank(own[:, 0], cell)[:, None] >= upto).sum(1)
+    return answers
+
+
+def _by_contrasts(latent: Array, order: Whole, counts: Whole, cell: Whole) -> Whole:
+    answer = np.full(len(cell), order[-1])
+    waiting = np.ones(len(cell), dtype=bool)
+    for contrast, option in zip(latent.T, order[:-1], strict=True):
+        place = _rank(np.where(waiting, -contrast, np.inf), cell)
+        chosen = place < counts[cell, option]
+        answer[chosen] = option
+        waiting &= ~chosen
+    return answer
+
+
+def _rank(values: Array, cell: Whole) -> Whole:
+    """Return the place of every row among those of its background, from 0, lowest first."""
+    order = np.lexsort((values, cell))
+    starts = np.searchsorted(cell[order], np.arange(cell.max() + 1))
+    rank = np.empty(len(cell), dtype=np.int64)
+    rank[order] = np.arange(len(cell)) - starts[cell[order]]
+    return rank
