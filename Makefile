@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee r-reference clean
+.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-planning bench-choosing r-reference clean
 
 install: .venv/installed
 
@@ -95,6 +95,12 @@ bench-robustness: install
 bench-referee: install
 	test -n "$(DATA)" || (echo "say where the published tables are: make bench-referee DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_referee.py "$(DATA)"
+
+# Planned next respondents beside others, about half an hour; the choice of a method, about an hour: tables of docs/planning.md, and
+# docs/benchmarks/planning.json, choosing.json.
+bench-planning bench-choosing: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make $@ DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/$(subst -,_,$@).py "$(DATA)"
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:

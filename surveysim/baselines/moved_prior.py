@@ -20,6 +20,7 @@ import numpy as np
 
 from surveysim.baselines.learned_covariance import independent_rows
 from surveysim.baselines.multilevel import option_contrasts
+from surveysim.baselines.posterior import OpenContrasts
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import Kernel, information, scaled_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
@@ -108,6 +109,40 @@ def move_prior(
     -------
     MovedPrior
     """
+    fit = _fitted(cells, kernels, start, ordered)
+    shares, covariance, slopes = fit.shares, fit.covariance, fit.slopes
+    posterior = _posterior_covariance(cells, fit.basis, fit.modelled, shares, covariance)
+    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
+    drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
+    return MovedPrior(shares, error, drawn, *_worth(fit.eta[..., 0], fit.change[..., 0]))
+
+
+def open_changes(cells: Cells, kernels: Sequence[Kernel], start: StartCells, *, ordered: np.ndarray) -> list[OpenContrasts]:
+    """Return what is open about every contrast before the sample, given the prior; arguments as of `move_prior`."""
+    fit = _fitted(cells, kernels, start, ordered)
+    worth, slopes = contrast_variance(fit.shares, fit.basis), fit.slopes
+    return [OpenContrasts(int(q), fit.covariance[q, m], worth[q, :, m], slopes[q][..., [m]]) for q, m in np.argwhere(fit.modelled)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Posterior mode of a prior moved by a sample; arrays are laid out as those of `Cells` and `StartCells`."""
+
+    basis: Array
+    modelled: np.ndarray
+    eta: Array
+    covariance: Array
+    shares: Array
+    change: Array
+
+    @property
+    def slopes(self) -> Array:
+        """Derivatives of the shares by the contrasts, shape (questions, backgrounds, options, contrasts)."""
+        middle = np.einsum("qbk,qkm->qbm", self.shares, self.basis)
+        return np.asarray(self.shares[..., None] * (self.basis[:, None] - middle[:, :, None]))
+
+
+def _fitted(cells: Cells, kernels: Sequence[Kernel], start: StartCells, ordered: np.ndarray) -> _Fit:
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
     spread = contrast_variance(start.shares, basis)
@@ -122,11 +157,7 @@ def move_prior(
     base = start.shares * np.exp(np.einsum("qbm,qkm->qbk", mean, basis))
     base = np.where(cells.mask[:, None], base, 0.0) / np.where(cells.mask[:, None], base, 0.0).sum(-1, keepdims=True)
     shares, departures = offset_mode(cells, basis, modelled, base, covariance)
-    posterior = _posterior_covariance(cells, basis, modelled, shares, covariance)
-    slopes = shares[..., None] * (basis[:, None] - np.einsum("qbk,qkm->qbm", shares, basis)[:, :, None])
-    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
-    drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
-    return MovedPrior(shares, error, drawn, *_worth(eta[..., 0], (mean + departures)[..., 0]))
+    return _Fit(basis, modelled, eta, covariance, shares, mean + departures)
 
 
 def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool, np.ndarray, np.ndarray]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from surveysim.baselines.kernel_parts import Kernel, parts_of
 from surveysim.baselines.learned_covariance import learned_covariance
-from surveysim.baselines.posterior import Prior, posterior_mode, posterior_variance
+from surveysim.baselines.posterior import OpenContrasts, Prior, posterior_mode, posterior_variance, variance_beyond
 from surveysim.baselines.variance_components import kernel_sum, variance_components
 from surveysim.tables.cells import Array, Cells
 
@@ -129,17 +129,44 @@ def fit_multilevel(
     -------
     MultilevelFit
     """
-    contrasts = option_contrasts(pooled, cells.mask)
-    modelled = np.arange(contrasts.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    if tilt_only is not None:
-        modelled[tilt_only, 1:] = False
-    observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
-    priors = _priors(cells, kernels, observed, modelled, ordered, learn)
+    contrasts, modelled = _modelled(cells, pooled, tilt_only)
+    priors = _priors(cells, kernels, np.einsum("qbk,qkm->qbm", cells.shares, contrasts), modelled, ordered, learn)
     shares = posterior_mode(cells, contrasts, modelled, pooled, priors)
     noise = np.random.default_rng(seed).standard_normal((draws, *modelled.shape, len(cells.backgrounds))) if draws else None
     variance = posterior_variance(cells, contrasts, modelled, shares, priors, noise)
     error = np.sqrt(np.einsum("qbkm,qbm->qbk", _slopes(shares, contrasts) ** 2, np.clip(variance, 0.0, None)))
     return MultilevelFit(shares, error, None if noise is None else _drawn_shares(shares, contrasts, noise))
+
+
+def open_contrasts(
+    cells: Cells, kernels: Sequence[Kernel], *, ordered: np.ndarray, pooled: Array, learn: bool = False
+) -> list[OpenContrasts]:
+    """Return what is open about every question before the sample, with variances found from it; arguments as of `fit_multilevel`.
+
+    Contrasts of a question that share their variances go together. An answer has the variance that it has at the pooled shares, 1, and
+    what cells have beyond the kernels is the mean of these contrasts'.
+    """
+    contrasts, modelled = _modelled(cells, pooled, None)
+    observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
+    priors = _priors(cells, kernels, observed, modelled, ordered, learn)
+    slopes = _slopes(posterior_mode(cells, contrasts, modelled, pooled, priors), contrasts)
+    beyond, size = variance_beyond(cells, observed, modelled, priors), len(cells.backgrounds)
+    found = []
+    for prior in priors:
+        for row, question in enumerate(prior.questions):
+            orders = np.flatnonzero(modelled[question, prior.orders]) + prior.orders.start
+            covariance = prior.summed(slice(row, row + 1)).dense()[0] + beyond[orders].mean() * np.eye(size)
+            found.append(OpenContrasts(int(question), covariance, np.ones(size), slopes[question][..., orders]))
+    return found
+
+
+def _modelled(cells: Cells, pooled: Array, tilt_only: np.ndarray | None) -> tuple[Array, np.ndarray]:
+    """Return the option contrasts, and which of them are modelled, shape (questions, contrasts)."""
+    contrasts = option_contrasts(pooled, cells.mask)
+    modelled = np.arange(contrasts.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
+    if tilt_only is not None:
+        modelled[tilt_only, 1:] = False
+    return contrasts, modelled
 
 
 def _priors(

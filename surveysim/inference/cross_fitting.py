@@ -117,7 +117,7 @@ def cross_fit(
     ([0, 1], True)
     """
     check_survey(survey)
-    fold = _draw_folds(survey, folds, seed)
+    fold = draw_folds(survey, folds, seed)
     direct, simulated = [], []
     for place in tqdm(range(folds), desc="cross-fitting", disable=not progress, leave=False):
         inside = survey.take(fold == place)
@@ -171,7 +171,7 @@ def require_other_respondents(simulated: pd.DataFrame, independent: bool) -> Non
         )
 
 
-def _draw_folds(survey: Survey, folds: int, seed: int) -> np.ndarray:
+def draw_folds(survey: Survey, folds: int, seed: int) -> np.ndarray:
     """Deal PSUs, or persons where there are none, to folds: in each stratum as evenly as it goes."""
     unit = survey.data[PSU if PSU in survey.data else RESPONDENT_ID].astype(str)
     stratum = survey.data[STRATUM].astype(str) if STRATUM in survey.data else pd.Series("", index=survey.data.index)

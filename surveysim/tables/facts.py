@@ -18,6 +18,7 @@ STATUS = "status"
 SIMULATED = "SIMULATED"
 OBSERVED = {"survey": "Survey estimates", "official": "Official estimates"}
 NEEDED = {"survey": "survey", "weight": "weight", "denominator": "denominator", "design": "design"}  # fact -> name in attrs
+OF_A_CHOICE = {"chosen": "choice", "its error": "error_of_choice"}
 OF_A_MODEL = {"method": "method", "model": "model", "model SHA-256": "model_sha256", "seed": "seed"}
 
 
@@ -64,7 +65,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
         raise TableError(f"table must be a pandas DataFrame that a verb returned; got {type(table).__name__}")
     about = table.attrs
     if not is_estimate(table):
-        return _recorded(about, {**NEEDED, **OF_A_MODEL})
+        return _recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL})
     facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}
     facts |= {"weighting": _weighting(table), N: cell_sizes(table, N), N_EFF: cell_sizes(table, N_EFF)}
     if not is_simulated(table):
