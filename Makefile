@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents r-reference clean
+.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents bench-planning bench-choosing r-reference clean
 
 install: .venv/installed
 
@@ -108,6 +108,12 @@ bench-referee: install
 bench-respondents: install
 	test -n "$(DATA)" || (echo "say where the survey files are: make bench-respondents DATA=<folder>"; exit 1)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_respondents.py "$(DATA)"
+
+# Planned next respondents beside others, about half an hour; the choice of a method, about an hour: tables of docs/planning.md, and
+# docs/benchmarks/planning.json, choosing.json.
+bench-planning bench-choosing: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make $@ DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/$(subst -,_,$@).py "$(DATA)"
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:

@@ -75,6 +75,8 @@ _PUBLIC = {
     "simulation.to_parquet": ["simulate_to_parquet"],
     "tables.storage": ["read_table"],
     "evaluation.comparison": ["compare_methods"],
+    "evaluation.choosing": ["choose_method"],
+    "simulation.planning": ["SamplePlan", "plan_sample"],
     "evaluation.comparison_summary": ["paired_differences", "savings", "summarise_comparison"],
     "lm.prompts.template": ["PromptTemplate"],
     "lm.loading": ["load_model"],

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import MovedPrior, move_prior
-from surveysim.baselines.multilevel import fit_multilevel
+from surveysim.baselines.moved_prior import MovedPrior, move_prior, open_changes
+from surveysim.baselines.multilevel import fit_multilevel, open_contrasts
+from surveysim.baselines.posterior import OpenContrasts
 from surveysim.baselines.training_cells import TrainingCells
 from surveysim.baselines.variance_components import Kernel
 from surveysim.errors import EstimationError
@@ -72,6 +73,13 @@ def fitted_table(
     assert sample.known.prior is not None
     table.attrs["prior"] = about_prior(sample, moved, _without_prior(sample, kernels, learn))
     return table
+
+
+def what_is_open(sample: TrainingCells, kernels: Sequence[Kernel], *, learn: bool = False) -> list[OpenContrasts]:
+    """Return what is open about every question before the sample, as `fitted_table` finds it; arguments as there."""
+    if sample.start is None:
+        return open_contrasts(sample.cells, kernels, ordered=sample.ordered, pooled=sample.pooled_positive, learn=learn)
+    return open_changes(sample.cells, kernels, sample.start, ordered=sample.ordered)
 
 
 def _without_prior(sample: TrainingCells, kernels: Sequence[Kernel], learn: bool) -> Array:

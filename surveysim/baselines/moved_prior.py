@@ -20,17 +20,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.posterior import SMALLEST_VARIANCE, contrast_variance, left_out_shares, offset_mode, posterior_covariance
+from surveysim.baselines.multilevel import contrast_classes, drawn_shares, share_slopes
+from surveysim.baselines.posterior import (
+    SMALLEST_VARIANCE,
+    OpenContrasts,
+    contrast_variance,
+    left_out_shares,
+    offset_mode,
+    posterior_covariance,
+)
 from surveysim.baselines.prior import Sources, StartCells
 from surveysim.baselines.regressions import softmax
-from surveysim.baselines.variance_components import (
-    Kernel,
-    information,
-    row_worth,
-    scaled_covariance,
-    variance_components,
-)
+from surveysim.baselines.variance_components import Kernel, information, row_worth, scaled_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
+from surveysim.tables.draws import normal_draws
 
 CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that changed, for each kernel
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
@@ -137,6 +140,43 @@ def move_prior(
     -------
     MovedPrior
     """
+    fit = _fitted(cells, kernels, start, ordered, expected)
+    shares, slopes = fit.shares, fit.slopes
+    posterior = posterior_covariance(cells, fit.basis, fit.modelled, shares, fit.found.wide)
+    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
+    noise = None if not draws else normal_draws(posterior, draws, np.random.default_rng(seed))
+    drawn = None if noise is None else drawn_shares(shares, fit.basis, noise)
+    left_out = left_out_shares(cells, fit.basis, fit.modelled, fit.base, fit.found.covariance, reference=start.reference, shares=shares)
+    worth, weights = _worth(fit.eta[..., 0], fit.change[..., 0]), fit.found.weights if len(fit.found.weights) else None
+    return MovedPrior(shares, error, drawn, *worth, posterior, fit.base, left_out, weights)
+
+
+def open_changes(cells: Cells, kernels: Sequence[Kernel], start: StartCells, *, ordered: np.ndarray) -> list[OpenContrasts]:
+    """Return what is open about every contrast before the sample, given the prior; arguments as of `move_prior`."""
+    fit = _fitted(cells, kernels, start, ordered, None)
+    worth, slopes = contrast_variance(fit.shares, fit.basis), fit.slopes
+    return [OpenContrasts(int(q), fit.found.wide[q, m], worth[q, :, m], slopes[q][..., [m]]) for q, m in np.argwhere(fit.modelled)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Posterior mode of a prior moved by a sample; arrays are laid out as those of `Cells` and `StartCells`."""
+
+    basis: Array
+    modelled: np.ndarray
+    eta: Array
+    found: _Change
+    base: Array
+    shares: Array
+    change: Array
+
+    @property
+    def slopes(self) -> Array:
+        """Derivatives of the shares by the contrasts, shape (questions, backgrounds, options, contrasts)."""
+        return share_slopes(self.shares, self.basis)
+
+
+def _fitted(cells: Cells, kernels: Sequence[Kernel], start: StartCells, ordered: np.ndarray, expected: Expected | None) -> _Fit:
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
     foreseen = expected or (WAVE if start.error.any() else SIMULATOR)
@@ -146,13 +186,7 @@ def move_prior(
         base = softmax(_logs(start.shares, cells.mask) + np.einsum("qbm,qkm->qbk", found.mean, basis), cells.mask[:, None])
         shares, departures = offset_mode(cells, basis, modelled, base, found.covariance)
         moved = found.mean + departures
-    posterior = posterior_covariance(cells, basis, modelled, shares, found.wide)
-    slopes = shares[..., None] * (basis[:, None] - np.einsum("qbk,qkm->qbm", shares, basis)[:, :, None])
-    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
-    drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
-    left_out = left_out_shares(cells, basis, modelled, base, found.covariance, reference=start.reference, shares=shares)
-    weights = found.weights if len(found.weights) else None
-    return MovedPrior(shares, error, drawn, *_worth(eta[..., 0], moved[..., 0]), posterior, base, left_out, weights)
+    return _Fit(basis, modelled, eta, found, base, shares, moved)
 
 
 def _logs(shares: Array, mask: np.ndarray) -> Array:
@@ -188,7 +222,7 @@ def _expected_change(
     sizes, apart = cells.n_eff[..., None] * spread, start.sources(basis)
     covariance, wide, mean = np.zeros_like(start.error), np.zeros_like(start.error), np.zeros_like(scores)
     weights = []
-    for higher, questions, orders in change_classes(modelled, ordered):
+    for higher, questions, orders in contrast_classes(modelled, ordered):
         at = questions, slice(None), orders
         rows = _Rows(
             kernels, questions, scores[at], sizes[at], eta[at], error=start.error[questions, orders], sources=apart.rows(questions, orders)
@@ -197,13 +231,6 @@ def _expected_change(
         covariance[questions, orders], wide[questions, orders], mean[at] = found.covariance, found.wide, found.mean
         weights.append(found.weights)
     return _Change(mean, covariance, wide, weights[0])
-
-
-def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool, np.ndarray, np.ndarray]]:
-    """Rows (question, contrast) that share the prior of their changes, and whether they are an ordered question's higher contrasts."""
-    first = np.arange(modelled.shape[1]) == 0
-    groups = [modelled & ordered[:, None] & first, modelled & ordered[:, None] & ~first, modelled & ~ordered[:, None]]
-    return [(place == 1, rows[0], rows[1]) for place, rows in enumerate(map(np.nonzero, groups)) if len(rows[0])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,14 +336,6 @@ class _Before:
         value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
         by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
         return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
-
-
-def _draws(shares: Array, slopes: Array, posterior: Array, draws: int, seed: int) -> Array:
-    from surveysim.tables.draws import normal_draws
-
-    noise = normal_draws(posterior, draws, np.random.default_rng(seed))
-    drawn = np.clip(np.stack([shares + np.einsum("qbkm,qmb->qbk", slopes, each) for each in noise]), 0.0, None)
-    return np.asarray(drawn / drawn.sum(-1, keepdims=True))
 
 
 def _worth(eta: Array, change: Array) -> tuple[Array, Array, Array]:

@@ -15,7 +15,14 @@ from itertools import combinations
 import numpy as np
 
 from surveysim.baselines.kernel_parts import Kernel, parts_of
-from surveysim.baselines.posterior import Prior, left_out_shares, posterior_mode, posterior_variance
+from surveysim.baselines.posterior import (
+    OpenContrasts,
+    Prior,
+    left_out_shares,
+    posterior_mode,
+    posterior_variance,
+    variance_beyond,
+)
 from surveysim.baselines.variance_components import kernel_sum, learned_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
 
@@ -134,18 +141,14 @@ def fit_multilevel(
     -------
     MultilevelFit
     """
-    contrasts = option_contrasts(pooled, cells.mask)
-    modelled = np.arange(contrasts.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    if tilt_only is not None:
-        modelled[tilt_only, 1:] = False
-    observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
-    priors = _priors(cells, kernels, observed, modelled, ordered, learn)
+    contrasts, modelled = _modelled(cells, pooled, tilt_only)
+    priors = _priors(cells, kernels, np.einsum("qbk,qkm->qbm", cells.shares, contrasts), modelled, ordered, learn)
     shares = posterior_mode(cells, contrasts, modelled, pooled, priors)
     noise = np.random.default_rng(seed).standard_normal((draws, *modelled.shape, len(cells.backgrounds))) if draws else None
     variance = posterior_variance(cells, contrasts, modelled, shares, priors, noise)
-    error = np.sqrt(np.einsum("qbkm,qbm->qbk", _slopes(shares, contrasts) ** 2, np.clip(variance, 0.0, None)))
+    error = np.sqrt(np.einsum("qbkm,qbm->qbk", share_slopes(shares, contrasts) ** 2, np.clip(variance, 0.0, None)))
     without = _left_out(cells, contrasts, modelled, pooled, shares, priors) if leave_out else None
-    return MultilevelFit(shares, error, None if noise is None else _drawn_shares(shares, contrasts, noise), without)
+    return MultilevelFit(shares, error, None if noise is None else drawn_shares(shares, contrasts, noise), without)
 
 
 def _left_out(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, shares: Array, priors: list[Prior]) -> Array:
@@ -159,12 +162,43 @@ def _left_out(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Arra
     return left_out_shares(cells, contrasts, modelled, base, covariance, reference=pooled, shares=shares)
 
 
+def open_contrasts(
+    cells: Cells, kernels: Sequence[Kernel], *, ordered: np.ndarray, pooled: Array, learn: bool = False
+) -> list[OpenContrasts]:
+    """Return what is open about every question before the sample, with variances found from it; arguments as of `fit_multilevel`.
+
+    Contrasts of a question that share their variances go together. An answer has the variance that it has at the pooled shares, 1, and
+    what cells have beyond the kernels is the mean of these contrasts'.
+    """
+    contrasts, modelled = _modelled(cells, pooled, None)
+    observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
+    priors = _priors(cells, kernels, observed, modelled, ordered, learn)
+    slopes = share_slopes(posterior_mode(cells, contrasts, modelled, pooled, priors), contrasts)
+    beyond, size = variance_beyond(cells, observed, modelled, priors), len(cells.backgrounds)
+    found = []
+    for prior in priors:
+        for row, question in enumerate(prior.questions):
+            orders = np.flatnonzero(modelled[question, prior.orders]) + prior.orders.start
+            covariance = prior.summed(slice(row, row + 1)).dense()[0] + beyond[orders].mean() * np.eye(size)
+            found.append(OpenContrasts(int(question), covariance, np.ones(size), slopes[question][..., orders]))
+    return found
+
+
+def _modelled(cells: Cells, pooled: Array, tilt_only: np.ndarray | None) -> tuple[Array, np.ndarray]:
+    """Return the option contrasts, and which of them are modelled, shape (questions, contrasts)."""
+    contrasts = option_contrasts(pooled, cells.mask)
+    modelled = np.arange(contrasts.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
+    if tilt_only is not None:
+        modelled[tilt_only, 1:] = False
+    return contrasts, modelled
+
+
 def _priors(
     cells: Cells, kernels: Sequence[Kernel], observed: Array, modelled: np.ndarray, ordered: np.ndarray, learn: bool
 ) -> list[Prior]:
     intercept = np.ones((len(cells.backgrounds), len(cells.backgrounds)))
     parts, priors = parts_of([*kernels, intercept]), []
-    for questions, orders in _classes(modelled, ordered):
+    for _, questions, orders in contrast_classes(modelled, ordered):
         scores, sizes = observed[questions, :, orders], cells.n_eff[questions]
         found = variance_components(kernels, scores, sizes, questions, INTERCEPT_VARIANCE)
         asked, place = np.unique(questions, return_index=True)
@@ -179,24 +213,24 @@ def _priors(
     return priors
 
 
-def _classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows (question, contrast) that share the prior of their variances."""
+def contrast_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool, np.ndarray, np.ndarray]]:
+    """Rows (question, contrast) that share the prior of their variances, and whether they are an ordered question's higher contrasts."""
     first = np.arange(modelled.shape[1]) == 0
     groups = [modelled & ordered[:, None] & first, modelled & ordered[:, None] & ~first, modelled & ~ordered[:, None]]
-    return [(rows[0], rows[1]) for rows in map(np.nonzero, groups) if len(rows[0])]
+    return [(place == 1, rows[0], rows[1]) for place, rows in enumerate(map(np.nonzero, groups)) if len(rows[0])]
 
 
-def _slopes(shares: Array, contrasts: Array) -> Array:
+def share_slopes(shares: Array, contrasts: Array) -> Array:
     """Derivative of the shares by the contrasts, shape (questions, backgrounds, options, contrasts)."""
     return shares[..., None] * (contrasts[:, None] - np.einsum("qbk,qkm->qbm", shares, contrasts)[:, :, None])
 
 
-def _drawn_shares(shares: Array, contrasts: Array, noise: Array) -> Array:
+def drawn_shares(shares: Array, contrasts: Array, noise: Array) -> Array:
     """Shares drawn from the posterior to first order as the standard errors are, cut at 0: (draws, questions, backgrounds, options).
 
     The shares at drawn contrasts would be far off where an option is rare: its contrasts are large, and their exponentials' mean is
     not at the mode.
     """
-    slopes = _slopes(shares, contrasts)
+    slopes = share_slopes(shares, contrasts)
     drawn = np.clip(np.stack([shares + np.einsum("qbkm,qmb->qbk", slopes, each) for each in noise]), 0.0, None)
     return np.asarray(drawn / drawn.sum(-1, keepdims=True))

@@ -45,6 +45,27 @@ class Prior:
         return sum_kernels(self.parts, self.variances[rows], self.index[rows])
 
 
+@dataclass(frozen=True, eq=False)
+class OpenContrasts:
+    """What is open about some contrasts of a question before anybody is asked, and what an answer tells of them.
+
+    Attributes
+    ----------
+    question : int
+    covariance : array, shape (backgrounds, backgrounds)
+        Of each of these contrasts, what cells have beyond the kernels included.
+    information : array, shape (backgrounds,)
+        That one effective respondent of a background gives: the inverse of the variance of an answer.
+    slopes : array, shape (backgrounds, options, contrasts)
+        Derivatives of the shares by these contrasts.
+    """
+
+    question: int
+    covariance: Array
+    information: Array
+    slopes: Array
+
+
 def posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, priors: list[Prior]) -> Array:
     """Shares at the posterior mode.
 
@@ -100,7 +121,7 @@ def posterior_variance(
     it open: the part of it that the estimate does not follow.
     """
     observed, respondent = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), contrast_variance(shares, contrasts)
-    beyond = _unexplained(cells, observed, modelled, priors)
+    beyond = variance_beyond(cells, observed, modelled, priors)
     variance = np.zeros_like(observed)
     if noise is not None:
         noise[:, ~modelled] = 0.0
@@ -131,7 +152,7 @@ def _posterior(own: Array, follow: Array, beyond: float) -> Array:
     return np.asarray(left @ own + beyond * left @ left.T)
 
 
-def _unexplained(cells: Cells, observed: Array, modelled: np.ndarray, priors: list[Prior]) -> Array:
+def variance_beyond(cells: Cells, observed: Array, modelled: np.ndarray, priors: list[Prior]) -> Array:
     """Variance that cells have beyond the kernels, for every order of contrasts over all questions, shape (contrasts,)."""
     logs = []
     for prior in priors:

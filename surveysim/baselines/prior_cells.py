@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import WAVE, change_classes, move_prior
-from surveysim.baselines.multilevel import option_contrasts, trait_kernels
+from surveysim.baselines.moved_prior import WAVE, move_prior
+from surveysim.baselines.multilevel import contrast_classes, option_contrasts, trait_kernels
 from surveysim.baselines.posterior import offset_mode, posterior_covariance
 from surveysim.baselines.prior import Prior, StartCells
 from surveysim.baselines.variance_components import kernel_sum, unexplained_variance, variance_components
@@ -179,7 +179,7 @@ def _smoothed(part: Cells, ordered: np.ndarray) -> StartCells:
     scores = np.einsum("qbk,qkm->qbm", np.where((part.n_eff > 0)[..., None], part.shares - base, 0.0), basis)
     kernels = _kernels(part)
     covariance, beyond = np.zeros((questions, options - 1, backgrounds, backgrounds)), np.zeros(options - 1)
-    for _, rows, orders in change_classes(modelled, ordered):
+    for _, rows, orders in contrast_classes(modelled, ordered):
         found = variance_components(kernels, scores[rows, :, orders], part.n_eff[rows], rows, INTERCEPT)
         covariance[rows, orders] = kernel_sum(kernels, found, rows) + INTERCEPT
         for order in np.unique(orders):

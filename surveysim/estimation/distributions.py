@@ -134,7 +134,7 @@ def cell_shares(survey: Survey, *, by: str | Sequence[str], questions: str | Seq
 def _question_table(
     survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str, carried: dict[str, QuestionRows] | None
 ) -> pd.DataFrame:
-    codes, choice = _choices(survey, question, missing)
+    codes, choice = answer_positions(survey, question, missing)
     design, sample = question_sample(survey, question, lonely_psu)
     rows = np.flatnonzero((choice[sample] >= 0) & (domains.code[sample] >= 0))
     members = Members(design, rows, domains.code[sample][rows], len(domains.ids))
@@ -164,7 +164,7 @@ def _question_table(
     )
 
 
-def _choices(survey: Survey, question: Question, missing: str) -> tuple[list[Code], np.ndarray]:
+def answer_positions(survey: Survey, question: Question, missing: str) -> tuple[list[Code], np.ndarray]:
     """Return the options' codes and every respondent's position among them, -1 where the denominator leaves them out."""
     reasons = survey.reasons[question.question_id]
     answers = survey.data[question.question_id].where(reasons.isna())

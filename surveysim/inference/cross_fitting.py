@@ -118,7 +118,7 @@ def cross_fit(
     ([0, 1], True)
     """
     check_survey(survey)
-    fold = _draw_folds(survey, folds, seed)
+    fold = draw_folds(survey, folds, seed)
     direct, simulated = [], []
     for place in tqdm(range(folds), desc="cross-fitting", disable=not progress, leave=False):
         inside = survey.take(fold == place)
@@ -142,7 +142,7 @@ def average_folds(tables: pd.DataFrame) -> pd.DataFrame:
     return first.assign(**{SHARE: share, "std_error": np.nan, "conf_low": np.nan, "conf_high": np.nan})
 
 
-def _draw_folds(survey: Survey, folds: int, seed: int) -> np.ndarray:
+def draw_folds(survey: Survey, folds: int, seed: int) -> np.ndarray:
     """Deal PSUs, or persons where there are none, to folds: in each stratum as evenly as it goes."""
     unit = survey.data[PSU if PSU in survey.data else RESPONDENT_ID].astype(str)
     stratum = survey.data[STRATUM].astype(str) if STRATUM in survey.data else pd.Series("", index=survey.data.index)

@@ -112,8 +112,12 @@ def closed_form(
     laid: TrainingCells, states: Mapping[str, Tensor], order: tuple[str, ...], *, draws: int = 0, seed: int = 0
 ) -> pd.DataFrame:
     """Return what `kernel_shares` does, of a sample that is laid out already."""
-    kernels = [*laid.kernels(), *model_kernels(_features(laid, states, order), laid.levels)]
-    return fitted_table(laid, kernels, source="dsa-kernel", learn=True, draws=draws, seed=seed)
+    return fitted_table(laid, closed_kernels(laid, states, order), source="dsa-kernel", learn=True, draws=draws, seed=seed)
+
+
+def closed_kernels(laid: TrainingCells, states: Mapping[str, Tensor], order: tuple[str, ...]) -> list[Array]:
+    """Return the covariances of the kernel form: those of multilevel regression, then the language model's."""
+    return [*laid.kernels(), *model_kernels(_features(laid, states, order), laid.levels)]
 
 
 def sample_states(

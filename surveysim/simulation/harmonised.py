@@ -12,6 +12,7 @@ from surveysim.codebook.backgrounds import background_id, parse_background_id, t
 from surveysim.codebook.codebook import Codebook, Question, Trait
 from surveysim.codebook.matching import plain
 from surveysim.codebook.questions import Level
+from surveysim.codebook.readable import readable
 from surveysim.errors import CodebookError, EstimationError, first_few, nearest
 from surveysim.survey.crosswalk import Source, read_crosswalk
 from surveysim.tables.intervals import share_intervals
@@ -106,7 +107,7 @@ def harmonise(
     out = _levels(kept, codebook, sources, wanted)
     out = _with_errors(out)
     out.attrs = {**table.attrs, "left_out": left}
-    return check_distributions(out, "the harmonised table")
+    return readable(check_distributions(out, "the harmonised table"), codebook, like=[table])
 
 
 def _check_items(sources: Mapping[str, Source], codebook: Codebook, table: pd.DataFrame) -> None:

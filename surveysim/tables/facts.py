@@ -38,6 +38,7 @@ NUMBERS = (SHARE, ESTIMATE, STD_ERROR, N, N_EFF, CONF_LOW, CONF_HIGH)  # in the 
 FACTS = "facts"  # in the attrs of simulated respondents: what they say of themselves, in words
 OBSERVED = {"survey": "Survey estimates", "official": "Official estimates"}
 NEEDED = {"survey": "survey", "weight": "weight", "denominator": "denominator", "design": "design"}  # fact -> name in attrs
+OF_A_CHOICE = {"chosen": "choice", "its error": "error_of_choice"}
 OF_A_MODEL = {"method": "method", "model": "model", "model SHA-256": "model_sha256", "seed": "seed"}
 
 
@@ -95,7 +96,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
         said = {STATUS: f"{SIMULATED} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}
         return {**said, **_recorded(about, {**NEEDED, **OF_A_MODEL})}
     if not is_estimate(table):
-        return _recorded(about, {**NEEDED, **OF_A_MODEL})
+        return _recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL})
     facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}
     facts |= {"weighting": _weighting(table), N: cell_sizes(table, N), N_EFF: cell_sizes(table, N_EFF)}
     if not is_simulated(table):

@@ -202,7 +202,7 @@ def fit(
     modelled[tilt_only, 1:] = False
     observed = np.einsum("qbk,qkm->qbm", cells.shares, contrasts)
     covariance = np.zeros((*modelled.shape, len(cells.backgrounds), len(cells.backgrounds)))
-    for questions, orders in multilevel._classes(modelled, ordered):
+    for _, questions, orders in multilevel.contrast_classes(modelled, ordered):
         scores, sizes = observed[questions, :, orders], cells.n_eff[questions]
         prior = kernel_sum(kernels, variance_components(kernels, scores, sizes, questions, INTERCEPT_VARIANCE), questions)
         first = bool(ordered[questions].all() and (orders == 0).all())

@@ -77,6 +77,15 @@ def _read(place: Path, **names: Any) -> pd.DataFrame:
     return ss.read_table(place / "table.parquet", **names)
 
 
+def _planned(**names: Any) -> pd.DataFrame:
+    return ss.plan_sample(TRAIN, **{"backgrounds": ["gender"], "questions": ["taxes"], "more": 10, **names}).allocation
+
+
+def _chosen(**names: Any) -> pd.DataFrame:
+    asked = {"backgrounds": ["gender"], "questions": ["taxes"], "methods": ["raw", "pooled"], "folds": 3, "progress": False}
+    return ss.choose_method(TRAIN, **{**asked, **names})
+
+
 def _sensitive(model: ss.OptionModel, **names: Any) -> pd.DataFrame:
     chosen = {"backgrounds": ["gender"], "questions": ["taxes"], **names}
     other = {"wording": [ss.PromptTemplate(respondent="I am {background}. My answer:")]}
@@ -143,6 +152,10 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("compare_methods", "methods", "raw"): lambda x, p, m: _compared(methods=x),
     ("compare_methods", "questions", "taxes"): lambda x, p, m: _compared(questions=x),
     ("compare_methods", "metrics", "wasserstein"): lambda x, p, m: _compared(metrics=x),
+    ("plan_sample", "backgrounds", "gender"): lambda x, p, m: _planned(backgrounds=x),
+    ("plan_sample", "questions", "taxes"): lambda x, p, m: _planned(questions=x),
+    ("choose_method", "backgrounds", "gender"): lambda x, p, m: _chosen(backgrounds=x),
+    ("choose_method", "questions", "taxes"): lambda x, p, m: _chosen(questions=x),
     ("hold_out_backgrounds", "by", "age"): lambda x, p, m: ss.hold_out_backgrounds(SURVEY, fraction=0.3, seed=0, by=x)[1].data,
     ("hold_out_levels", "levels", "old"): lambda x, p, m: ss.hold_out_levels(TABLE, trait="age", levels=x),
     ("plot_distributions", "sources", "survey"): lambda x, p, m: ss.plot_distributions(TABLE, question="taxes", sources=x, draw=False),
@@ -168,6 +181,7 @@ TESTED_APART = {
     ("as_distributions", "answers"),
     ("add_question", "questions"),
     ("coherence", "constructs"),
+    ("choose_method", "methods"),
 }
 
 
