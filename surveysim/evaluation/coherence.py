@@ -18,10 +18,10 @@ from surveysim.evaluation.coherence_measures import (
     score_distance,
     score_shares,
 )
-from surveysim.simulation.respondents import SYNTHESIS
-from surveysim.simulation.synthesis import combine_syntheses
 from surveysim.survey.domains import asked_questions
 from surveysim.survey.survey import Survey, check_survey
+from surveysim.synthesis.combining import combine_syntheses
+from surveysim.synthesis.respondents import SYNTHESIS
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import CONF_HIGH, CONF_LOW, METRIC, STD_ERROR, WEIGHT, require_columns
 

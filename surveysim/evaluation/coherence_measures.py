@@ -11,8 +11,8 @@ import pandas as pd
 from surveysim.codebook.questions import Question
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import jensen_shannon
-from surveysim.simulation.dependence import factor_loadings
-from surveysim.simulation.latent_scores import Whole, correlations, latent_scores
+from surveysim.synthesis.dependence import factor_loadings
+from surveysim.synthesis.latent_scores import Whole, correlations, latent_scores
 from surveysim.tables.cells import Array
 
 Items = Sequence[tuple[int, bool]]  # of a construct: place among the questions, and whether it is turned round

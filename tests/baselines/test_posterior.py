@@ -70,7 +70,7 @@ def test_draws_have_the_posterior_covariance_and_come_back_with_the_seed() -> No
     again = multilevel.fit_multilevel(cells, kernels, seed=3, **options)
     np.testing.assert_array_equal(fit.draws, again.draws)
     _, _, posterior = plain_multilevel.fit(cells, kernels, ORDERED, pooled, tilt_only=np.zeros(4, bool), learn=False)
-    slope = multilevel._slopes(fit.shares, multilevel.option_contrasts(pooled, cells.mask))[3, :, 0, 0]  # two options: one contrast
+    slope = multilevel.share_slopes(fit.shares, multilevel.option_contrasts(pooled, cells.mask))[3, :, 0, 0]  # two options: one contrast
     expected = slope[:, None] * posterior[3, 0] * slope
     drawn = np.cov(fit.draws[:, 3, :, 0].T)
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))

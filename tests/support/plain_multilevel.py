@@ -210,4 +210,4 @@ def fit(
     shares = posterior_mode(cells, contrasts, modelled, pooled, covariance)
     posterior = posterior_covariance(cells, contrasts, modelled, shares, covariance)
     variance = np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)
-    return shares, np.sqrt(np.einsum("qbkm,qbm->qbk", multilevel._slopes(shares, contrasts) ** 2, variance)), posterior
+    return shares, np.sqrt(np.einsum("qbkm,qbm->qbk", multilevel.share_slopes(shares, contrasts) ** 2, variance)), posterior

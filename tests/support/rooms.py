@@ -15,7 +15,7 @@ FOUNDATION = ("errors", "html", "whole_files")
 # A module may import modules of its own room and of the rooms before it in this list; inside `lm` the groups stand in order too.
 ROOMS = (
     "tables", "codebook", "files", "design", "survey", "drafting", "estimation", "differences", "baselines", "inference", "lm",
-    "simulation", "evaluation", "figures", "publishing",
+    "simulation", "synthesis", "evaluation", "figures", "publishing",
 )  # fmt: skip
 LM_GROUPS = ("prompts", "base", "trunk", "fit")
 TOP = ("__init__", "demo", "cli", "__main__")

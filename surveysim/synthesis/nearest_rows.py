@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.simulation.latent_scores import Whole
+from surveysim.synthesis.latent_scores import Whole
 from surveysim.tables.cells import Array
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 

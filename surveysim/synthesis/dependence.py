@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from surveysim.simulation.latent_scores import Pairs, Scores, correlations
+from surveysim.synthesis.latent_scores import Pairs, Scores, correlations
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import normal_root
 from surveysim.tables.schema import PSU, STRATUM

@@ -14,14 +14,14 @@ from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import load_codebook
 from surveysim.simulation.in_memory import simulate
-from surveysim.simulation.learnt_sample import Population, check_requested, learnt_sample, population_cells, traits_of_population
-from surveysim.simulation.nearest_rows import beyond_chance, in_words, nearest_respondents
 from surveysim.simulation.request import require_survey
-from surveysim.simulation.respondents_card import about_respondents
-from surveysim.simulation.row_source import Rows, Source, source_of
 from surveysim.survey.assembly import marked_as_made
 from surveysim.survey.domains import asked_questions
 from surveysim.survey.survey import Survey
+from surveysim.synthesis.learnt_sample import Population, check_requested, learnt_sample, population_cells, traits_of_population
+from surveysim.synthesis.nearest_rows import beyond_chance, in_words, nearest_respondents
+from surveysim.synthesis.respondents_card import about_respondents
+from surveysim.synthesis.row_source import Rows, Source, source_of
 from surveysim.tables.draws import FEWEST_DRAWS
 from surveysim.tables.schema import BACKGROUND, RESPONDENT_ID, SOURCE, WEIGHT
 

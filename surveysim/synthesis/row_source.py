@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.questions import Question
-from surveysim.simulation.dependence import Dependence, Units, learn_dependence
-from surveysim.simulation.held_rows import ROWS_TO_RAKE, Weighted, hold_shares, margins_held, rows_needed
-from surveysim.simulation.latent_scores import Whole, latent_scores
-from surveysim.simulation.learnt_sample import LearntSample
-from surveysim.simulation.rows import answers_of_rows, option_counts, rows_of_backgrounds
 from surveysim.survey.survey import Survey
+from surveysim.synthesis.dependence import Dependence, Units, learn_dependence
+from surveysim.synthesis.held_rows import ROWS_TO_RAKE, Weighted, hold_shares, margins_held, rows_needed
+from surveysim.synthesis.latent_scores import Whole, latent_scores
+from surveysim.synthesis.learnt_sample import LearntSample
+from surveysim.synthesis.rows import answers_of_rows, option_counts, rows_of_backgrounds
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, QUESTION, SHARE

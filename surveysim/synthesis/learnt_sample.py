@@ -18,9 +18,9 @@ from surveysim.estimation.margins import MARGIN, Margins
 from surveysim.estimation.population import PEOPLE, population_traits
 from surveysim.estimation.poststratification import cell_numbers, joint_table
 from surveysim.files.frames import is_frame, pandas_frame
-from surveysim.simulation.latent_scores import Whole
 from surveysim.survey.domains import observed_domains
 from surveysim.survey.survey import Survey
+from surveysim.synthesis.latent_scores import Whole
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE
 

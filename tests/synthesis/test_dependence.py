@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from surveysim.simulation.dependence import Units, factor_correlation, factor_loadings, learn_dependence, positive
-from surveysim.simulation.latent_scores import Scores, latent_scores
+from surveysim.synthesis.dependence import Units, factor_correlation, factor_loadings, learn_dependence, positive
+from surveysim.synthesis.latent_scores import Scores, latent_scores
 
 LOADINGS = np.linspace(0.3, 0.9, 12)
 TRUE = np.outer(LOADINGS, LOADINGS) + np.diag(1 - LOADINGS**2)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from surveysim.design.calibration import calibrated_weights
 from surveysim.errors import DesignError
-from surveysim.simulation.latent_scores import Whole
+from surveysim.synthesis.latent_scores import Whole
 from surveysim.tables.cells import Array
 
 Candidates = Callable[

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from surveysim.errors import SurveySimError
-from surveysim.simulation.rows import answers_of_rows, option_counts, rows_of_backgrounds
+from surveysim.synthesis.rows import answers_of_rows, option_counts, rows_of_backgrounds
 
 
 def test_rows_follow_the_population_and_nobody_is_left_out() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from surveysim.errors import SurveySimError
-from surveysim.simulation.latent_scores import Whole
+from surveysim.synthesis.latent_scores import Whole
 from surveysim.tables.cells import Array
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.special import ndtr
 
-from surveysim.simulation.latent_scores import contrast_order, correlations, dichotomies, latent_scores
+from surveysim.synthesis.latent_scores import contrast_order, correlations, dichotomies, latent_scores
 
 R_NUMBERS = pd.read_csv(Path(__file__).parents[1] / "r" / "polychoric.csv")
 TOGETHER = np.array([[[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]], [[0.7, 0.3, 0.0], [0.4, 0.6, 0.0]]])  # (questions, cells, options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.simulation.nearest_rows import beyond_chance, in_words, nearest_respondents
+from surveysim.synthesis.nearest_rows import beyond_chance, in_words, nearest_respondents
 
 
 def _found(rows: np.ndarray, sample: np.ndarray) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.simulation.held_rows import chosen_rows, hold_shares, rows_needed
+from surveysim.synthesis.held_rows import chosen_rows, hold_shares, rows_needed
 
 
 def _shares_of(answers: np.ndarray, weights: np.ndarray, options: int) -> np.ndarray:
