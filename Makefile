@@ -45,16 +45,20 @@ test-site: docs
 fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.support.fuzzing --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0)
 
-# Known faults of the packages that are installed; needs a network.
-audit: install
-	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit
+# Known faults of the packages that are installed; a package that cannot be asked about is a failure. Needs a network.
+audit: install .venv-audit/installed
+	PIPAPI_PYTHON_LOCATION=$(BIN)/python .venv-audit/bin/pip-audit --strict --skip-editable
 
-# The packages that are installed, with versions and hashes, as a CycloneDX bill of materials: dist/sbom.json; needs a network once.
-sbom: install
-	$(BIN)/python -m pip install --quiet pip-audit
+# The packages that are installed, with versions and licences, as a CycloneDX bill of materials: dist/sbom.json.
+sbom: install .venv-audit/installed
 	mkdir -p dist
-	$(BIN)/pip-audit --format cyclonedx-json --output dist/sbom.json
+	.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible --of JSON -o dist/sbom.json $(BIN)/python
+
+# Both tools stand apart from the packages that they look at.
+.venv-audit/installed:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit cyclonedx-bom
+	touch .venv-audit/installed
 
 # The demo's score figure and numbers for the README; then its table, which a test compares with them.
 figures: demo
@@ -122,4 +126,4 @@ r-reference:
 	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 
 clean:
-	rm -rf .venv .venv-minimum docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-minimum .venv-audit docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

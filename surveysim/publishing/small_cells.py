@@ -13,7 +13,7 @@ from surveysim.tables.cells import Array
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, ORDER, QUESTION, SHARE, SOURCE, STD_ERROR, N
 
-EXACT = 1e-9  # numerical slack of "follows from the equations"
+EXACT = 1e-8  # numerical slack of "follows from the equations"
 
 ROUNDED, ROUNDED_AWAY = "", "rounded to 0 respondents"
 
@@ -205,6 +205,7 @@ def solved(known: Array, unknown: np.ndarray) -> np.ndarray:
     """Return the unknown cells whose number follows from the equations, shape (cells,)."""
     out, places = np.zeros(len(unknown), dtype=bool), np.flatnonzero(unknown)
     if len(places) and len(known):
-        _, size, basis = np.linalg.svd(known[:, places], full_matrices=False)
-        out[places] = np.square(basis[size > EXACT]).sum(0) > 1 - EXACT
+        own = known[:, places]
+        size, basis = np.linalg.eigh(own.T @ own)  # of whole numbers: exact, and small however many equations there are
+        out[places] = np.square(basis[:, size > EXACT * len(own)]).sum(1) > 1 - EXACT
     return out

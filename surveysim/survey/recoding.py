@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,9 @@ from surveysim.files.rawfile import FRAME, Column, Variable, as_floats
 from surveysim.survey.codebook_match import check_question_labels, check_trait_labels
 from surveysim.survey.labels import Words, coded, level_words, nearest_label, question_words, trait_words
 from surveysim.survey.reasons import UNKNOWN, VALID, States, comparable, distinct_codes, named_reason, states
+
+GIVEN_BY_MANY, LONGEST_QUOTED = 5, 40  # respondents, characters: of a text of the data that a message repeats
+ALIKE = 0.75  # similarity (0-1) from which a text is a label written wrongly
 
 Answers = tuple[np.ndarray, pd.Categorical, list[str]]  # codes, reasons, notes
 Levels = tuple[pd.Categorical, pd.Categorical, list[str]]  # levels, reasons, notes
@@ -209,7 +213,9 @@ def _outside(trait: Trait, counts: dict[Code, int], variable: Variable, codebook
 def _refuse(where: str, declared: tuple[str, tuple[str, ...]], counts: dict[Code, int], variable: Variable, codebook: Codebook) -> None:
     what, labels = declared
     if unlike := [code for code in counts if nearest_label(code, labels)]:
-        words = ", ".join(f"{code!r} ({counts[code]} respondents; {nearest_label(code, labels)})" for code in unlike[:3])
+        words = ", ".join(
+            f"{_quoted(code, counts[code], labels)} ({counts[code]} respondents; {nearest_label(code, labels)})" for code in unlike[:3]
+        )
         more = f" and {len(unlike) - 3} more" if len(unlike) > 3 else ""
         raise CodebookError(
             f"{where}: {words}{more} {'is' if len(unlike) == 1 else 'are'} neither a code nor a label of {codebook.name}.toml; mend the "
@@ -224,9 +230,19 @@ def _refuse(where: str, declared: tuple[str, tuple[str, ...]], counts: dict[Code
 
 def _counted(counts: dict[Code, int], variable: Variable) -> str:
     labels = {comparable(code): label for code, label in variable.value_labels.items()}
-    return first_few(_named_code(code, labels.get(comparable(code))) + f" ({n} respondents)" for code, n in counts.items())
+    return first_few(_named_code(code, labels.get(comparable(code)), n) + f" ({n} respondents)" for code, n in counts.items())
 
 
-def _named_code(code: Code, label: str | None) -> str:
-    written = f"{code:g}" if isinstance(code, float) else repr(code) if isinstance(code, str) else str(code)
-    return f"{written} {label!r}" if label else written
+def _named_code(code: Code, label: str | None, n: int = GIVEN_BY_MANY) -> str:
+    written = f"{code:g}" if isinstance(code, float) else _quoted(code, n) if isinstance(code, str) and not label else str(code)
+    return f"{code!r} {label!r}" if label and isinstance(code, str) else f"{written} {label!r}" if label else written
+
+
+def _quoted(text: object, n: int, labels: tuple[str, ...] = ()) -> str:
+    """Return a text of the data as a message may show it: what few respondents wrote may be an answer in their own words."""
+    written = str(text)
+    is_code = not isinstance(text, str) or not isinstance(comparable(text), str) or len(written) < 3
+    as_label = any(SequenceMatcher(None, written.lower(), label.lower()).ratio() >= ALIKE for label in labels)
+    if is_code or as_label or (n >= GIVEN_BY_MANY and len(written) <= LONGEST_QUOTED):
+        return repr(text)
+    return f"a text of {len(written)} characters, not shown since it may be a respondent's own words"

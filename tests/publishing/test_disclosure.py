@@ -141,6 +141,46 @@ def test_a_table_published_before_is_kept_in_mind() -> None:
         ss.protect(table({"age=a": 9}), published=margin.assign(n=9))
 
 
+def test_a_cell_withheld_there_does_not_follow_from_here() -> None:
+    """Hand-checked: 40 of race A less the 36 old ones that are out are the 4 young ones."""
+    first = ss.protect(table({"age=old|race=A": 36, "age=young|race=A": 4, "age=old|race=B": 40, "age=young|race=B": 50}))
+    assert withheld(first) == ["age=young|race=A"]
+    margins = table({"race=A": 40, "race=B": 90})
+    assert withheld(ss.protect(margins, published=first)) == ["race=A"]
+    before = ss.protect(margins)
+    assert withheld(before) == []
+    again = ss.protect(before, published=first)
+    assert withheld(again) == ["race=A"], "a table that was protected before is looked at again"
+    assert again.attrs["disclosure"]["secondary"] == 1
+    assert withheld(before) == [], "and the one given is as it was"
+
+
+def test_a_cell_that_another_table_withholds_is_withheld_here_too() -> None:
+    first = ss.protect(table({"age=a": 9, "age=b": 20, "age=c": 31, "all": 60}))
+    assert withheld(first) == ["age=a", "age=b"]
+    assert withheld(ss.protect(table({"age=b": 20, "age=c": 31}), published=first)) == ["age=b"]
+    assert withheld(ss.protect(table({"age=c": 31, "all": 60}), published=first)) == []
+
+
+def test_people_without_the_trait_stand_in_for_what_a_published_table_withholds() -> None:
+    first = ss.protect(table({"age=a": 9, "age=b": 31, "all": 60}))
+    assert withheld(first) == ["age=a"], "20 have no age"
+    assert withheld(ss.protect(table({"race=A": 40, "race=B": 20}), published=first)) == []
+
+
+def test_rounded_an_empty_cell_of_a_model_looks_like_a_small_one() -> None:
+    cells = table({"age=a": 2, "age=b": 40}, source="dsa")
+    empty = cells[cells["background_id"] == "age=a"].assign(background_id="age=c", n=0, n_eff=0.0, std_error=0.09)
+    shown = ss.protect(pd.concat([cells, empty]), how="round", min_n=10, model_based="dsa").set_index("background_id")
+    numbers = [*NUMBERS, "suppressed"]
+    pd.testing.assert_frame_equal(
+        shown.loc["age=a", numbers].reset_index(drop=True), shown.loc["age=c", numbers].reset_index(drop=True), check_exact=True
+    )
+    assert shown.loc["age=a", "share"].tolist() == [0.25, 0.75]
+    assert shown.loc["age=a", ["std_error", "conf_low", "conf_high"]].isna().all(axis=None)
+    assert shown.loc["age=b", "std_error"].tolist() == [0.05, 0.05]
+
+
 def test_options_of_few_respondents() -> None:
     cells = table({"age=a": 40, "age=b": 400}, shares=(0.0, 0.05, 0.95))
     shown = ss.protect(cells, min_count=5)

@@ -106,6 +106,28 @@ def test_withheld_cells_are_counted(tmp_path: Path) -> None:
     assert "Survey estimates" in page.text
 
 
+def test_the_report_withholds_as_an_export_does(tmp_path: Path) -> None:
+    survey = small_survey(n=80)
+    table = ss.response_distributions(survey, by=["age", "gender", "region"], questions=["q1"])
+    small = table[table.n.between(1, 9)]
+    secret = {f"{share:.3f}" for share in small.share} - {f"{share:.3f}" for share in table[table.n >= 10].share} - {"0.000", "1.000"}
+    assert secret
+    page = _page(ss.report(table, tmp_path / "methods.html", survey=survey))
+    assert not [share for share in secret if share in page.text]
+    shown = ss.protect(table)
+    assert f"withheld (disclosure control) {shown.drop_duplicates('background_id').suppressed.ne('').sum()} cells" in page.text
+    own = _page(ss.report(table, tmp_path / "own.html", survey=survey, min_n=0))
+    assert all(share in own.text for share in secret)
+    assert "withheld (disclosure control) nothing: all cells are told" in own.text
+    model = table.assign(source="ridge")
+    assert all(share in _page(ss.report(model, tmp_path / "model.html", model_based="ridge")).text for share in secret)
+    with pytest.raises(TableError, match="table has no column n"):
+        ss.report(table.drop(columns=["n", "n_eff"]), tmp_path / "none.html")
+    with pytest.raises(TableError, match="model_based names 'survey'"):
+        ss.report(table, tmp_path / "none.html", model_based="survey")
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_cells_flagged_as_not_to_be_used_are_counted_by_reason(tmp_path: Path) -> None:
     result = ss.simulate(small_survey(), BY, questions=["q1"], method="ridge")
     first = result.background_id == result.background_id.iloc[0]

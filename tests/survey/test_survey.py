@@ -107,6 +107,18 @@ def test_an_unknown_code_is_named_with_its_count_and_label(tmp_path: Path) -> No
         ss.read_survey(path, trust_codebook())
 
 
+def test_what_a_respondent_wrote_is_not_in_the_message() -> None:
+    written = "My neighbour Ann Smith of 4 Mill Lane hit me"
+    for frame in (
+        trust_frame(12).assign(trust=[written, *["Ann"] * 2, *["Some trust"] * (len(trust_frame(12)) - 3)]),
+        trust_frame().assign(gndr=[written, *["male"] * (len(trust_frame()) - 1)]),
+    ):
+        with pytest.raises(CodebookError, match=r"a text of 44 characters, not shown .*neither a code nor a label") as refused:
+            ss.as_survey(frame, trust_codebook(missing={7: "refused", 8: "dont_know"}))
+        assert "Ann" not in str(refused.value)
+        assert "Mill Lane" not in str(refused.value)
+
+
 def test_an_option_that_the_file_declares_missing_is_valid_and_told(tmp_path: Path) -> None:
     survey = ss.read_survey(synthetic.write_sav(tmp_path / "x.sav", missing=(2, 7, 8)), trust_codebook())
     assert told(survey) == synthetic.REASONS

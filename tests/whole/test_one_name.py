@@ -28,6 +28,7 @@ OFFICIAL = pd.DataFrame(
 )
 pytestmark = pytest.mark.usefixtures("module_cache")
 RELEASE = Path(ss.__file__).parent / "data" / "nonvoters2020.sav"
+MODEL_TABLE = TABLE.assign(source="ridge")
 _NUMBERS = itertools.count()
 
 
@@ -64,6 +65,10 @@ def _drafted(folder: Path, traits: Any) -> str:
 def _written(verb: Callable[..., Path], place: Path, suffix: str, **chosen: Any) -> str:
     target = place / f"{next(_NUMBERS)}{suffix}"
     return verb(path=target, **chosen).read_text(encoding="utf-8")
+
+
+def _reported(place: Path, **names: Any) -> str:
+    return _written(ss.report, place, ".html", result=MODEL_TABLE, **names).split("How this report was made")[0]
 
 
 def _stored(place: Path, model: ss.OptionModel, **names: Any) -> pd.DataFrame:
@@ -163,11 +168,12 @@ CALLS: dict[tuple[str, str, str], Call] = {
         TABLE, question="taxes", backgrounds=x, draw=False
     ),
     ("plot_shifts", "sources", "survey"): lambda x, p, m: ss.plot_shifts(TABLE, question="taxes", trait="age", sources=x, draw=False),
+    ("report", "model_based", "ridge"): lambda x, p, m: _reported(p, model_based=x),
     ("plot_official", "sources", "survey"): lambda x, p, m: ss.plot_official(OFFICIAL, sources=x, draw=False),
-    ("protect", "model_based", "survey"): lambda x, p, m: ss.protect(TABLE, model_based=x),
-    ("export_table", "model_based", "survey"): lambda x, p, m: _written(ss.export_table, p, ".csv", table=TABLE, model_based=x),
-    ("export_popfidelity", "model_based", "survey"): lambda x, p, m: _written(
-        ss.export_popfidelity, p, ".csv", distributions=TABLE, model_based=x
+    ("protect", "model_based", "ridge"): lambda x, p, m: ss.protect(MODEL_TABLE, model_based=x),
+    ("export_table", "model_based", "ridge"): lambda x, p, m: _written(ss.export_table, p, ".csv", table=MODEL_TABLE, model_based=x),
+    ("export_popfidelity", "model_based", "ridge"): lambda x, p, m: _written(
+        ss.export_popfidelity, p, ".csv", distributions=MODEL_TABLE, model_based=x
     ),
     ("export_poststratification", "by", "gender"): lambda x, p, m: _written(
         ss.export_poststratification, p, ".csv", population=SURVEY, by=x
