@@ -29,7 +29,7 @@ COVERED = {
     "tests/baselines/test_methods.py": "baselines.multilevel baselines.regressions baselines.training_cells",
     "tests/codebook/test_codebook.py": "codebook.questions codebook.toml_file",
     "tests/design/test_design.py": "design.adjustment design.estimators design.stages",
-    "tests/estimation/test_distributions.py": "design.replication estimation.replicates",
+    "tests/estimation/test_distributions.py": "design.replication",
     "tests/estimation/test_pooled_waves.py": "survey.crosswalk",
     "tests/differences/test_tests_of_difference.py": "differences.tested_samples",
     "tests/estimation/test_weighting.py": "design.calibration estimation.margins",
