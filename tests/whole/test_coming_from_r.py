@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import surveysim as ss
 from surveysim.design.chi_square import goodness_of_fit
-from surveysim.design.estimators import Members, everyone, weighted_ratios
+from surveysim.design.design import Design
+from surveysim.design.estimators import Members, everyone, quantile_intervals, weighted_ratios
 from surveysim.design.row_covariance import mean_rows
 from surveysim.errors import DesignError
 from surveysim.tables.intervals import Z_95, mean_intervals, t_quantile
@@ -57,6 +59,35 @@ def test_groups_that_share_clusters_are_not_independent() -> None:
     exact = np.sqrt(mean_rows(tuple(TYPES), members, score[:, 0]).covariance(E_H[:, None, None])[0, 0])
     assert independent == pytest.approx(R["contrast_without_covmat"])
     assert f"{independent:.1f} where it is {exact:.1f}" in PAGE
+
+
+def test_intervals_of_medians_hold_the_median() -> None:
+    held = 0
+    for seed in range(200, 400):
+        people = everyone(Design(np.full(400, 25.0)))
+        _, _, low, high = quantile_intervals(people, np.random.default_rng(seed).gamma(2, 1, 400), 0.5)
+        held += int(low[0] <= 1.6783469900166605 <= high[0])
+    assert f"of the same samples {held / 200:.0%}" in PAGE
+    assert held / 200 == pytest.approx(0.95, abs=0.035)
+
+
+def test_a_target_that_nobody_has_is_refused() -> None:
+    survey = small_survey()
+    without = survey.take((survey.data["region"] != "west").to_numpy())
+    with pytest.raises(DesignError, match="region=west"):
+        ss.rake(without, {"region": {"north": 0.5, "south": 0.3, "west": 0.2}})
+
+
+def test_small_levels_are_met_and_the_survey_stays() -> None:
+    survey = small_survey()
+    keep = survey.data["region"].to_numpy() != "west"
+    keep[np.flatnonzero(~keep)[:5]] = True
+    few = survey.take(keep)
+    before = few.data.copy()
+    raked = ss.rake(few, {"region": {"north": 0.5, "south": 0.457, "west": 0.043}})
+    reached = ss.observed_backgrounds(raked, by="region").set_index("background_id")["population_share"]
+    assert reached["region=west"] == pytest.approx(0.043, abs=1e-9)
+    pd.testing.assert_frame_equal(few.data, before)
 
 
 def test_r_stops_where_ours_computes() -> None:

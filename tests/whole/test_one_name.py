@@ -124,6 +124,9 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("survey_ttest", "questions", "taxes"): lambda x, p, m: ss.survey_ttest(SURVEY, questions=x, groups="age"),
     ("survey_ranktest", "by", "gender"): lambda x, p, m: ss.survey_ranktest(SURVEY, questions="taxes", groups="age", by=x),
     ("survey_ranktest", "questions", "taxes"): lambda x, p, m: ss.survey_ranktest(SURVEY, questions=x, groups="age"),
+    ("add_design", "ids", "respondent_id"): lambda x, p, m: (
+        ss.add_design(SURVEY, SURVEY.data[["respondent_id"]].assign(psu=SURVEY.data["respondent_id"]), ids=x).data
+    ),
     ("compare_weights", "weights", "none"): lambda x, p, m: ss.compare_weights(SURVEY, x, questions="taxes"),
     ("compare_weights", "questions", "taxes"): lambda x, p, m: ss.compare_weights(SURVEY, "none", questions=x),
     ("compare_weights", "by", "gender"): lambda x, p, m: ss.compare_weights(SURVEY, "none", questions="taxes", by=x),
