@@ -86,24 +86,47 @@ def hold_shares(
         rows, own = np.flatnonzero(cell == place), shares[:, place]
         found = _raked(weights[rows], answers[rows], population[place] * own) if len(rows) >= ROWS_TO_RAKE * margins else None
         if found is None:
-            usual = candidates(int(place), len(rows) + CANDIDATES_A_MARGIN * margins, True)
-            among = np.concatenate([usual, candidates(int(place), 2 * margins, False)])
-            chosen = chosen_rows(among, own, len(rows), generator, usual=len(usual))
+            chosen = _chosen(int(place), own, len(rows), margins, candidates, generator)
             if chosen is None:
                 continue
-            picked, parts = chosen
-            answers[rows], found = among[picked], population[place] * parts
+            answers[rows], found = chosen[0], population[place] * chosen[1]
         weights[rows], held[place] = found, True
-    rest = np.flatnonzero(~held[cell])
-    if not len(rest):
-        return answers, Weighted(weights, held, True)
-    wanted = np.einsum("qbk,b->qk", shares[:, ~held], population[~held])
-    for tried in (_with_every_option(answers[rest], shares, cell[rest], wanted), answers[rest]):
+    return _held_together(answers, weights, held, shares, cell, population)
+
+
+def _chosen(
+    place: int, shares: Array, rows: int, margins: int, candidates: Candidates, generator: np.random.Generator
+) -> tuple[Whole, Array] | None:
+    """Return the answers of rows of a background that hold its shares, and their weights; none where no candidates do."""
+    for attempt in (1, 3):
+        usual = candidates(place, rows + CANDIDATES_A_MARGIN * margins * attempt, True)
+        among = np.concatenate([usual, candidates(place, 2 * margins * attempt, False)])
+        chosen = chosen_rows(among, shares, rows, generator, usual=len(usual))
+        if chosen is not None:
+            return among[chosen[0]], chosen[1]
+    return None
+
+
+def _held_together(
+    answers: Whole, weights: Array, held: npt.NDArray[np.bool_], shares: Array, cell: Whole, population: Array
+) -> tuple[Whole, Weighted]:
+    """Return rows and weights where backgrounds that do not hold their shares hold the sum of them, with the help of few others."""
+    helpers = np.flatnonzero(held)[np.argsort(-population[held], kind="stable")]
+    several = 0
+    while not held.all():
+        pool = ~held
+        pool[helpers[:several]] = True
+        rest = np.flatnonzero(pool[cell])
+        wanted = np.einsum("qbk,b->qk", shares[:, pool], population[pool])
+        tried = _with_every_option(answers[rest], shares, cell[rest], wanted)
         found = _raked(weights[rest], tried, wanted, cell=cell[rest], sizes=population)
         if found is not None:
             answers[rest], weights[rest] = tried, found
-            break
-    return answers, Weighted(weights, held, found is not None)
+            return answers, Weighted(weights, ~pool, True)
+        if several >= len(helpers):
+            return answers, Weighted(weights, held, False)
+        several = max(1, 2 * several)
+    return answers, Weighted(weights, held, True)
 
 
 def _with_every_option(answers: Whole, shares: Array, cell: Whole, wanted: Array) -> Whole:

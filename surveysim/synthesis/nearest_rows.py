@@ -11,6 +11,7 @@ from surveysim.synthesis.latent_scores import Whole
 from surveysim.tables.cells import Array
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
 
+SURE = 3.2905  # standard errors above a half: chance gives the alarm once in 2,000 times
 MOST_ROWS, MOST_RESPONDENTS = 1000, 4000  # compared: more make the same shares, only slower
 
 
@@ -37,7 +38,8 @@ def nearest_respondents(
     dict
         `compared`: pairs; `simulated`, `held_out`: mean distance to the nearest respondent, 0-1, the mean over questions of the difference
         of ordered answers (full scale 1) and of whether nominal ones differ; `nearer`: in what share of pairs the simulated row is the
-        nearer one, ties half, with `conf_low` and `conf_high`; `same_simulated`, `same_held_out`: share with all answers of a respondent.
+        nearer one, ties half, with `conf_low` and `conf_high` (95%), and `beyond_chance`; `same_simulated`, `same_held_out`: share with all
+        answers of a respondent.
 
     References
     ----------
@@ -66,6 +68,7 @@ def nearest_respondents(
         "nearer": float(share),
         "conf_low": float(low[0]),
         "conf_high": float(high[0]),
+        "beyond_chance": bool(share - 0.5 > SURE * error),
         "same_simulated": float((near == 0).mean()),
         "same_held_out": float((real == 0).mean()),
     }
@@ -86,8 +89,11 @@ def in_words(found: dict[str, Any]) -> str:
     """Put what `nearest_respondents` found into one line."""
     if not found["compared"]:
         return "not compared: fewer than two respondents answered all questions"
-    beyond = found["conf_low"] > 0.5
-    verdict = "NEARER TO SAMPLED RESPONDENTS THAN CHANCE WOULD BRING THEM" if beyond else "no nearer than chance brings other respondents"
+    verdict = (
+        "NEARER TO SAMPLED RESPONDENTS THAN CHANCE WOULD BRING THEM"
+        if found["beyond_chance"]
+        else "no nearer than chance brings other respondents"
+    )
     pairs = f"{found['nearer']:.1%} of {found['compared']:,} pairs"
     return (
         f"{verdict}: a row is the nearer one in {pairs} with a held-out respondent (95% interval {found['conf_low']:.1%} to "
@@ -98,4 +104,4 @@ def in_words(found: dict[str, Any]) -> str:
 
 def beyond_chance(found: dict[str, Any]) -> bool:
     """Say whether rows come nearer to sampled respondents than others do."""
-    return bool(found["compared"] and found["conf_low"] > 0.5)
+    return bool(found["compared"] and found["beyond_chance"])

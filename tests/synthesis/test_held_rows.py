@@ -60,3 +60,23 @@ def test_small_backgrounds_hold_their_shares_together() -> None:
 
 def test_rows_needed_are_a_tenth_more_than_there_are_numbers_to_hold() -> None:
     assert rows_needed(np.array([[True] * 11] * 5)) == 59  # 50 shares and the size: 51
+
+
+def test_a_background_that_no_rows_hold_is_helped_by_another() -> None:
+    draw = np.random.default_rng(202)
+    shares = np.array([[[0.5, 0.3, 0.2], [0.6, 0.2, 0.2]]])
+    cell = np.repeat(np.arange(2), [40, 2])
+    answers = np.concatenate([_candidates(shares[:, 0], 40, draw), np.array([[0], [0]])])
+    rows, weighted = hold_shares(
+        answers,
+        shares,
+        cell,
+        np.array([40.0, 2.0]),
+        margins=3,
+        candidates=lambda place, n, _: _candidates(shares[:, place], n, draw),
+        generator=draw,
+    )
+    assert weighted.together
+    assert weighted.held.tolist() == [False, False]
+    assert _shares_of(rows, weighted.weights, 3) == pytest.approx((shares[:, 0] * 40 + shares[:, 1] * 2) / 42, abs=1e-9)
+    assert np.bincount(cell, weighted.weights) == pytest.approx([40, 2])

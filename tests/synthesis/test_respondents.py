@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
+from surveysim.codebook.codebook import Level, Trait
 from surveysim.errors import BackgroundError, EstimationError, SurveySimError, TableError
 from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_frame, opinion_survey
 
@@ -131,11 +133,16 @@ def test_a_pair_that_nobody_answered_is_said() -> None:
     assert "by the factors alone, since fewer than 50 answered both: taxes ~ news" in rows.attrs["facts"]["dependence"]
 
 
-def test_copies_of_respondents_are_warned_of() -> None:
-    alone = coupled_frame(60)
-    alone["age"] = np.arange(60) % 3
-    survey = ss.as_survey(alone, opinion_codebook())
-    assert _rows(survey, ["age", "gender"], method="raw").attrs["smallest_cell"] < 20
+def test_shares_that_are_one_respondent_are_warned_of() -> None:
+    frame = coupled_frame(150)
+    levels = {str(place): f"of place {place}" for place in range(150)}
+    place = Trait("place", "place", tuple(Level(level, text, (code,)) for code, (level, text) in enumerate(levels.items())))
+    book = replace(opinion_codebook(), traits={**opinion_codebook().traits, "place": place})
+    with pytest.warns(UserWarning, match="NEARER TO SAMPLED RESPONDENTS THAN CHANCE"):
+        rows = _rows(ss.as_survey(frame.assign(place=range(150)), book), "place", method="raw", n=150)
+    assert rows.attrs["smallest_cell"] == 1
+    assert rows.attrs["nearest_respondents"]["same_simulated"] == 1.0
+    assert "keep the rows as you keep the data" in rows.attrs["facts"]["smallest cell learnt from"]
 
 
 @pytest.mark.parametrize(
