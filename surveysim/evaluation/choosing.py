@@ -31,8 +31,9 @@ from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, POPULATION_SHARE, STD_ERROR
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
-    from surveysim.simulation.request import Backgrounds
 
 METHODS = ("raw", "pooled", "shrunken", "ridge", "mrp", "mean_tilt", "low_rank", "dsa-kernel")
 CRAMER = "debiased_cramer_distance"
@@ -43,7 +44,7 @@ RATIO, DIFFERENCE = "ratio", "difference"
 
 def choose_method(
     survey: Survey,
-    backgrounds: Backgrounds,
+    backgrounds: IntoFrame | str | Sequence[str],
     *,
     methods: str | Sequence[str] = METHODS,
     metric: str = DEBIASED,
@@ -145,7 +146,7 @@ def choose_method(
         fits[left, name] = _fitted(survey.take(~np.isin(fold, left)), grid, traits, name, left, own)
     background = pd.Index(grid[BACKGROUND]).get_indexer(pd.Index(background_of(survey, grid, traits)))
     share = grid[POPULATION_SHARE].to_numpy(float) if POPULATION_SHARE in grid else None
-    answers = [_held(survey, question, place, background, fold, metric, share) for place, question in enumerate(asked)]
+    answers = [_held(survey, question, place, background, fold, metric=metric, share=share) for place, question in enumerate(asked)]
     scored = [each for each in answers if each.weight.sum() > 0]
     if not scored:
         raise EvaluationError("backgrounds: nobody in them shares a background with a respondent of another fold; name fewer traits")
@@ -215,6 +216,7 @@ def _held(
     place: int,
     background: np.ndarray,
     fold: np.ndarray,
+    *,
     metric: str,
     share: Array | None,
 ) -> HeldAnswers:

@@ -23,8 +23,9 @@ from surveysim.tables.cells import Array
 from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, STD_ERROR, N, population_shares
 
 if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
     from surveysim.lm.option_model import OptionModel
-    from surveysim.simulation.request import Backgrounds
 
 PLANNED = ("low_rank", "mrp", "dsa-kernel")
 STEPS = 500  # of the greedy allocation; a larger plan deals out several respondents a step
@@ -46,6 +47,10 @@ class SamplePlan:
         A row per size: `n_more` and `cost` so far, `expected_error` of the plan cut off there (0-1), `n_proportional` respondents for
         the same cost in proportion, and theirs, `expected_error_proportional`. The first row is the survey as it is.
 
+    References
+    ----------
+    Chaloner and Verdinelli (1995), Bayesian experimental design: a review, doi:10.1214/ss/1177009939.
+
     Examples
     --------
     >>> import surveysim as ss
@@ -61,7 +66,7 @@ class SamplePlan:
 
 def plan_sample(
     survey: Survey,
-    backgrounds: Backgrounds,
+    backgrounds: IntoFrame | str | Sequence[str],
     *,
     more: int,
     questions: str | Sequence[str] | None = None,

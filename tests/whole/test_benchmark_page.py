@@ -114,3 +114,11 @@ def test_the_final_questions_are_in_no_other_study(report: ModuleType) -> None:
     others = scores["study"].astype(str).str.startswith("anes2020") & ~final
     assert set(scores[final]["question_id"]).isdisjoint(scores[others]["question_id"])
     assert scores[others]["question_id"].nunique() == 60
+
+
+@pytest.mark.parametrize("name", ["planning", "choosing"])
+def test_the_sections_on_planning_and_choosing_are_what_is_made_of_their_numbers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    made = import_module(f"bench_{name}").section(_numbers_of(name))
+    page = (DOCS / "planning.md").read_text(encoding="utf-8")
+    assert page.split(f"<!-- {name}: begin -->\n")[1].split(f"<!-- {name}: end -->")[0] == "\n".join(made) + "\n"
