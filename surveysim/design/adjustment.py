@@ -11,13 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from surveysim.design.calibration import Calibration, calibrated_weights, raked_weights
+from surveysim.design.calibration import RESIDUALS, Calibration, TurnByTurn, calibrated_weights, raked_weights
 from surveysim.design.design import Design
 from surveysim.design.replication import Replicates, replicate_weights
-from surveysim.errors import DesignError, first_few
+from surveysim.errors import DesignError, first_few, nearest
 
 
-def rake_design(design: Design, groups: Sequence[np.ndarray], totals: Sequence[np.ndarray], names: Sequence[str]) -> Design:
+def rake_design(
+    design: Design,
+    groups: Sequence[np.ndarray],
+    totals: Sequence[np.ndarray],
+    names: Sequence[str],
+    *,
+    residuals: str = "regression",
+) -> Design:
     """Rake the weights to the totals of several margins; one margin alone is post-stratification.
 
     Parameters
@@ -29,14 +36,24 @@ def rake_design(design: Design, groups: Sequence[np.ndarray], totals: Sequence[n
         Population totals; every margin's add up to the same population.
     names : sequence of str
         Names of the margins, for messages.
+    residuals : {"regression", "in_turn"}
+        How standard errors take the margins out: together by a regression, or in turn as R's `rake`.
 
     Raises
     ------
     DesignError
-        If the iteration does not converge.
+        If the iteration does not converge, or `residuals` is unknown.
     """
+    if residuals not in RESIDUALS:
+        raise DesignError(f"residuals must be one of {', '.join(RESIDUALS)}; {nearest(str(residuals), RESIDUALS)}")
     dummies = [(group[:, None] == np.arange(len(total))).astype(float) for group, total in zip(groups, totals, strict=True)]
-    return _adjusted(design, np.hstack(dummies), lambda weights: raked_weights(weights, groups, totals, names))
+    raked = _adjusted(design, np.hstack(dummies), lambda weights: raked_weights(weights, groups, totals, names))
+    if residuals == "regression":
+        return raked
+    *before, last = raked.calibrations
+    starts = np.cumsum([0, *map(len, totals)])[:-1]
+    columns = np.stack([group + start for group, start in zip(groups, starts, strict=True)], axis=1)
+    return replace(raked, calibrations=(*before, TurnByTurn(last.margins, last.base_weights, last.weights, columns)))
 
 
 def calibrate_design(

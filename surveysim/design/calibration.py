@@ -25,6 +25,8 @@ METHODS = ("linear", "raking", "logit")
 TOLERANCE = 1e-10  # largest miss of a total, relative to the largest total
 RAKING_TOLERANCE = 1e-11  # the same, relative to the population
 MAX_ITERATIONS = 1000
+ROUNDS = 10  # of taking margins out in turn: R's survey 4.1, svyrecvar
+RESIDUALS = ("regression", "in_turn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,39 @@ class Calibration:
     def take(self, rows: np.ndarray) -> Calibration:
         """Return the calibration of some respondents."""
         return replace(self, margins=self.margins[rows], base_weights=self.base_weights[rows], weights=self.weights[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class TurnByTurn(Calibration):
+    """Raking whose margins are taken out of an influence value in turn, as R's `rake` does: means within a margin's groups, ten times.
+
+    Attributes
+    ----------
+    groups : array, shape ``(respondents, margins)``
+        Group of each respondent in each margin, as columns of `margins`.
+    """
+
+    groups: np.ndarray
+
+    @cached_property
+    def regression(self) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Calibration`: what ten rounds take out is a linear function of the groups' means."""
+        held = self.weights != 0
+        dummies = self.margins * held[:, None]
+        sizes = np.maximum(dummies.sum(axis=0), 1)
+        means = dummies.T @ dummies / sizes[:, None]  # of each column within each group
+        taken = np.zeros_like(means)  # coefficients of the columns, by the groups' means of the influence value
+        for _ in range(ROUNDS):
+            for columns in map(np.unique, self.groups.T):
+                taken[columns] += np.eye(len(means))[columns] - means[columns] @ taken
+        inverse = np.divide(1, self.weights, out=np.zeros_like(self.weights), where=held)
+        return self.weights[:, None] * (dummies @ taken), inverse[:, None] * dummies / sizes
+
+    def take(self, rows: np.ndarray) -> TurnByTurn:
+        """Return the raking of some respondents."""
+        return replace(
+            self, margins=self.margins[rows], base_weights=self.base_weights[rows], weights=self.weights[rows], groups=self.groups[rows]
+        )
 
 
 def raked_weights(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:

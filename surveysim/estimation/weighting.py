@@ -19,13 +19,14 @@ from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, N
 
 
-def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
+def rake(survey: Survey, margins: Margins, *, missing: str = "fail", residuals: str = "regression") -> Survey:
     """Rake the weights, so that every margin's weighted totals equal the population's.
 
     Iterative proportional fitting until no total is off by more than 1e-11 of the population. Standard errors of the
     survey returned are those of residuals from a regression on the margins, weighted by the weights before: R's
-    ``calibrate(calfun = "raking")``. R's own ``rake()`` takes the margins out ten times in turn, which comes to the same where they
-    are unrelated and to another error where they go together. With replicate weights every replicate is raked.
+    ``calibrate(calfun = "raking")``. R's own ``rake()`` takes the margins' unweighted means out ten times in turn, which comes to the
+    same where they are unrelated and to another error where they go together: ``residuals="in_turn"``. With replicate weights every
+    replicate is raked, and `residuals` has no effect.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
         to 1 (then the sum of weights is kept). A tuple of traits, with tuples of levels, makes a joint margin.
     missing : {"fail", "keep"}
         Respondents without a trait: an error, or a group of their own that keeps its share of the weight.
+    residuals : {"regression", "in_turn"}
+        How standard errors take the margins out: as R's ``calibrate(calfun = "raking")``, or as R's ``rake()``.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
         If a trait or level is unknown; the message names the nearest.
     DesignError
         If the margins' totals disagree or are neither shares nor people (percent, say), a level has people and no respondents or the
-        reverse, respondents lack a trait (``missing="fail"``), or the iteration does not converge.
+        reverse, respondents lack a trait (``missing="fail"``), the iteration does not converge, or `residuals` is unknown.
     TableError
         If `margins` is neither a table nor a mapping, or a number in it is missing or negative.
 
@@ -67,7 +70,8 @@ def rake(survey: Survey, margins: Margins, *, missing: str = "fail") -> Survey:
     """
     check_survey(survey)
     targets = margin_targets(survey, margins, missing=missing)
-    return survey.with_design(_raked(survey, targets), f"raked to {_names(targets)}")
+    said = "" if residuals == "regression" else ", residuals in turn"
+    return survey.with_design(_raked(survey, targets, residuals), f"raked to {_names(targets)}{said}")
 
 
 def poststratify_weights(survey: Survey, population: pd.DataFrame, *, missing: str = "fail") -> Survey:
@@ -280,12 +284,13 @@ def weight_summary(survey: Survey) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def _raked(survey: Survey, targets: list[Target]) -> Design:
+def _raked(survey: Survey, targets: list[Target], residuals: str = "regression") -> Design:
     return rake_design(
         survey.design,
         [target.group for target in targets],
         [target.totals for target in targets],
         [target.name for target in targets],
+        residuals=residuals,
     )
 
 

@@ -105,6 +105,10 @@ class Alignment:
             found["shift_fit"] = {**fits, "after": shift_fit(self.shares(), targets)}
         return found
 
+    def refit(self, stage: StageConfig, targets: Targets, label: str) -> None:
+        """Fit the heads of some questions again, on the features as they are."""
+        self._fit_heads(stage, targets, label)
+
     def _require_finite(self, losses: Mapping[str, float | list[float]], label: str) -> None:
         finite = all(bool(torch.isfinite(features).all()) for features in self.features.values())
         if not finite or not np.isfinite(np.hstack(list(losses.values()))).all():

@@ -136,7 +136,7 @@ def _clashes(ours: Mapping[Code, Sequence[str]], variable: Variable) -> dict[Cod
     return {
         code: owner[label]
         for code, label in others.items()
-        if label in owner and not label.isdecimal() and label not in map(plain_words, ours[code])
+        if label and label in owner and not label.isdecimal() and label not in map(plain_words, ours[code])
     }
 
 

@@ -565,3 +565,11 @@ def test_raking_to_margins_that_go_together_has_the_error_of_calibrate_and_not_o
     error = np.sqrt(weighted_ratios(everyone(raked), answer)[1][0, 0])
     assert error == pytest.approx(LONELY["raking"]["calibrate"][0], rel=1e-6)
     assert abs(error / LONELY["raking"]["rake"][0] - 1) > 0.05
+    in_turn = rake_design(
+        sample, [first - 1, second - 1], [np.array([90.0, 30, 30]), np.array([45.0, 75, 30])], ["a", "b"], residuals="in_turn"
+    )
+    np.testing.assert_array_equal(in_turn.weights, raked.weights)
+    own = np.sqrt(weighted_ratios(everyone(in_turn), answer)[1][0, 0])
+    assert own == pytest.approx(LONELY["raking"]["rake"][0], rel=1e-6)
+    with pytest.raises(DesignError, match="residuals must be one of regression, in_turn; did you mean 'in_turn'"):
+        rake_design(sample, [first - 1], [np.array([90.0, 30, 30])], ["a"], residuals="inturn")

@@ -15,6 +15,7 @@ import torch
 
 import surveysim as ss
 from surveysim.errors import BackgroundError, CodebookError, PromptError, SurveySimError, TableError, TrainingError
+from surveysim.lm import training
 from surveysim.lm.alignment import Alignment
 from surveysim.lm.answers import predict
 from surveysim.lm.fit.stages import DSA
@@ -182,6 +183,24 @@ def test_the_recipe_records_stages_losses_and_sizes(base: ss.OptionModel, aligne
     assert (recipe["seed"], recipe["codebook"]) == (0, "opinions")
     assert all(aligned.knows(name) for name in recipe["questions"])
     assert not aligned.knows("elections")
+
+
+def test_the_trained_model_is_held_to_its_closed_form(base: ss.OptionModel, aligned: ss.OptionModel) -> None:
+    """Where it would part from it, the questions' heads are fitted to it; what is left is said."""
+    kept = aligned.recipe["closed_form"]
+    assert kept["refitted"] == kept["parted"] == []
+    assert 0 < kept["distance"] <= kept["largest"] < 0.03
+    assert "closed_form" not in _align(base, stages=DSA[:1]).recipe
+
+
+def test_questions_that_part_from_the_closed_form_are_fitted_again(
+    base: ss.OptionModel, aligned: ss.OptionModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(training, "PARTED", 0.5 * aligned.recipe["closed_form"]["largest"])
+    again = _align(base).recipe["closed_form"]
+    assert again["refitted"]
+    assert again["largest"] < aligned.recipe["closed_form"]["largest"]
+    assert bool(again["parted"]) == ("after a second fit" in caplog.text)
 
 
 def test_the_history_is_the_recipe_step_by_step(base: ss.OptionModel, aligned: ss.OptionModel) -> None:

@@ -75,6 +75,7 @@ def test_r_s_two_ways_of_raking_differ_in_the_error_alone(survey: ss.Survey) -> 
     ours, theirs = _mean(ss.rake(survey, MARGINS)), R["raked_mean_by_rake"]
     assert_equals_r(ours["estimate"], theirs["estimate"])
     assert ours["se"]["Q8_8"] == pytest.approx(theirs["se"]["Q8_8"], rel=0.005)
+    assert_equals_r(_mean(ss.rake(survey, MARGINS, residuals="in_turn")), theirs)
 
 
 def _leaves(node: Any) -> list[float]:
