@@ -207,3 +207,16 @@ def _one_answer() -> ss.Survey:
 def test_bad_input_is_refused_in_its_own_words(call: Callable[[], object], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.usefixtures("module_cache")
+def test_a_language_model_gives_the_shares_and_their_draws(base: ss.OptionModel) -> None:
+    rows = _rows(model=base, method="dsa-kernel", questions=ASKED[:2], n=60)
+    wanted = ss.simulate(SURVEY, PEOPLE[TRAITS], questions=ASKED[:2], method="dsa-kernel", model=base, progress=False)
+    wanted = wanted.merge(PEOPLE, on="background_id").assign(people=lambda table: table.share * table.population_share)
+    wanted = wanted.groupby(["question_id", "option_code"]).people.sum()
+    found = {name: rows.groupby(name).weight.sum() / 60 for name in ASKED[:2]}
+    assert pd.concat(found).to_numpy() == pytest.approx(wanted.loc[list(found)].to_numpy(), abs=1e-9)
+    assert rows.attrs["model_sha256"] == base.backbone.digest
+    several = _rows(model=base, method="dsa-kernel", questions=ASKED[:2], n=60, m=2)
+    assert several.groupby("synthesis").trust.mean().nunique() == 2
