@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.questions import Question, Trait
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
-from surveysim.errors import BackgroundError, SurveySimError, TableError, first_few, nearest
+from surveysim.errors import BackgroundError, CodebookError, SurveySimError, TableError, first_few, nearest
 from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N, require_columns
 
 AT_ONCE = 4096  # backgrounds compared at once with all that were seen: memory does not grow with those asked for
@@ -246,13 +247,18 @@ def background_grid(codebook: CodebookLike, *, by: str | Sequence[str]) -> pd.Da
 def trait_order(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
     """Return the traits of some backgrounds in the codebook's order, or as the ids name them."""
     found = list(dict.fromkeys(trait for identifier in ids for trait in parse_background_id(identifier)))
-    return found if codebook is None else [name for name in codebook.traits if name in found]
+    return found if codebook is None else [name for name in (*codebook.traits, *codebook.questions) if name in found]
 
 
 def level_order(ids: Sequence[str], trait: str, codebook: Codebook | None) -> list[str]:
     """Return the levels of a trait that some backgrounds have, in the codebook's order or as they appear."""
     found = list(dict.fromkeys(levels[trait] for levels in map(parse_background_id, ids) if trait in levels))
-    return found if codebook is None else [name for name in codebook.trait(trait).level_names if name in found]
+    return found if codebook is None else [name for name in _declared(codebook, trait).level_names if name in found]
+
+
+def _declared(codebook: Codebook, name: str) -> Trait | Question:
+    """Return the trait, or the question whose answers are backgrounds."""
+    return codebook.question(name) if name in codebook.questions else codebook.trait(name)
 
 
 def ordered_backgrounds(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
@@ -266,8 +272,8 @@ def ordered_backgrounds(ids: Sequence[str], codebook: Codebook | None) -> list[s
     unique = list(dict.fromkeys(ids))
     for identifier in unique:
         for trait, level in parse_background_id(identifier).items():
-            if codebook is not None:
-                codebook.trait(trait).level(level)
+            if codebook is not None and level not in (declared := _declared(codebook, trait)).level_names:
+                raise CodebookError(f"trait {trait!r} has no level {level!r}; {nearest(level, declared.level_names)}")
     traits = trait_order(unique, codebook)
     orders = {trait: level_order(unique, trait, codebook) for trait in traits}
 

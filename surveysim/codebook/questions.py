@@ -148,6 +148,12 @@ class Question:
         """Option labels, in scale order."""
         return tuple(option.label for option in self.options)
 
+    @cached_property
+    def level_names(self) -> tuple[str, ...]:
+        """What the options are called where the question is a background: their labels, or codes where a label cannot stand in an id."""
+        usable = all(label and not {"|", "="} & set(label) for label in self.labels) and len(set(self.labels)) == len(self.labels)
+        return self.labels if usable else tuple(str(code) for code in self.codes)
+
     def in_language(self, language: str, *, current: str = "") -> Question:
         """Return the question worded in `language`; its codes do not change.
 

@@ -80,8 +80,9 @@ def _traits(table: pd.DataFrame, codebook: Codebook | None, like: Sequence[pd.Da
 
 
 def _level_order(name: str, codebook: Codebook | None, like: Sequence[pd.DataFrame]) -> Sequence[str]:
-    if codebook is not None and name in codebook.traits:
-        return codebook.traits[name].level_names
+    declared = None if codebook is None else codebook.traits.get(name) or codebook.questions.get(name)
+    if declared is not None:
+        return declared.level_names
     told = [table[name].cat.categories for table in like if name in table and isinstance(table[name].dtype, pd.CategoricalDtype)]
     return [str(level) for level in told[0]] if told else ()
 

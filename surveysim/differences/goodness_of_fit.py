@@ -77,7 +77,7 @@ def survey_gof(
     >>> test[["statistic", "df", "p_value"]].round(2).values.tolist()
     [[6.98, 3.0, 0.07]]
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     for argument, given, known in (("statistic", statistic, FIT_STATISTICS), ("adjust", adjust, ADJUSTMENTS)):
         if given not in known:
             raise DesignError(f"{argument} must be one of {', '.join(known)}; got {given!r}, {nearest(str(given), known)}")

@@ -12,7 +12,7 @@ from surveysim.codebook.codebook import Question
 from surveysim.design.estimators import Members
 from surveysim.design.outcomes import Outcome, adjusted_p_values
 from surveysim.errors import CodebookError, DesignError, first_few, nearest
-from surveysim.survey.domains import Domains, question_sample, traits_of_survey
+from surveysim.survey.domains import Domains, domain_facts, question_choices, question_sample, traits_of_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, ESTIMATE, N_EFF, QUESTION, STD_ERROR, N
@@ -71,13 +71,6 @@ class Sample:
     def positions(self, code: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Return each respondent's position in `chosen`, sorted codes of which everyone has one."""
         return np.searchsorted(chosen, code[self.kept])
-
-
-def question_choices(survey: Survey, question: Question) -> np.ndarray:
-    """Return every respondent's position among the question's options, -1 without a valid answer."""
-    valid = survey.reasons[question.question_id].isna().to_numpy()
-    choice = pd.Index(list(question.codes)).get_indexer(pd.Index(survey.data[question.question_id]))
-    return np.where(valid, choice, -1)
 
 
 def groups_named(survey: Survey, name: str) -> Groups:
@@ -164,5 +157,5 @@ def tested_table(rows: list[dict[str, object]], failed: dict[str, str], survey: 
     table = pd.DataFrame(rows, columns=TEST_COLUMNS)
     table[P_ADJUSTED] = adjusted_p_values(table[P_VALUE].to_numpy(float), adjust)
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name, "denominator": "valid answers"}
-    table.attrs |= {"design": survey.design.description, "adjust": adjust, "not_tested": failed}
+    table.attrs |= {**domain_facts(survey), "design": survey.design.description, "adjust": adjust, "not_tested": failed}
     return table

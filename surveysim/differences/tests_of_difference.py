@@ -40,7 +40,7 @@ def survey_chisq(
     groups : str
         A trait, or another question.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     statistic : {"F", "Chisq", "Wald", "adjWald"}
         ``"F"``: second-order Rao-Scott; ``"Chisq"``: first-order, divided by the mean design effect (R prints it undivided);
         ``"Wald"`` and ``"adjWald"``: of the table's departures from independence and their covariance.
@@ -80,7 +80,7 @@ def survey_chisq(
     >>> test[["statistic", "df", "df_denominator"]].round(2).values.tolist(), bool(test.p_value[0] < 0.001)
     ([[7.76, 2.99, 17375.4]], True)
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     _known("statistic", statistic, INDEPENDENCE_STATISTICS)
     _known("adjust", adjust, ADJUSTMENTS)
     domains, chosen, failed = observed_domains(survey, by), groups_named(survey, groups), dict[str, str]()
@@ -128,7 +128,7 @@ def survey_ttest(
     mean : float
         What a single mean is held against.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     adjust : {"none", "holm", "bh", "bonferroni"}
         How `p_adjusted` allows for there being several tests.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
@@ -166,7 +166,7 @@ def survey_ttest(
     >>> test.groups[0], test[["estimate", "statistic", "df"]].round(2).values.tolist()
     ('gender: male - female', [[0.1, 3.78, 5805.0]])
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     _known("adjust", adjust, ADJUSTMENTS)
     if groups is not None and mean:
         raise DesignError(f"mean={mean} is what a single mean is held against; with groups={groups!r} leave it out")
@@ -242,7 +242,7 @@ def survey_ranktest(
     test : {"wilcoxon", "kruskal", "median", "vander_waerden"}
         Score of a rank: itself (the first two), whether it is above one half, its normal quantile.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     adjust : {"none", "holm", "bh", "bonferroni"}
         How `p_adjusted` allows for there being several tests.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
@@ -278,7 +278,7 @@ def survey_ranktest(
     >>> test[["estimate", "statistic", "df"]].round(2).values.tolist()
     [[0.02, 3.11, 5805.0]]
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     _known("test", test, RANK_TESTS)
     _known("adjust", adjust, ADJUSTMENTS)
     domains, chosen, failed = observed_domains(survey, by), groups_named(survey, groups), dict[str, str]()

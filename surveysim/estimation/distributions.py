@@ -13,7 +13,14 @@ from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, weighted_ratios
 from surveysim.design.row_covariance import QuestionRows, known_rows, share_rows, with_covariance, without_sums
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.survey.domains import Domains, asked_questions, nested_backgrounds, observed_domains, question_sample
+from surveysim.survey.domains import (
+    Domains,
+    asked_questions,
+    domain_facts,
+    nested_backgrounds,
+    observed_domains,
+    question_sample,
+)
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import share_intervals
 from surveysim.tables.schema import (
@@ -60,8 +67,8 @@ def response_distributions(
     ----------
     survey : Survey
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: one background ``"all"``. Respondents without one of the traits
-        are in no background.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: one background ``"all"``. Respondents
+        without one of them are in no background.
     questions : str or sequence of str, optional
         Default every question that the survey holds.
     missing : {"drop", "as_option"}
@@ -108,7 +115,7 @@ def response_distributions(
     >>> table.groupby("background_id").share.sum().round(9).tolist()
     [1.0, 1.0]
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     if missing not in MISSING_RULES:
         raise TableError(f"missing must be 'drop' or 'as_option'; got {missing!r}, {nearest(str(missing), MISSING_RULES)}")
     domains = observed_domains(survey, by)
@@ -117,7 +124,7 @@ def response_distributions(
     table = readable(pd.concat(tables, ignore_index=True), survey.codebook)
     denominator = "valid answers" if missing == "drop" else "all respondents"
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
-    table.attrs |= {"denominator": denominator, "design": survey.design.description}
+    table.attrs |= {"denominator": denominator, "design": survey.design.description, **domain_facts(survey)}
     table.attrs |= nested_backgrounds(survey)
     return with_covariance(table, rows, survey.design)
 

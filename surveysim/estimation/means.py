@@ -12,7 +12,15 @@ from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
 from surveysim.design.row_covariance import QuestionRows, mean_rows, with_covariance
 from surveysim.errors import DesignError
-from surveysim.survey.domains import Domains, asked_questions, nested_backgrounds, numeric_answers, observed_domains, question_sample
+from surveysim.survey.domains import (
+    Domains,
+    asked_questions,
+    domain_facts,
+    nested_backgrounds,
+    numeric_answers,
+    observed_domains,
+    question_sample,
+)
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE_COLUMNS, LARGEST_WEIGHT
@@ -40,7 +48,7 @@ def survey_mean(
     questions : str or sequence of str
         Questions with numeric codes.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
     covariance : bool
@@ -74,7 +82,7 @@ def survey_mean(
     >>> ss.survey_mean(survey, questions=["Q8_8"], by=["gender"]).estimate.round(2).tolist()
     [1.94, 2.04]
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     domains = observed_domains(survey, by)
     tables, carried = [], dict[str, QuestionRows]()
     for question in asked_questions(survey, questions):
@@ -100,7 +108,7 @@ def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Se
     questions : str or sequence of str
         Questions with numeric codes.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
 
@@ -131,7 +139,7 @@ def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Se
     >>> ss.survey_total(survey, questions=["Q8_8"]).n.tolist()
     [5807]
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):
@@ -157,7 +165,7 @@ def survey_ratio(
     numerator, denominator : str
         Questions with numeric codes and the same weight.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     lonely_psu : {"fail", "remove", "adjust", "average", "certainty"}
         What a stratum with a single PSU adds to the variance.
 
@@ -189,7 +197,7 @@ def survey_ratio(
     >>> ss.survey_ratio(survey, numerator="Q8_8", denominator="Q8_9").question_id.tolist()
     ['Q8_8/Q8_9']
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     parts = {"numerator": numerator, "denominator": denominator}
     over, under = (asked_questions(survey, [name], argument)[0] for argument, name in parts.items())
     if over.weight != under.weight:
@@ -223,7 +231,7 @@ def survey_quantile(
     quantiles : sequence of float
         0-1.
     by : str or sequence of str
-        Traits whose joint levels are the backgrounds; none: ``"all"``.
+        Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
     rule : {"math", "school", "hf1", "hf2", "hf4", "hf5", "hf6", "hf7", "hf8", "hf9"}
         R's ``qrule``: ``"math"`` is the smallest code whose cumulative share reaches the quantile; ``"school"`` halves ties;
         the others interpolate as Hyndman and Fan's types.
@@ -258,7 +266,7 @@ def survey_quantile(
     >>> ss.survey_quantile(survey, questions=["Q8_8"], quantiles=[0.5]).estimate.tolist()
     [2.0]
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):
@@ -298,7 +306,7 @@ def _described(tables: list[pd.DataFrame], survey: Survey) -> pd.DataFrame:
     """Put tables together, with the weight, denominator and design in words as `attrs`."""
     table = readable(pd.concat(tables, ignore_index=True), survey.codebook, simulated=False)
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
-    table.attrs |= {"denominator": "valid answers", "design": survey.design.description}
+    table.attrs |= {"denominator": "valid answers", "design": survey.design.description, **domain_facts(survey)}
     table.attrs |= nested_backgrounds(survey)
     return table
 

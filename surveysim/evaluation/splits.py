@@ -110,6 +110,7 @@ def hold_out_backgrounds(
     (4, ['age3=55+|gender=female', 'age3=18-34|gender=male'])
     """
     if isinstance(frame, Survey):
+        check_survey(frame)
         traits = traits_of_survey(frame, by)
         return _part(frame, hold_out_backgrounds(observed_backgrounds(frame, by=traits), fraction=fraction, seed=seed)[1], traits)
     require_columns(frame, [BACKGROUND], "frame")
@@ -154,6 +155,7 @@ def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: str | Sequence[
     (['age3=55+|gender=female', 'age3=55+|gender=male'], 4)
     """
     if isinstance(frame, Survey):
+        check_survey(frame)
         return _part(frame, hold_out_levels(observed_backgrounds(frame, by=[trait]), trait=trait, levels=levels)[1], [trait])
     require_columns(frame, [BACKGROUND], "frame")
     parsed = {identifier: parse_background_id(identifier) for identifier in frame[BACKGROUND].unique()}

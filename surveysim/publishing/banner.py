@@ -112,12 +112,12 @@ def banners(
         rows = table[table[SOURCE] == source] if SOURCE in table else table
         before = rows if whole is None else whole.loc[rows.index]
         rows.attrs, before.attrs = _own_facts(rows, str(source)), _own_facts(before, str(source))
-        made.append(_banner(rows, str(source), before, value, codebook, level, adjust))
+        made.append(_banner(rows, str(source), before, value, codebook, level=level, adjust=adjust))
     return made
 
 
 def _banner(
-    rows: pd.DataFrame, source: str, before: pd.DataFrame, value: str, codebook: Codebook | None, level: float, adjust: str
+    rows: pd.DataFrame, source: str, before: pd.DataFrame, value: str, codebook: Codebook | None, *, level: float, adjust: str
 ) -> Banner:
     ids = list(rows[BACKGROUND].unique())
     letters, said = _letters(rows, before, level, adjust)
@@ -130,7 +130,7 @@ def _banner(
     marks = {cell for block in blocks for line in (*block.lines, *block.sizes) for cell in line.values if isinstance(cell, str)}
     foot = [
         *(f"{name}: {fact}" for name, fact in facts.items()),
-        *(f"{name}: {codebook.traits[name].label}" for name in traits if codebook is not None and codebook.traits[name].label),
+        *(f"{name}: {words}" for name in traits if (words := _words(name, codebook))),
         "n: respondents in the denominator, unweighted; n_eff: Kish's effective number of respondents, given the weights",
         said,
         *(f"{mark}: {words}" for mark, words in MARKS.items() if mark in marks),
@@ -197,6 +197,13 @@ def _numbers(rows: pd.DataFrame, ids: Sequence[str], column: str) -> tuple[float
     values = rows[column].reindex(list(ids)).astype(float)
     why = rows[SUPPRESSED].reindex(list(ids)).fillna("") if SUPPRESSED in rows else pd.Series("", index=values.index)
     return tuple(float(number) if pd.notna(number) else WITHHELD if reason else NOBODY for number, reason in zip(values, why, strict=True))
+
+
+def _words(name: str, codebook: Codebook | None) -> str:
+    """Return the label of a trait, or the wording of a question whose answers are the columns."""
+    if codebook is None or name not in {**codebook.traits, **codebook.questions}:
+        return ""
+    return codebook.traits[name].label if name in codebook.traits else codebook.questions[name].text
 
 
 def _withheld(rows: pd.DataFrame) -> str:

@@ -76,13 +76,13 @@ def write_workbook(path: Path, made: Sequence[Banner], table: pd.DataFrame) -> P
     return write_whole(path, book.save)
 
 
-def harmless_text(value: object) -> object:
+def without_formula(value: object) -> object:
     """Return a text that no program takes for a formula, without control characters; anything else as it is.
 
     Examples
     --------
-    >>> from surveysim.publishing.excel import harmless_text
-    >>> harmless_text("=1+1"), harmless_text("A lot"), harmless_text(-0.5)
+    >>> from surveysim.publishing.excel import without_formula
+    >>> without_formula("=1+1"), without_formula("A lot"), without_formula(-0.5)
     ("'=1+1", 'A lot', -0.5)
     """
     if not isinstance(value, str):
@@ -161,7 +161,7 @@ def _column(place: int) -> int:
 
 def _put(sheet: Worksheet, row: int, column: int, value: object, **style: Any) -> None:
     cell = sheet.cell(row, column)
-    cell.value = harmless_text(value)
+    cell.value = without_formula(value)
     for name, given in style.items():
         setattr(cell, name, given)
 
@@ -192,10 +192,10 @@ def _set_widths(sheet: Worksheet, banner: Banner) -> None:
 def _write_rows(sheet: Worksheet, table: pd.DataFrame) -> None:
     from openpyxl.styles import Font
 
-    sheet.append([harmless_text(str(name)) for name in table.columns])
+    sheet.append([without_formula(str(name)) for name in table.columns])
     for cell in sheet[1]:
         cell.font = Font(bold=True)
     plain = table.astype(object).where(table.notna(), None)
     for row in plain.itertuples(index=False):
-        sheet.append([harmless_text(value) for value in row])
+        sheet.append([without_formula(value) for value in row])
     sheet.freeze_panes = "A2"

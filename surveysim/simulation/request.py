@@ -17,6 +17,7 @@ from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
 from surveysim.estimation.distributions import cell_shares
 from surveysim.files.frames import is_frame, pandas_frame
+from surveysim.survey.domains import domain_facts
 from surveysim.survey.survey import Survey, as_survey
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND
@@ -100,7 +101,8 @@ def about_survey(survey: Survey, seed: int) -> dict[str, object]:
     return {
         "simulated": True,
         "survey": survey.codebook.name,
-        "n_respondents": len(survey),
+        "n_respondents": len(survey) if survey.domain is None else int(survey.domain.sum()),
+        **domain_facts(survey),
         "weight": survey.weight_name,
         "denominator": "valid answers",
         "design": survey.design.description,

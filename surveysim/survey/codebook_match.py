@@ -14,8 +14,10 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import Code, Question, Trait
 from surveysim.codebook.toml_file import list_codebooks, load_codebook
 from surveysim.errors import CodebookError, first_few, nearest
-from surveysim.files.rawfile import FRAME, Column, RawFile, Variable
+from surveysim.files.rawfile import FRAME, Column, RawFile, Variable, Wanted
+from surveysim.files.readers import read_columns
 from surveysim.survey.reasons import comparable, distinct_codes
+from surveysim.tables.names import names_of
 
 _LEAD = re.compile(r"^\s*(\[-?\d+\]|\(-?\d+\)|-?\d+\s*[.):])\s*")  # a code before its label
 
@@ -169,3 +171,37 @@ def absent_variables(names: Sequence[str], known: Sequence[str], source: str, co
     listed = "; ".join(f"{name!r}, {nearest(name, known)}" for name in names[:3]) + (f" ({len(names)} in all)" if len(names) > 3 else "")
     files = f"; {codebook.name}.toml was written for {first_few(codebook.files)}: is the file of this wave?" if codebook.files else ""
     return CodebookError(f"{codebook.name}.toml names variables that {source} lacks: {listed}{files}")
+
+
+def suggest_adding(questions: str | Sequence[str], book: Codebook, path: Path, called: str) -> None:
+    """Refuse a question that the codebook lacks and the file has: the message holds the line that adds it.
+
+    Raises
+    ------
+    CodebookError
+        If there is such a question.
+    """
+    given = names_of(questions, "questions", book.questions, error=CodebookError, needed=False)
+    unknown = [name for name in given if name not in book.questions]
+    there = {name.lower(): name for name in read_columns(path, Wanted((), tuple(unknown))).columns} if unknown else {}
+    found = [there[name.lower()] for name in unknown if name.lower() in there]
+    if found:
+        raise CodebookError(
+            f"questions: codebook {book.name!r} has no question {found[0]!r}, and {path.name} has such a variable: "
+            f"add_question({called!r}, {str(path)!r}, {found[0]!r}) returns a codebook that asks it"
+        )
+
+
+def chosen_parts(
+    book: Codebook, questions: str | Sequence[str] | None, traits: str | Sequence[str] | None
+) -> tuple[list[Question], list[Trait]]:
+    """Return the questions and traits asked for, by default all of the codebook's.
+
+    Raises
+    ------
+    CodebookError
+        If one is unknown.
+    """
+    names = list(book.traits) if traits is None else book.traits_named(traits, "traits", needed=False)
+    asked = list(book.questions.values()) if questions is None else book.questions_named(questions, needed=False)
+    return asked, [book.trait(name) for name in names]

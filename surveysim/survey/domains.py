@@ -17,6 +17,8 @@ from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import ENOUGH, N_EFF, NESTED, POOLED, POPULATION_SHARE, WEIGHT, N
 
+MOST_OPTIONS = 12  # of a question whose answers make backgrounds
+
 
 @dataclass(frozen=True, eq=False)
 class Domains:
@@ -35,23 +37,27 @@ class Domains:
 
 
 def observed_domains(survey: Survey, by: str | Sequence[str]) -> Domains:
-    """Return the backgrounds over the traits `by`; none: one domain of all respondents.
+    """Return the backgrounds over `by`, traits and questions of few options; none: one domain of all respondents.
 
     Raises
     ------
     CodebookError
-        If the codebook has no such trait.
+        If the codebook has no such trait or question.
     BackgroundError
-        If the survey was read without the trait, `by` repeats one, or no respondent has all of them.
+        If the survey was read without the trait, `by` repeats one, a question has too many options, or no respondent has all of them.
     """
-    names = traits_of_survey(survey, by, needed=False, once=True)
+    names = names_of(by, "by", survey.traits, error=BackgroundError, needed=False, once=True)
+    book, here = survey.codebook, (*survey.traits, *survey.questions)
+    declared = (*book.traits, *book.questions)
+    known_names_of(names, "by", declared, error=CodebookError, lacking=f"codebook {book.name!r} has no trait", needed=False)
+    known_names_of(names, "by", here, error=BackgroundError, lacking="the survey was read without trait", needed=False)
     code = np.zeros(len(survey), dtype=np.int64)
-    whole, levels = np.ones(len(survey), dtype=bool), []
+    whole, levels = np.ones(len(survey), dtype=bool) if survey.domain is None else survey.domain.copy(), []
     for name in names:
-        column = survey.data[name].cat
-        levels.append(list(column.categories))
-        whole &= column.codes.to_numpy() >= 0
-        code = code * len(column.categories) + column.codes.to_numpy()
+        place, known = _levels(survey, name)
+        levels.append(known)
+        whole &= place >= 0
+        code = code * len(known) + place
     if not whole.any():
         raise BackgroundError(f"no respondent has every trait of by ({first_few(names)}); name fewer traits")
     found, place = np.unique(code[whole], return_inverse=True)
@@ -101,6 +107,32 @@ def _whole_of_each(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     if (both.sum(1) > 1).any() or wholes < 2 or seen.sum() <= wholes:
         return np.empty(0, dtype=int)
     return np.where(seen, both.argmax(1), -1)
+
+
+def domain_facts(survey: Survey) -> dict[str, str]:
+    """Return of whom a survey's estimates are, as the ``attrs`` of tables say it; nothing where they are of everybody."""
+    return {} if survey.domain is None else {"domain": survey.domain_words}
+
+
+def _levels(survey: Survey, name: str) -> tuple[np.ndarray, list[str]]:
+    """Return every respondent's position among the levels of a trait or the options of a question, and their names."""
+    if name in survey.traits:
+        column = survey.data[name].cat
+        return column.codes.to_numpy().astype(np.int64), list(column.categories)
+    question = survey.codebook.question(name)
+    if len(question.codes) > MOST_OPTIONS:
+        raise BackgroundError(
+            f"by: question {name!r} has {len(question.codes)} options, and {MOST_OPTIONS} are the most that make backgrounds; declare a "
+            f"trait with variable = {name!r} whose levels join them"
+        )
+    return question_choices(survey, question), list(question.level_names)
+
+
+def question_choices(survey: Survey, question: Question) -> np.ndarray:
+    """Return every respondent's position among the question's options, -1 without a valid answer."""
+    valid = survey.reasons[question.question_id].isna().to_numpy()
+    choice = pd.Index(list(question.codes)).get_indexer(pd.Index(survey.data[question.question_id]))
+    return np.where(valid, choice, -1)
 
 
 def _identifier(names: list[str], levels: list[list[str]], number: int) -> str:
@@ -242,12 +274,13 @@ def observed_backgrounds(survey: Survey, *, by: str | Sequence[str], min_n: int 
     >>> len(cells), bool(cells.enough.all())
     (6, True)
     """
-    check_survey(survey)
+    check_survey(survey, of_domains=True)
     names = traits_of_survey(survey, by)
     if min_n < 0 or min_n_eff < 0:
         raise BackgroundError(f"min_n={min_n} and min_n_eff={min_n_eff}: a minimum is at least 0")
     weight = survey.data[WEIGHT]
-    groups = survey.data.assign(_square=weight**2).groupby(names, observed=True)
+    whom = slice(None) if survey.domain is None else survey.domain
+    groups = survey.data.assign(_square=weight**2)[whom].groupby(names, observed=True)
     table = groups.agg(n=(WEIGHT, "size"), _sum=(WEIGHT, "sum"), _squares=("_square", "sum")).reset_index()
     if table.empty:
         raise BackgroundError(f"no respondent has a level of every one of {first_few(names)}; na_table(survey, of='traits') says why")

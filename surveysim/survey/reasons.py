@@ -7,17 +7,22 @@ the file declares missing, then a value label that names a missing answer. A cod
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from surveysim.codebook.missing_labels import NO_REASON, Reading, reason_in_place
 from surveysim.codebook.questions import MISSING_REASONS, Code
+from surveysim.errors import BackgroundError, nearest, quoted
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
+
+Condition: TypeAlias = str | Callable[[pd.DataFrame], Any] | npt.ArrayLike  # of `Survey.filter`
 
 _REASONS = pd.CategoricalDtype(list(MISSING_REASONS))
 VALID, UNKNOWN, EMPTY = -1, -2, -3  # states beside positions in MISSING_REASONS
@@ -159,3 +164,47 @@ def file_reason(code: Code, labels: Mapping[Code, str], variable: Variable) -> R
     key = comparable(code)
     reading = reason_in_place(key, labels, declared=declared) if labels.get(key) else NO_REASON
     return Reading(reading.reason or "other", True) if declared else reading
+
+
+def domain_of(
+    condition: Condition, data: pd.DataFrame, reasons: pd.DataFrame, traits: Sequence[str], domain: np.ndarray | None = None
+) -> tuple[np.ndarray, str]:
+    """Return for whom of a domain a condition holds, shape ``(respondents,)``, and its words.
+
+    Answers that are none are missing where a text or function is asked: no code of a refusal enters a comparison.
+
+    Raises
+    ------
+    BackgroundError
+        If a name is unknown, or the condition holds for nobody or is none.
+    """
+    if isinstance(condition, str) or callable(condition):
+        asked = {name: data[name].where(reasons[name].isna()) for name in reasons}
+        known = pd.DataFrame({**{name: data[name] for name in traits}, **asked})
+        try:
+            found = (
+                known.eval(condition, engine="python", local_dict={}, global_dict={}) if isinstance(condition, str) else condition(known)
+            )
+        except (pd.errors.UndefinedVariableError, KeyError) as error:
+            raise BackgroundError(f"condition: {error}; {nearest(str(error).split(chr(39))[1], known.columns)}") from error
+        except (SyntaxError, TypeError, ValueError) as error:
+            raise BackgroundError(f"condition {condition!r} cannot be evaluated: {error}; write \"gender == 'female'\"") from error
+        words = condition if isinstance(condition, str) else getattr(condition, "__name__", "a function").replace("<lambda>", "a function")
+    else:
+        found, words = condition, "a mask"
+    if not pd.api.types.is_list_like(found) or len(found) != len(data) or not pd.api.types.is_bool_dtype(np.asarray(found)):
+        raise BackgroundError(f"condition must hold True or False for each of {len(data):,} respondents; got {quoted(found)}")
+    inside = np.asarray(found, dtype=bool) if domain is None else np.asarray(found, dtype=bool) & domain
+    if not inside.any():
+        raise BackgroundError(f"condition {words!r} holds for no respondent; compare levels and codes with survey.head()")
+    return inside, words
+
+
+def instead_of_column(name: object, known: Sequence[str]) -> str:
+    """Return what to write in place of ``survey["name"]``."""
+    if name not in known:
+        return f"a Survey is no frame, and has no question or trait {name!r}; {nearest(str(name), known)}"
+    return (
+        f"a Survey is no frame: survey.data[{name!r}] holds the codes or levels as they are, survey.select({name!r}) keeps it alone, "
+        f"response_distributions(survey, questions={name!r}) or by={name!r} tabulates it; recoding belongs into the codebook"
+    )

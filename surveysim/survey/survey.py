@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, Question, Trait
+from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.design.adjustment import declared_replicates
 from surveysim.design.calibration import Calibration
@@ -20,13 +20,13 @@ from surveysim.design.design import Design, kish_n_eff
 from surveysim.design.replication import Replicates
 from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
 from surveysim.files.frames import frame_columns, is_frame
-from surveysim.files.rawfile import Wanted
 from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
-from surveysim.survey.codebook_match import codebook_for
+from surveysim.survey.codebook_match import chosen_parts, codebook_for, suggest_adding
+from surveysim.survey.reasons import Condition, domain_of, instead_of_column
 from surveysim.survey.recurring import note_of_duplicates
-from surveysim.tables.names import names_of
+from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 if TYPE_CHECKING:
@@ -50,13 +50,15 @@ class Survey:
     weight_name : str
         Where `weight` came from.
     notes : tuple of str
-        What was done: encoding used, respondents outside a trait's ranges, weights raked or trimmed, and the like.
+        What was done: encoding used, respondents outside a trait's ranges, weights raked, and the like.
     calibrations : tuple of Calibration
         How the weight was adjusted to known totals (`rake`, `calibrate`, `poststratify_weights`): standard errors need it.
     replicates : Replicates, optional
         Replicate weights; they take the place of linearisation.
     trait_reasons : DataFrame
         As `reasons`, a column per trait: why a respondent has no level.
+    domain : bool array, shape ``(respondents,)``, optional
+        Whom estimates are of (`filter`); None: all respondents. `domain_words` says it in words.
 
     Examples
     --------
@@ -78,6 +80,8 @@ class Survey:
     calibrations: tuple[Calibration, ...] = field(default=())
     replicates: Replicates | None = None
     trait_reasons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    domain: np.ndarray | None = None
+    domain_words: str = ""
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -104,21 +108,65 @@ class Survey:
     def with_design(self, design: Design, note: str) -> Survey:
         """Return the same respondents with the weights, calibrations and replicates of another design, and a note of it."""
         change = f"{note}; n_eff {self.design.n_eff:.1f} -> {design.n_eff:.1f}"
-        return replace(
-            self,
-            data=self.data.assign(**{WEIGHT: design.weights}),
-            notes=(*self.notes, change),
-            calibrations=design.calibrations,
-            replicates=design.replicates,
-        )
+        data = self.data.assign(**{WEIGHT: design.weights})
+        return replace(self, data=data, notes=(*self.notes, change), calibrations=design.calibrations, replicates=design.replicates)
 
     def __len__(self) -> int:
         return len(self.data)
 
+    def filter(self, condition: Condition) -> Survey:
+        """Return the survey with estimates of some respondents alone, a domain: all of them stay in the design, as standard errors need.
+
+        Parameters
+        ----------
+        condition : str, callable or bool array, shape ``(respondents,)``
+            ``"gender == 'female' and Q8_8 <= 2"`` on levels and codes, as pandas' ``query``; a function of such a frame; or a mask. What is
+            no answer is missing there. A second filter narrows the first.
+
+        Raises
+        ------
+        BackgroundError
+            If a name is unknown, or the condition holds for nobody or is none.
+
+        Examples
+        --------
+        >>> import surveysim as ss
+        >>> women = ss.load_example("nonvoters2020").filter("gender == 'female'")
+        >>> ss.response_distributions(women, questions="Q8_8").n.unique().tolist(), len(women)
+        ([2880], 5836)
+        """
+        inside, words = domain_of(condition, self.data, self.reasons, self.traits, self.domain)
+        return replace(self, domain=inside, domain_words=" and ".join(filter(None, (self.domain_words, words))))
+
+    def select(self, names: str | Sequence[str]) -> Survey:
+        """Return the survey of some questions and traits; respondents, weights and design stay.
+
+        Raises
+        ------
+        CodebookError
+            If the survey has no question or trait of such a name; the message names the nearest.
+        """
+        known = (*self.traits, *self.questions)
+        wanted = known_names_of(names, "names", known, error=CodebookError, lacking="the survey has no question or trait")
+        reasons, others = (frame[[name for name in frame if name in wanted]] for frame in (self.reasons, self.trait_reasons))
+        data = self.data.drop(columns=[name for name in known if name not in wanted])
+        return replace(self, data=data, reasons=reasons, trait_reasons=others)
+
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """Return the first respondents, those of the domain, to look at: id, weight, levels and codes."""
+        shown = self.data if self.domain is None else self.data[self.domain]
+        return shown[[RESPONDENT_ID, WEIGHT, *self.traits, *self.questions]].head(n)
+
+    def __getitem__(self, name: object) -> NoReturn:
+        raise SurveySimError(instead_of_column(name, (*self.traits, *self.questions)))
+
+    def __setitem__(self, name: object, _values: object) -> NoReturn:
+        raise SurveySimError(f"a survey is not changed in place: recode {name!r} in the codebook, as a trait or question, and read again")
+
     def take(self, rows: np.ndarray) -> Survey:
         """Return the survey of some respondents: a boolean mask or positions, shape ``(respondents,)``.
 
-        For a sample drawn from the respondents. A domain estimate is no subset: use ``by=`` of the verbs instead.
+        For a sample drawn from the respondents. A domain is no subset: use ``by=`` of the verbs, or `filter`.
         """
         kept = np.flatnonzero(rows) if rows.dtype == bool else rows
         return replace(
@@ -128,24 +176,27 @@ class Survey:
             trait_reasons=self.trait_reasons.reindex(range(len(self))).iloc[kept].reset_index(drop=True),
             calibrations=tuple(calibration.take(kept) for calibration in self.calibrations),
             replicates=None if self.replicates is None else self.replicates.take(kept),
+            domain=None if self.domain is None else self.domain[kept],
         )
 
     def __repr__(self) -> str:
+        of_whom = "" if self.domain is None else f", {int(self.domain.sum()):,} of them in the domain {self.domain_words}"
         return (
-            f"Survey({self.codebook.name!r}: {len(self):,} respondents, {len(self.questions)} questions, "
+            f"Survey({self.codebook.name!r}: {len(self):,} respondents{of_whom}, {len(self.questions)} questions, "
             f"weight {self.weight_name!r}, traits {', '.join(self.traits)})"
         )
 
     def _repr_html_(self) -> str:
         weights = self.data[WEIGHT].to_numpy(float)
         weighted = f"{self.weight_name!r}, from {weights.min():.3g} to {weights.max():.3g}; Kish n_eff {kish_n_eff(weights):,.0f}"
-        design = {name: self.data[name].nunique() for name in (STRATUM, PSU) if name in self.data}
+        design = "; ".join(f"{self.data[name].nunique():,} {name} labels" for name in (STRATUM, PSU) if name in self.data)
         valid = self.reasons.isna().to_numpy().mean() if self.questions else 0.0
         levels = {name: ", ".join(self.codebook.trait(name).level_names) for name in self.traits}
         facts = {
             "respondents": f"{len(self):,}",
+            "domain": "" if self.domain is None else f"{self.domain_words}: {int(self.domain.sum()):,} respondents",
             "weight": weighted,
-            "design": "; ".join(f"{n:,} {name} labels" for name, n in design.items()) or "no strata or PSUs: a weighted sample",
+            "design": design or "no strata or PSUs: a weighted sample",
             "questions": f"{len(self.questions)}: {first_few(self.questions)}" if self.questions else "none",
             "valid answers": f"{valid:.1%}; na_table(survey) counts the others by reason",
             **{f"trait {name}": found for name, found in levels.items()},
@@ -154,18 +205,23 @@ class Survey:
         return facts_table(f"{self.codebook.title} ({self.codebook.name})", facts)
 
 
-def check_survey(survey: object) -> None:
-    """Refuse what is no survey, and say how to make one of it.
+def check_survey(survey: object, *, of_domains: bool = False) -> None:
+    """Refuse what is no survey, and say how to make one of it; and a filtered one, where the verb does not estimate `of_domains`.
 
     Raises
     ------
     SurveySimError
-        If `survey` is no `Survey`.
+        If `survey` is no `Survey`, or is filtered.
     """
     if not isinstance(survey, Survey):
         made = "as_survey(frame, codebook)" if is_frame(survey) else "read_survey(path, codebook)"
         raise SurveySimError(
             f"survey must be a Survey, which brings weight, design and codebook; got {type(survey).__name__}: make one with {made}"
+        )
+    if survey.domain is not None and not of_domains:
+        raise SurveySimError(
+            f"survey is filtered ({survey.domain_words}), and this verb is for whole surveys: use it first and filter after; "
+            "survey.take(mask) makes a sample of some respondents"
         )
 
 
@@ -230,8 +286,8 @@ def read_survey(
     require_file(Path(path))
     book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
     if questions is not None:
-        _suggest_adding(questions, book, Path(path), str(codebook) if isinstance(codebook, str | Path) else book.name)
-    asked, levels = _chosen(book, questions, traits)
+        suggest_adding(questions, book, Path(path), str(codebook) if isinstance(codebook, str | Path) else book.name)
+    asked, levels = chosen_parts(book, questions, traits)
     raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding, isolated=isolated)
     parts = assemble(raw, book, weight, asked, levels)
     return _survey(parts, (*said, *note_of_duplicates(parts.data[RESPONDENT_ID].to_numpy(), parts.data, parts.reasons)))
@@ -285,29 +341,8 @@ def as_survey(
     (2896, 'weight', ('Q8_8',))
     """
     book = load_codebook(codebook)
-    asked, levels = _chosen(book, questions, traits)
+    asked, levels = chosen_parts(book, questions, traits)
     return _survey(assemble(frame_columns(frame, needed_columns(book, weight, asked, levels)), book, weight, asked, levels))
-
-
-def _suggest_adding(questions: str | Sequence[str], book: Codebook, path: Path, called: str) -> None:
-    """Raise `CodebookError` for a question that the codebook lacks and the file has: the message holds the line that adds it."""
-    given = names_of(questions, "questions", book.questions, error=CodebookError, needed=False)
-    unknown = [name for name in given if name not in book.questions]
-    there = {name.lower(): name for name in read_columns(path, Wanted((), tuple(unknown))).columns} if unknown else {}
-    found = [there[name.lower()] for name in unknown if name.lower() in there]
-    if found:
-        raise CodebookError(
-            f"questions: codebook {book.name!r} has no question {found[0]!r}, and {path.name} has such a variable: "
-            f"add_question({called!r}, {str(path)!r}, {found[0]!r}) returns a codebook that asks it"
-        )
-
-
-def _chosen(
-    book: Codebook, questions: str | Sequence[str] | None, traits: str | Sequence[str] | None
-) -> tuple[list[Question], list[Trait]]:
-    names = list(book.traits) if traits is None else book.traits_named(traits, "traits", needed=False)
-    asked = list(book.questions.values()) if questions is None else book.questions_named(questions, needed=False)
-    return asked, [book.trait(name) for name in names]
 
 
 def _survey(parts: Parts, notes: tuple[str, ...] = ()) -> Survey:

@@ -22,7 +22,7 @@ from surveysim.files.rawfile import Variable, is_tag
 from surveysim.survey.assembly import NO_WEIGHT, marked_as_made
 from surveysim.survey.labels import coded, question_words
 from surveysim.survey.reasons import comparable, distinct_codes
-from surveysim.survey.survey import Survey
+from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -122,6 +122,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     """
     if isinstance(frame_or_survey, Survey):
         survey = frame_or_survey
+        check_survey(survey)
         book: Codebook | None = survey.codebook if codebook is None else load_codebook(codebook)
         frame = marked_as_made(survey.data)
         reasons: Mapping[str, pd.Series] = {**survey.reasons, **survey.trait_reasons}

@@ -98,6 +98,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     if not is_estimate(table):
         return _recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL})
     facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}
+    facts |= _recorded(about, {"domain": "domain"})
     facts |= {"weighting": _weighting(table), N: cell_sizes(table, N), N_EFF: cell_sizes(table, N_EFF)}
     if not is_simulated(table):
         return {**facts, **_recorded(about, OF_A_MODEL)}

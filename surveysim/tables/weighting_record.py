@@ -20,7 +20,7 @@ from surveysim.errors import TableError, first_few
 RECORD = "weights_applied"
 WITHIN, ACROSS = "within cells", "across cells"
 TRAVELLING = (
-    *("simulated", "survey", "n_respondents", "weight", "denominator", "design", "country", "year"),
+    *("simulated", "survey", "n_respondents", "weight", "denominator", "design", "domain", "country", "year"),
     *("model", "model_sha256", "method", "prompt", "stages", "seed"),
 )
 NOT_RECORDED = "not recorded"

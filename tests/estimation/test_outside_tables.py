@@ -232,5 +232,5 @@ def test_what_breaks_a_rule_says_which(frame: pd.DataFrame, changed: dict[str, A
 
 
 def test_what_is_no_codebook_is_named() -> None:
-    with pytest.raises(SurveySimError, match=r"codebook: got str 'nonvoters2020'; give a Codebook: ss.load_codebook\(name\)"):
-        ss.as_distributions(LONG, "nonvoters2020", by="gender", shares="share")  # type: ignore[arg-type]
+    with pytest.raises(SurveySimError, match="a Codebook or a Survey; got NoneType"):
+        ss.as_distributions(LONG, None, by="gender", shares="share")  # type: ignore[arg-type]

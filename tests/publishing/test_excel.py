@@ -13,7 +13,7 @@ import pytest
 import surveysim as ss
 from surveysim.errors import DesignError, ReadError, TableError
 from surveysim.publishing import excel
-from surveysim.publishing.excel import harmless_text
+from surveysim.publishing.excel import without_formula
 from tests.support.small_surveys import small_survey
 
 SURVEY = ss.load_example("nonvoters2020")
@@ -94,7 +94,7 @@ def test_no_text_of_a_file_becomes_a_formula(begin: str, tmp_path: Path) -> None
     labels = [cell.value for cell in cells if "HYPERLINK" in str(cell.value) and cell.coordinate.startswith("B")]
     assert labels
     assert set(labels) == {f"'{evil}"}
-    assert harmless_text("a\x00b") == "ab"
+    assert without_formula("a\x00b") == "ab"
 
 
 def test_what_cannot_be_written_is_refused_before_a_file_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

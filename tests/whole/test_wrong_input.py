@@ -46,7 +46,7 @@ def test_there_are_verbs_to_try() -> None:
         (lambda: ss.simulate(small_frame(), ["age"]), SurveySimError, "a plain frame needs codebook=: the name of a shipped codebook"),
         (lambda: ss.read_survey(small_frame()), ReadError, "path must be the path of a file; got DataFrame: of a frame as_survey"),
         (lambda: ss.load_codebook(small_frame()), CodebookError, "codebook must be the name of one that ships, the path of a .toml file"),
-        (lambda: ss.as_survey(small_frame(), small_frame()), CodebookError, "or a Codebook; got DataFrame"),
+        (lambda: ss.as_survey(small_frame(), small_frame()), CodebookError, "a Codebook or a Survey; got DataFrame"),
         (lambda: ss.plot_scores(small_survey()), TableError, "scores must be a pandas DataFrame with columns source, metric"),
         (lambda: ss.protect(small_survey()), TableError, "table must be a pandas DataFrame with columns question_id"),
         (lambda: ss.export_table(small_survey(), "shares.csv"), TableError, "table must be a pandas DataFrame"),
