@@ -57,10 +57,18 @@ class OutColumn:
         return any(isinstance(code, str) and not is_tag(code) for code in (*found, *self.value_labels))
 
 
-def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str = "", weight: str = "") -> Path:
+def write_columns(
+    columns: Sequence[OutColumn],
+    path: str | Path,
+    *,
+    title: str = "",
+    weight: str = "",
+    sets: Mapping[str, Sequence[str]] | None = None,
+) -> Path:
     """Write columns to a .sav, .zsav or .dta file, under a temporary name first; what the format cannot hold is logged as a warning.
 
-    An SPSS file declares the variable `weight`, so that SPSS weights the cases by it.
+    An SPSS file declares the variable `weight`, so that SPSS weights the cases by it. Multiple-response `sets`, each with its variables,
+    cannot be declared: the warning gives the command of SPSS.
 
     Raises
     ------
@@ -78,7 +86,11 @@ def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str 
     options, said = _stata(columns) if kind == ".dta" else _spss(columns)
     labels: dict[str, str | None] = {column.name: shorten(column.label, _LABEL_BYTES[kind][0]) for column in columns if column.label}
     cut = [column.name for column in columns if column.label != labels.get(column.name, "")]
-    notes += [*said, *([f"variable labels cut to {_LABEL_BYTES[kind][0]} bytes: {first_few(cut)}"] if cut else [])]
+    notes += [
+        *said,
+        *(_undeclared_sets(sets or {}) if kind == ".sav" else []),
+        *([f"variable labels cut to {_LABEL_BYTES[kind][0]} bytes: {first_few(cut)}"] if cut else []),
+    ]
 
     def write(place: Path) -> None:
         if kind == ".dta":
@@ -98,6 +110,17 @@ def write_columns(columns: Sequence[OutColumn], path: str | Path, *, title: str 
     if notes:
         log.warning("%s: %s", path.name, "; ".join(notes))
     return written
+
+
+def _undeclared_sets(sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say how SPSS declares multiple-response sets, which the program that writes its files cannot."""
+    commands = [
+        f"MRSETS /MDGROUP NAME=${name} VARIABLES={' '.join(written_names(list(variables), '.sav').values())} VALUE=<code of yes>"
+        for name, variables in sets.items()
+    ]
+    return (
+        [f"multiple-response sets are not declared, their variables are all there: say {first_few(commands)} in SPSS"] if commands else []
+    )
 
 
 def shorten(text: str, limit: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, Question, Trait
+from surveysim.codebook.codebook import RESERVED, Codebook, Question, Trait
 from surveysim.codebook.questions import Code
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
@@ -50,6 +52,8 @@ from surveysim.tables.schema import (
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
+
+log = logging.getLogger(__name__)
 
 _LABELS = {
     RESPONDENT_ID: "Respondent",
@@ -129,9 +133,11 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     else:
         book = None if codebook is None else load_codebook(codebook)
         frame, reasons = pandas_frame(frame_or_survey), {}
-    columns = [_column(name, frame[name], reasons.get(name), book) for name in frame.columns]
+    columns = _apart_from_the_design([_column(name, frame[name], reasons.get(name), book) for name in frame.columns], Path(path).name)
     weighted = isinstance(frame_or_survey, Survey) and frame_or_survey.weight_name != NO_WEIGHT
-    return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "")
+    written = {name: [each for each in asked if each in frame] for name, asked in ({} if book is None else book.batteries).items()}
+    sets = {name: asked for name, asked in written.items() if len(asked) > 1}
+    return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "", sets=sets)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path, codebook: CodebookLike | None = None) -> Path:
@@ -180,6 +186,17 @@ def with_codes_of_one_kind(table: pd.DataFrame) -> pd.DataFrame:
     if OPTION not in table or len(set(map(type, table[OPTION]))) < 2:
         return table
     return table.assign(**{OPTION: [f"{code:g}" if isinstance(code, int | float) else str(code) for code in table[OPTION]]})
+
+
+def _apart_from_the_design(columns: list[OutColumn], file: str) -> list[OutColumn]:
+    """Give a release's own ``WEIGHT`` another name beside the survey's ``weight``: no reader tells names by case."""
+    names = {column.name for column in columns}
+    twins = {name: f"{name}_release" for name in names if name not in RESERVED and name.lower() in RESERVED & names}
+    if twins:
+        log.warning(
+            "%s: %s: the name differs from a survey's own column by case only", file, ", ".join(f"{a} as {b}" for a, b in twins.items())
+        )
+    return [replace(column, name=twins.get(column.name, column.name)) for column in columns]
 
 
 def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codebook | None) -> OutColumn:

@@ -371,3 +371,15 @@ def test_times_and_durations_are_written_as_text(tmp_path: Path) -> None:
         raw = read_columns(ss.write_survey(frame, tmp_path / f"x{suffix}")).frame
         assert raw.when.iloc[0].startswith("2024-05-01 10:00")
         assert raw.took.iloc[0] == "1 days 02:00:00"
+
+
+def test_spss_is_told_how_to_declare_multiple_response_sets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = (ss.Option(1, "Yes"), ss.Option(0, "No"))
+    asked = {name: ss.Question(name, f"Reads {name}?", options, "nominal", battery="q5") for name in ("papers", "books")}
+    frame = pd.DataFrame({"papers": [1.0, 0.0], "books": [1.0, 1.0]})
+    book = ss.Codebook("reading", "Reading", {}, asked)
+    ss.write_survey(frame, tmp_path / "x.sav", book)
+    assert "say MRSETS /MDGROUP NAME=$q5 VARIABLES=papers books VALUE=<code of yes> in SPSS" in caplog.text
+    caplog.clear()
+    ss.write_survey(frame, tmp_path / "x.dta", book)
+    assert caplog.text == "", "Stata has no such sets"
