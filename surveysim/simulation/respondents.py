@@ -18,7 +18,7 @@ from surveysim.simulation.learnt_sample import Population, check_requested, lear
 from surveysim.simulation.nearest_rows import beyond_chance, in_words, nearest_respondents
 from surveysim.simulation.request import require_survey
 from surveysim.simulation.respondents_card import about_respondents
-from surveysim.simulation.row_source import Rows, Source, source_of
+from surveysim.simulation.rows import Rows, Source, source_of
 from surveysim.survey.assembly import marked_as_made
 from surveysim.survey.domains import asked_questions
 from surveysim.survey.survey import Survey

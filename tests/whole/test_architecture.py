@@ -54,7 +54,7 @@ COVERED = {
     "tests/publishing/test_exports.py": "publishing.poststratification_frame",
     "tests/publishing/test_report.py": "publishing.report_sections",
     "tests/evaluation/test_coherence.py": "evaluation.coherence_measures",
-    "tests/simulation/test_respondents.py": "simulation.learnt_sample simulation.respondents_card simulation.row_source",
+    "tests/simulation/test_respondents.py": "simulation.learnt_sample simulation.respondents_card",
     "tests/simulation/test_to_parquet.py": "tables.storage",
     "tests/drafting/test_first_codebook.py": "drafting.toml_text drafting.variables",
     "tests/survey/test_missing_labels.py": "survey.missing_words",
