@@ -21,7 +21,7 @@ from surveysim.survey.survey import Survey
 from surveysim.synthesis.learnt_sample import Population, check_requested, learnt_sample, population_cells, traits_of_population
 from surveysim.synthesis.nearest_rows import beyond_chance, in_words, nearest_respondents
 from surveysim.synthesis.respondents_card import about_respondents
-from surveysim.synthesis.row_source import Rows, Source, source_of
+from surveysim.synthesis.rows import Rows, Source, source_of
 from surveysim.tables.draws import FEWEST_DRAWS
 from surveysim.tables.schema import BACKGROUND, RESPONDENT_ID, SOURCE, WEIGHT
 

@@ -10,7 +10,7 @@ from surveysim.design.design import kish_n_eff
 from surveysim.errors import first_few
 from surveysim.synthesis.dependence import FEWEST_TOGETHER, Dependence
 from surveysim.synthesis.latent_scores import Whole
-from surveysim.synthesis.row_source import Rows, Source
+from surveysim.synthesis.rows import Rows, Source
 from surveysim.tables.cells import Array
 from surveysim.tables.facts import FACTS
 from surveysim.tables.schema import MIN_N
