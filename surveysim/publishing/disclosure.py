@@ -237,10 +237,11 @@ def _follows(own: pd.DataFrame, out: pd.DataFrame, recorded: Mapping[str, Sequen
     beside = out[~out[BACKGROUND].isin(own[BACKGROUND])]
     backgrounds = [*own[BACKGROUND], *beside[BACKGROUND]]
     elsewhere = out.set_index(BACKGROUND).reindex(backgrounds)
-    told, withheld_there = elsewhere[N].notna().to_numpy(), (elsewhere[SUPPRESSED].fillna("") != "").to_numpy()
+    there, withheld_there = elsewhere[N].to_numpy(float), (elsewhere[SUPPRESSED].fillna("") != "").to_numpy()
     reasons = np.append(own[SUPPRESSED].to_numpy(object), beside[SUPPRESSED].to_numpy(object))
     n = np.append(own[N].to_numpy(float), beside[N].to_numpy(float))
-    n = np.where(np.isnan(n) & told, elsewhere[N].to_numpy(float), n)
+    n = np.where(np.isnan(n), there, n)
+    told = n == there  # and not another n of the same background: that of other respondents
     low, high = sizes_told(reasons, n, min_n)
     mine, known_before = np.arange(len(n)) < len(own), [told | withheld_there]
     if own[N].isna().any():

@@ -162,6 +162,12 @@ def test_a_cell_that_another_table_withholds_is_withheld_here_too() -> None:
     assert withheld(ss.protect(table({"age=c": 31, "all": 60}), published=first)) == []
 
 
+def test_figures_of_other_respondents_do_not_tell_a_cell() -> None:
+    official = table({"age=a": 900, "age=b": 1100}, source="official")
+    cells = table({"age=a": 9, "age=b": 20, "all": 29})
+    assert withheld(ss.protect(cells, published=official)) == withheld(ss.protect(cells)) == ["age=a", "age=b"]
+
+
 def test_people_without_the_trait_stand_in_for_what_a_published_table_withholds() -> None:
     first = ss.protect(table({"age=a": 9, "age=b": 31, "all": 60}))
     assert withheld(first) == ["age=a"], "20 have no age"
