@@ -1,6 +1,6 @@
 """How good the choice of `choose_method` is, and how true the error that it states: ANES 2020 and ESS 11.
 
-Run: make bench-choosing DATA=<folder of the survey files>, or python tests/benchmarks/bench_choosing.py DATA [--seeds 20]; it writes
+Run: make bench-choosing DATA=<folder of the survey files>, or python tests/benchmarks/bench_choosing.py DATA [--seeds 10]; it writes
 docs/benchmarks/choosing.json and a section of docs/planning.md. Each draw takes 400 respondents, chooses by them alone, and holds every
 method, fitted to all 400, against the respondents left out. Seeds begin at 200. Half a minute a draw.
 """
@@ -93,7 +93,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
     kept: dict[str, list[dict]] = {name: [] for name in SURVEYS}  # type: ignore[type-arg]
     for seed in range(FIRST_SEED, FIRST_SEED + given.seeds):
