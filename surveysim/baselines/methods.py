@@ -23,7 +23,7 @@ from surveysim.errors import EstimationError, nearest
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
-from surveysim.tables.schema import BACKGROUND, QUESTION
+from surveysim.tables.schema import BACKGROUND, QUESTION, require_columns
 
 Baseline = Callable[..., pd.DataFrame]
 
@@ -106,13 +106,14 @@ def estimate_baseline(
     """
     if method not in BASELINES:
         raise EstimationError(f"method: there is no baseline {method!r}; {nearest(str(method), BASELINES)}")
+    require_columns(training, [QUESTION, BACKGROUND], "training")
     check_uses_predictors(method, group_predictors)
     before = None
     if prior is not None:
         check_takes_prior(method)
         before = prior_of(prior, traits_in(training[BACKGROUND].unique()), list(training[QUESTION].unique()))
     known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
-    scales = ordinal_questions(codebook, ordinal, needed=False)
+    scales = ordinal_questions(codebook, ordinal, needed=False, of=training[QUESTION])
     return fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
 
 

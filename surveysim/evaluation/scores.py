@@ -107,8 +107,8 @@ def evaluate(
     ['total_variation', 'wasserstein']
     """
     names = require_metrics(metrics, KNOWN_METRICS)
-    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     check_distributions(reference, "reference")
+    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY), of=reference[QUESTION])
     answered = reference[reference[SHARE].notna()]
     empty = len(reference[CELL].drop_duplicates()) - len(answered[CELL].drop_duplicates())
     parts, counts = [], {"reference_empty": empty, "only_estimated": 0, "only_reference": 0}
@@ -141,6 +141,7 @@ def _weighting(estimated: pd.DataFrame, weights: pd.DataFrame | Mapping[str, flo
 
 
 def _tables(estimated: pd.DataFrame, by: Sequence[str] | None) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    require_columns(estimated, [SOURCE], "estimated")
     keys = names_of(() if by is None else by, "by", estimated.columns, error=EvaluationError, needed=False)
     require_columns(estimated, [*keys, SOURCE], "estimated")
     if not keys:

@@ -76,6 +76,7 @@ def area_cells(direct: pd.DataFrame, simulated: pd.DataFrame, *, independent: bo
         If a table breaks its contract, or one has folds and the other has not.
     """
     require_columns(direct, [N_EFF], "direct")
+    require_columns(simulated, [SHARE], "simulated")
     pairs = _paired_folds(direct, simulated, independent)
     layout = to_cells(pairs[0][1], what="simulated")
     ours = [_laid_out(table, layout, "direct") for table, _ in pairs]
@@ -99,7 +100,6 @@ def _paired_folds(direct: pd.DataFrame, simulated: pd.DataFrame, independent: bo
         lacking = "simulated" if FOLD in direct else "direct"
         raise TableError(f"{lacking} has no column 'fold' and the other table has; give both tables of one cross_fit")
     if FOLD not in direct:
-        require_columns(simulated, [SHARE], "simulated")
         require_other_respondents(simulated, independent)
         return [(direct, simulated)]
     folds = sorted(direct[FOLD].unique())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from surveysim.errors import ReadError, TableError
 from surveysim.files.outfile import WRITABLE
 from surveysim.publishing.disclosure import DISCLOSURE, protect
 from surveysim.survey.writers import spelled_out, with_codes_of_one_kind, write_table
-from surveysim.tables.schema import MIN_N, N, require_columns
+from surveysim.tables.schema import MIN_N, N, require_columns, require_scalars
 from surveysim.whole_files import checked_target, write_whole
 
+PREFIX, PREFIXED = "'", "formula_prefix"  # what a spreadsheet takes for the mark of text, and where the facts say that it was set
+STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 TABLES = (".csv", ".parquet", *WRITABLE)
 
 
@@ -37,7 +41,8 @@ def export_table(
 
     The facts (`attrs`: weight, denominator, design, population, model, seed, steps of weighting, and what was done for
     disclosure control) go into ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas
-    puts them back into `attrs`.
+    puts them back into `attrs`. In CSV a text that a spreadsheet would take for a formula gets an apostrophe before it, and the facts
+    name it under ``formula_prefix``; the other formats hold it as it is.
 
     Parameters
     ----------
@@ -81,12 +86,17 @@ def export_table(
     require_columns(table, [], "table")
     if table.empty:
         raise ReadError(f"nothing to write to {target.name}: the table has no rows")
+    for name in table:
+        require_scalars(table[name], f"table: column {name!r}")
     shown = protected(table, min_n=min_n, how=how, min_count=min_count, model_based=model_based, published=published)
     if target.suffix.lower() in WRITABLE:
         write_table(shown, target, codebook)
     else:
         book = None if codebook is None else load_codebook(codebook)
         plain = with_codes_of_one_kind(shown if book is None else spelled_out(shown, book))
+        if target.suffix.lower() == ".csv":
+            plain = without_formulas(plain)
+            shown.attrs |= {PREFIXED: plain.attrs[PREFIXED]} if PREFIXED in plain.attrs else {}
         write_whole(target, _parquet(plain) if target.suffix.lower() == ".parquet" else _csv(plain))
     if target.suffix.lower() != ".parquet":
         write_facts(target, shown.attrs)
@@ -110,6 +120,35 @@ def protected(table: pd.DataFrame, *, min_n: int, **rule: Any) -> pd.DataFrame:
             "table has no column n, so that nobody can tell which of its cells are small; give n, or min_n=0 to export it as it is"
         )
     return protect(table, min_n=min_n, **rule)
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which no name and no text starts a formula of a spreadsheet: those that would get an apostrophe before them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.publishing.exports import without_formulas
+    >>> table = without_formulas(pd.DataFrame({"option_label": ["=1+1", "-1", "No"]}))
+    >>> table.option_label.tolist(), table.attrs["formula_prefix"]
+    (["'=1+1", '-1', 'No'], {"'": {'option_label': ['=1+1']}})
+    """
+    found: dict[str, list[str]] = {}
+    columns = {}
+    for name, values in table.items():
+        texts = [value for value in values.astype(object).unique() if _is_formula(value)]
+        named = f"{PREFIX}{name}" if _is_formula(name) else str(name)
+        columns[named] = values.astype(object).map(lambda value: f"{PREFIX}{value}" if _is_formula(value) else value) if texts else values
+        if texts or named != name:
+            found[str(name)] = texts
+    safe = pd.DataFrame(columns, index=table.index)
+    safe.attrs = {**table.attrs, **({PREFIXED: {PREFIX: found}} if found else {})}
+    return safe
+
+
+def _is_formula(value: object) -> bool:
+    """Whether a spreadsheet takes a text for a formula; a number that is written as text is none."""
+    return isinstance(value, str) and value.startswith(STARTS) and not _NUMBER.fullmatch(value)
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import SurveySimError, nearest
-from surveysim.files.frames import is_frame
 from surveysim.simulation.request import (
     MODEL_METHODS,
     about_model,
@@ -25,6 +24,7 @@ from surveysim.simulation.request import (
     check_known_traits,
     check_method,
     check_same_prior,
+    laid_out,
     requested_backgrounds,
     require_survey,
     sample_and_prior,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 def simulate(
     df: Survey | IntoFrame,
-    backgrounds: IntoFrame | str | Sequence[str],
+    backgrounds: IntoFrame | str | Sequence[str] | Mapping[str, Sequence[str]],
     *,
     model: OptionModel | None = None,
     codebook: str | Path | Codebook | None = None,
@@ -65,9 +65,10 @@ def simulate(
     df : Survey or DataFrame
         The respondents to learn from: a `Survey`, or a frame of respondents (pandas, polars, pyarrow, DuckDB) with the columns of
         these questions, traits, the weight and the design, in codes or labels as `as_survey` takes them.
-    backgrounds : DataFrame or sequence of str
+    backgrounds : DataFrame, mapping or sequence of str
         A row per background with a column per trait (any combination of levels, observed or not; `population_share` may
-        stand beside them), or a list of trait names: then every combination of their levels.
+        stand beside them; a mapping of traits to equally long lists is taken as such columns), or a list of trait names: then every
+        combination of their levels. Where all combinations are asked for and nobody sampled has some level, a warning says so.
     model : OptionModel, optional
         An aligned model only simulates. A base model is aligned first, with `df`. Default: the default model.
     codebook : str, Path or Codebook, optional
@@ -113,7 +114,7 @@ def simulate(
         If the method is unknown or contradicts the model, the model is none, `questions` is empty, a plain frame comes without
         a codebook, or draws are asked of a method that has no posterior.
     BackgroundError
-        If a trait or level is unknown, or an aligned model never saw these traits.
+        If a trait or level is unknown, an aligned model never saw these traits, or a mapping's lists are of unequal length.
     TrainingError
         If nobody answered a question, or fewer respondents than it has options.
     EstimationError
@@ -134,6 +135,7 @@ def simulate(
     """
     if method not in (*MODEL_METHODS, *BASELINES):
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
+    backgrounds = laid_out(backgrounds)
     check_method(method, model)
     check_draws(draws)
     check_uses_predictors(method, group_predictors)
@@ -154,8 +156,7 @@ def simulate(
     learnt = table.attrs.get("prior")
     table.attrs.clear()
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
-    if not is_frame(backgrounds):
-        warn_of_unseen_levels(beyond)
+    warn_of_unseen_levels(grid, sample.loc[sample[SHARE].notna(), BACKGROUND], survey.codebook)
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     if learnt is not None:
         table.attrs["prior"] = learnt

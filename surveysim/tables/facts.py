@@ -10,7 +10,7 @@ import pandas as pd
 
 from surveysim.errors import TableError, first_few
 from surveysim.html import facts_line, frame_table
-from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.schema import BACKGROUND, ESTIMATE, METRIC, N_EFF, ORDER, QUESTION, SHARE, SOURCE, N, require_columns
 from surveysim.tables.stacking import PARTS
 from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
 
@@ -60,8 +60,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     >>> facts["status"], facts["weight"], facts["n"]
     ('Survey estimates', 'weight', '2,880 to 2,927 respondents a cell')
     """
-    if not isinstance(table, pd.DataFrame):
-        raise TableError(f"table must be a pandas DataFrame that a verb returned; got {type(table).__name__}")
+    require_columns(table, [], "table")
     about = table.attrs
     if not is_estimate(table):
         return _recorded(about, {**NEEDED, **OF_A_MODEL})
