@@ -18,7 +18,8 @@ from surveysim.baselines.prior import prior_of
 from surveysim.baselines.regressions import _concentration, boosted_shares, choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.matching import scales_of
 from surveysim.errors import EstimationError, nearest
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, Cells
@@ -113,7 +114,7 @@ def estimate_baseline(
         check_takes_prior(method)
         before = prior_of(prior, traits_in(training[BACKGROUND].unique()), list(training[QUESTION].unique()))
     known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
-    scales = ordinal_questions(codebook, ordinal, needed=False, of=training[QUESTION])
+    scales = scales_of(training[QUESTION], codebook, ordinal, needed=False)
     return fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -331,26 +331,17 @@ def in_one_country(codebook: Codebook, level: Level) -> Codebook:
     return replace(codebook, country=level.place) if level.place else codebook
 
 
-def ordinal_questions(
-    codebook: Codebook | None, ordinal: str | Collection[str] | None, *, needed: bool = True, of: Iterable[str] = ()
-) -> frozenset[str]:
-    """Return the ids of the ordered questions, from a codebook or as given; `of` are those that the codebook has to know.
+def ordinal_questions(codebook: Codebook | None, ordinal: str | Collection[str] | None, *, needed: bool = True) -> frozenset[str]:
+    """Return the ids of the ordered questions, from a codebook or as given.
 
     Raises
     ------
     EvaluationError
-        If they are needed and neither argument is given, `ordinal` holds no names, or the codebook lacks a question: it would count as
-        nominal.
+        If they are needed and neither argument is given, or `ordinal` holds no names.
     """
     if ordinal is not None:
         return frozenset(names_of(ordinal, "ordinal", error=EvaluationError, needed=False))
     if codebook is not None:
-        absent = [name for name in dict.fromkeys(of) if name not in codebook.questions]
-        if absent:
-            raise EvaluationError(
-                f"codebook {codebook.name!r} lacks question {first_few(map(repr, absent))}, so that its scale is not known; "
-                f"{nearest(absent[0], codebook.questions)} Give the codebook of this survey, or ordinal= with the ordered questions' ids"
-            )
         return frozenset(name for name, question in codebook.questions.items() if question.type == "ordinal")
     if needed:
         raise EvaluationError("the metric depends on the question's type; give codebook=, or ordinal= with the ordered questions' ids")

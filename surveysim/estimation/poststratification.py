@@ -264,7 +264,7 @@ def _refuse_other_spelling(ours: Sequence[str], theirs: Sequence[str]) -> None:
         if lacking and strange:
             raise TableError(
                 f"population: trait {trait!r} has level {first_few(map(repr, strange))}, which no background of the distributions has; "
-                f"{nearest(strange[0], lacking)} Spell the levels as the distributions do: {first_few(mine, 20)}"
+                f"spell the levels as the distributions do, {first_few(mine, 20)}; {nearest(strange[0], lacking)}"
             )
 
 

@@ -8,7 +8,8 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.matching import scales_of
 from surveysim.errors import EvaluationError, quoted
 from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
 from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, score_arrays, score_table
@@ -76,7 +77,7 @@ def noise_floor(
     if draws < 2:
         raise EvaluationError(f"draws must be at least 2; got {draws}")
     check_distributions(reference, "reference")
-    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY), of=reference[QUESTION])
+    ordered = scales_of(reference[QUESTION], codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     truth = to_cells(reference[reference[SHARE].notna()], what="reference")
     if N not in reference and N_EFF not in reference:
         raise EvaluationError("reference has neither n nor n_eff, so its noise is unknown; add one of them")

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import traits_in
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.matching import scales_of
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ONLY, require_metrics
 from surveysim.tables.cells import Array, Cells, to_cells
@@ -108,7 +109,7 @@ def evaluate(
     """
     names = require_metrics(metrics, KNOWN_METRICS)
     check_distributions(reference, "reference")
-    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY), of=reference[QUESTION])
+    ordered = scales_of(reference[QUESTION], codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     answered = reference[reference[SHARE].notna()]
     empty = len(reference[CELL].drop_duplicates()) - len(answered[CELL].drop_duplicates())
     parts, counts = [], {"reference_empty": empty, "only_estimated": 0, "only_reference": 0}

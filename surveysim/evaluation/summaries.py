@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.matching import scales_of
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import total_variation, wasserstein
 from surveysim.evaluation.scores import CELL_WEIGHT, on_same_cells
@@ -238,7 +239,7 @@ def diagnose(
     ('1.6', 6)
     """
     check_distributions(reference, "reference")
-    ordered = ordinal_questions(codebook, ordinal, of=reference[QUESTION])
+    ordered = scales_of(reference[QUESTION], codebook, ordinal)
     ours, truth, _ = on_same_cells(estimated, reference[reference[SHARE].notna()], reference, on)
     rows = [_diagnose_question(ours, truth, q, truth.questions[q] in ordered) for q in range(len(truth.questions))]
     return pd.DataFrame(rows)

@@ -20,11 +20,11 @@ from surveysim.simulation.request import (
     about_model,
     about_survey,
     aligned_by,
+    as_backgrounds,
     beyond_training,
     check_known_traits,
     check_method,
     check_same_prior,
-    laid_out,
     requested_backgrounds,
     require_survey,
     sample_and_prior,
@@ -135,7 +135,7 @@ def simulate(
     """
     if method not in (*MODEL_METHODS, *BASELINES):
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
-    backgrounds = laid_out(backgrounds)
+    backgrounds = as_backgrounds(backgrounds)
     check_method(method, model)
     check_draws(draws)
     check_uses_predictors(method, group_predictors)

@@ -96,7 +96,7 @@ def warn_of_unseen_levels(asked: pd.DataFrame, seen: Iterable[str], codebook: Co
         )  # fmt: skip
 
 
-def laid_out(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrounds:
+def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrounds:
     """Return backgrounds as they are, or, of a mapping of traits to columns of levels, as a frame.
 
     Raises
@@ -106,8 +106,8 @@ def laid_out(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrou
 
     Examples
     --------
-    >>> from surveysim.simulation.request import laid_out
-    >>> len(laid_out({"gender": ["female", "male"], "age": ["old", "old"]}))
+    >>> from surveysim.simulation.request import as_backgrounds
+    >>> len(as_backgrounds({"gender": ["female", "male"], "age": ["old", "old"]}))
     2
     """
     if not isinstance(backgrounds, Mapping):

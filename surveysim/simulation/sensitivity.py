@@ -14,7 +14,7 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.errors import PromptError, SurveySimError, first_few
 from surveysim.lm.prompts.template import PromptTemplate
 from surveysim.simulation.in_memory import simulate
-from surveysim.simulation.request import background_traits, laid_out, require_survey
+from surveysim.simulation.request import as_backgrounds, background_traits, require_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import DISTRIBUTION_KEYS, QUESTION, SHARE
@@ -135,7 +135,7 @@ def prompt_sensitivity(
 
     if method in BASELINES:
         raise SurveySimError(f"method {method!r} is a classical baseline and reads no prompt; leave it out")
-    backgrounds = laid_out(backgrounds)
+    backgrounds = as_backgrounds(backgrounds)
     survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     given = load_model() if model is None else model
     kinds = prompt_variants(background_traits(backgrounds, survey.codebook), given.template) if variants is None else variants

@@ -24,9 +24,9 @@ from surveysim.simulation.request import (
     about_model,
     about_survey,
     aligned_by,
+    as_backgrounds,
     check_known_traits,
     check_same_prior,
-    laid_out,
     require_survey,
     sample_and_prior,
     warn_of_unseen_levels,
@@ -122,7 +122,7 @@ def simulate_to_parquet(
     from surveysim.lm.base.parallel import is_main, wait
 
     target = writable_parquet(path)
-    backgrounds = laid_out(backgrounds)
+    backgrounds = as_backgrounds(backgrounds)
     method = _method_of(model, method)
     survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     frame = _trait_columns(backgrounds, survey.codebook)

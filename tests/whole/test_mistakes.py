@@ -122,7 +122,7 @@ MISTAKES: dict[str, Mistake] = {
     "a population misspelt": (lambda: ss.read_population("us_adult_2014_2018"), ("'us_adult_2014_2018'", "us_adults_2014_2018")),
     "a level spelt otherwise in poststratify": (
         lambda: ss.poststratify(SHARES, PEOPLE.drop(columns="background_id").assign(gender=PEOPLE["gender"].astype(str).str.title())),
-        ("population: trait 'gender' has level 'Female', 'Male'", "did you mean 'female'", "Spell the levels"),
+        ("population: trait 'gender' has level 'Female', 'Male'", "did you mean 'female'", "spell the levels"),
     ),
     "a cell left out of the population": (
         lambda: ss.poststratify(SHARES, PEOPLE.iloc[1:].assign(population_share=0.2)),
@@ -226,7 +226,7 @@ MISTAKES: dict[str, Mistake] = {
     "no scale known": (lambda: ss.evaluate(RAW, TRUTH), ("give codebook=", "or ordinal=")),
     "the codebook of another survey": (
         lambda: ss.evaluate(RAW, TRUTH, codebook=OTHER),
-        ("codebook 'nonvoters2020' lacks question 'taxes', 'vote'", "Give the codebook of this survey", "ordinal="),
+        ("codebook 'nonvoters2020' lacks question 'taxes', 'vote'", "give the codebook of this survey", "ordinal="),
     ),
     "several sources at once": (
         lambda: ss.evaluate(pd.concat([RAW, SIMULATED]), TRUTH, codebook=BOOK),
