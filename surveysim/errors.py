@@ -79,9 +79,9 @@ def first_few(items: Iterable[object], limit: int = 5) -> str:
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> str:
     """Name the known names that resemble `name`, as a clause to end an error message with."""
-    names = list(known)
+    names = list(map(str, known))
     lowered = {candidate.lower(): candidate for candidate in names}
-    close = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=limit, cutoff=0.4)]
+    close = [lowered[match] for match in get_close_matches(str(name).lower(), list(lowered), n=limit, cutoff=0.4)]
     if close:
         return f"did you mean {' or '.join(repr(match) for match in close)}?"
     return f"known: {first_few(names)}" if names else "nothing is known"

@@ -18,13 +18,13 @@ from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.regressions import _concentration, boosted_shares, choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
-from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.matching import scales_of
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EstimationError, nearest
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
-from surveysim.tables.schema import BACKGROUND, QUESTION
+from surveysim.tables.schema import BACKGROUND, QUESTION, require_columns
 
 Baseline = Callable[..., pd.DataFrame]
 
@@ -107,6 +107,7 @@ def estimate_baseline(
     """
     if method not in BASELINES:
         raise EstimationError(f"method: there is no baseline {method!r}; {nearest(str(method), BASELINES)}")
+    require_columns(training, [QUESTION, BACKGROUND], "training")
     check_uses_predictors(method, group_predictors)
     before = None
     if prior is not None:
@@ -114,7 +115,7 @@ def estimate_baseline(
         before = prior_of(prior, traits_in(training[BACKGROUND].unique()), list(training[QUESTION].unique()))
     codebook = codebook_if_any(codebook)
     known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
-    scales = ordinal_questions(codebook, ordinal, needed=False)
+    scales = scales_of(training[QUESTION], codebook, ordinal, needed=False)
     table = fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
     return readable(table, codebook, simulated=True, like=[training])
 

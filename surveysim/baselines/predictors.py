@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.tables.cells import Array
+from surveysim.tables.schema import require_frame, require_ids
 
 PREDICTORLESS = ("raw", "pooled", "shrunken", "zero-shot", "stage1")  # these know no predictors of groups
 CONSTANT = 1e-9  # spread, as a part of the largest value, below which a predictor does not differ
@@ -111,11 +112,7 @@ def standardise_predictors(frame: pd.DataFrame, levels: Mapping[str, Sequence[st
     >>> known.about(["country=Cyprus|gender=male"])["missing"]
     ['country=Cyprus']
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise EstimationError(
-            f"group_predictors must be a DataFrame with a row per level and numeric columns; got {type(frame).__name__}: make it one "
-            "with pandas.DataFrame"
-        )
+    require_frame(frame, "group_predictors", error=EstimationError)
     traits = tuple(str(column) for column in frame.columns if column in levels)
     names = tuple(str(column) for column in frame.columns if column not in levels)
     if not traits or frame.empty:
@@ -147,6 +144,7 @@ def check_uses_predictors(method: str, group_predictors: object | None) -> None:
 
 def _groups(frame: pd.DataFrame, traits: tuple[str, ...], levels: Mapping[str, Sequence[str]], all_known: bool) -> list[tuple[str, ...]]:
     for trait in traits:
+        require_ids(frame, trait, "group_predictors", text=False, error=EstimationError)
         known = [str(level) for level in levels[trait]]
         named = list(dict.fromkeys(frame[trait].astype(object)))
         strange = [level for level in named if str(level) not in known]
@@ -165,7 +163,7 @@ def _groups(frame: pd.DataFrame, traits: tuple[str, ...], levels: Mapping[str, S
 def _predictor(frame: pd.DataFrame, name: str, traits: tuple[str, ...], groups: Sequence[tuple[str, ...]]) -> Array:
     """One predictor, standardised over the groups."""
     column = frame[name]
-    if not is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
+    if not (is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype)) or is_complex_dtype(column.dtype):
         raise EstimationError(
             f"group_predictors: column {name!r} is {column.dtype}, neither a trait of the backgrounds nor numeric; make it numbers with "
             "pandas.to_numeric, or drop it"

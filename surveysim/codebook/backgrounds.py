@@ -12,8 +12,8 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import Question, Trait
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
-from surveysim.errors import BackgroundError, CodebookError, SurveySimError, TableError, first_few, nearest
-from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N, require_columns
+from surveysim.errors import BackgroundError, CodebookError, SurveySimError, TableError, first_few, nearest, quoted
+from surveysim.tables.schema import BACKGROUND, ENOUGH, N_EFF, POOLED, POPULATION_SHARE, N, require_columns, require_ids
 
 AT_ONCE = 4096  # backgrounds compared at once with all that were seen: memory does not grow with those asked for
 
@@ -31,8 +31,19 @@ def background_id(levels: Mapping[str, object]) -> str:
 
 
 def parse_background_id(identifier: str) -> dict[str, str]:
-    """Return trait -> level of a background id; empty for the pooled one."""
-    return {} if identifier == POOLED else dict(part.split("=", 1) for part in identifier.split("|"))
+    """Return trait -> level of a background id; empty for the pooled one.
+
+    Raises
+    ------
+    TableError
+        If it is no background id.
+    """
+    if identifier == POOLED:
+        return {}
+    parts = identifier.split("|") if isinstance(identifier, str) else [""]
+    if not all("=" in part for part in parts):
+        raise TableError(f"background_id {quoted(identifier)} is none; it is written trait=level|trait=level, or {POOLED!r}")
+    return dict(part.split("=", 1) for part in parts)
 
 
 def is_background_id(identifier: object) -> bool:
@@ -70,9 +81,6 @@ def split_background(table: pd.DataFrame) -> pd.DataFrame:
     """
     require_columns(table, [BACKGROUND], "table")
     place, ids = pd.factorize(table[BACKGROUND], use_na_sentinel=False)
-    odd = [one for one in ids if not is_background_id(one)]
-    if odd:
-        raise TableError(f"table: background_id {first_few(map(repr, odd))} is none; it is written trait=level|trait=level, or {POOLED!r}")
     levels = [parse_background_id(one) for one in ids]
     columns = {trait: np.array([own.get(trait) for own in levels], dtype=object)[place] for trait in traits_in(ids)}
     clash = [name for name, levels in columns.items() if name in table and not _same_levels(table[name], levels)]
@@ -172,6 +180,7 @@ def checked_traits(frame: pd.DataFrame, codebook: Codebook) -> list[str]:
     BackgroundError
         If there is no trait column or no row, a column is no trait, or a level is unknown.
     """
+    require_columns(frame, [], "backgrounds", error=BackgroundError)
     kept = {BACKGROUND, POPULATION_SHARE, N, N_EFF, ENOUGH}
     traits = [column for column in frame.columns if column not in kept]
     if not traits or frame.empty:
@@ -181,6 +190,7 @@ def checked_traits(frame: pd.DataFrame, codebook: Codebook) -> list[str]:
             raise BackgroundError(
                 f"backgrounds: column {name!r} is no trait of codebook {codebook.name!r}; {nearest(str(name), codebook.traits)}"
             )
+        require_ids(frame, name, "backgrounds", text=False, error=BackgroundError)
         known = codebook.traits[name].level_names
         strange = [level for level in frame[name].astype(object).unique() if level not in known]
         if strange:

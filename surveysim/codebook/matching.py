@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import background_id
-from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.codebook.questions import Question
-from surveysim.errors import BackgroundError, TableError, first_few, nearest, quoted
+from surveysim.errors import BackgroundError, EvaluationError, TableError, first_few, nearest, quoted
 from surveysim.tables.schema import POOLED
 
 NO_OPTION = -1
+
+
+def scales_of(
+    questions: Iterable[str], codebook: Codebook | None, ordinal: str | Collection[str] | None, *, needed: bool = True
+) -> frozenset[str]:
+    """Return the ordered questions as `ordinal_questions` does, by a codebook that knows every one of `questions`.
+
+    Raises
+    ------
+    EvaluationError
+        If the codebook lacks a question, which would count as nominal; else as of `ordinal_questions`.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> from surveysim.codebook.matching import scales_of
+    >>> "Q8_8" in scales_of(["Q8_8"], ss.load_codebook("nonvoters2020"), None)
+    True
+    """
+    absent = (
+        [] if codebook is None or ordinal is not None else [name for name in dict.fromkeys(questions) if name not in codebook.questions]
+    )
+    if codebook is not None and absent:
+        raise EvaluationError(
+            f"codebook {codebook.name!r} lacks question {first_few(map(repr, absent))}, so that its scale is not known; "
+            f"give the codebook of this survey, or ordinal= with the ordered questions' ids; {nearest(absent[0], codebook.questions)}"
+        )
+    return ordinal_questions(codebook, ordinal, needed=needed)
 
 
 def plain(value: object) -> str:

@@ -198,7 +198,7 @@ def given_replicates(
         If the method is unknown, the shape is wrong, or JKn comes without `rscales`.
     """
     columns = np.asarray(weights, dtype=float)
-    if columns.ndim != 2 or len(columns) != len(design):
+    if columns.ndim != 2 or len(columns) != len(design) or not columns.size:
         raise DesignError(f"replicate weights need a row per respondent ({len(design)}); got shape {columns.shape}")
     size = columns.shape[1]
     if method == "JKn" and rscales is None:

@@ -200,7 +200,7 @@ def _newton(
 def _factor(method: str, bounds: tuple[float, float] | None) -> Factor:
     """Return the function u -> (g, derivative of g)."""
     if method not in METHODS:
-        raise DesignError(f"method must be one of {', '.join(METHODS)}; {nearest(method, METHODS)}")
+        raise DesignError(f"method must be one of {', '.join(METHODS)}; got {method!r}, {nearest(method, METHODS)}")
     if method != "logit":
         if bounds is not None:
             raise DesignError(f"bounds are for method='logit'; method={method!r} has none")

@@ -22,6 +22,7 @@ from surveysim.design.calibration import Calibration
 from surveysim.design.replication import Replicates
 from surveysim.design.stages import LONELY_PSU, Stage, group_sums, sampling_stages
 from surveysim.errors import DesignError, first_few, nearest
+from surveysim.tables.schema import refuse_extreme
 
 ROUNDING = 1e-12  # a variance this small beside the uncalibrated one is what rounding left of zero
 
@@ -93,7 +94,8 @@ class Design:
 
     def __post_init__(self) -> None:
         if self.lonely_psu not in LONELY_PSU:
-            raise DesignError(f"lonely_psu must be one of {', '.join(LONELY_PSU)}; {nearest(str(self.lonely_psu), LONELY_PSU)}")
+            found = f"got {self.lonely_psu!r}, {nearest(str(self.lonely_psu), LONELY_PSU)}"
+            raise DesignError(f"lonely_psu must be one of {', '.join(LONELY_PSU)}; {found}")
         object.__setattr__(self, "weights", checked_weights(self.weights))
         for name in ("strata", "psu", "fpc"):
             object.__setattr__(self, name, _columns(name, getattr(self, name), len(self.weights)))
@@ -283,6 +285,7 @@ def checked_weights(weights: np.ndarray, name: str = "weights") -> np.ndarray:
             f"(rows {first_few(np.flatnonzero(infinite | negative))}); a weight must be finite and >= 0: "
             "drop or correct these respondents first"
         )
+    refuse_extreme(values, name, error=DesignError)
     if not values.any():
         raise DesignError(f"{name}: every weight is zero; choose another weight variable")
     return values

@@ -175,9 +175,9 @@ def weighted_quantile(values: np.ndarray, weights: np.ndarray, probability: floa
         If the rule is unknown, the probability is outside 0-1, or no weight is positive.
     """
     if rule not in RULES:
-        raise DesignError(f"rule must be one of {', '.join(RULES)}; {nearest(rule, RULES)}")
+        raise DesignError(f"rule must be one of {', '.join(RULES)}; got {rule!r}, {nearest(rule, RULES)}")
     if not 0 <= probability <= 1:
-        raise DesignError(f"a quantile's probability must lie in 0-1; got {probability}")
+        raise DesignError(f"quantiles: a quantile's probability must lie in 0-1; got {probability:g}, and 0.5 is the median")
     if not (weights > 0).any():
         raise DesignError("a quantile needs respondents of positive weight; there are none")
     order = np.argsort(values[weights > 0], kind="stable")

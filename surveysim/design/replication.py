@@ -110,7 +110,7 @@ def replicate_weights(
         If the method is unknown or does not suit the design's strata; the message names them.
     """
     if method not in MADE_METHODS:
-        raise DesignError(f"method must be one of {', '.join(MADE_METHODS)}; {nearest(method, MADE_METHODS)}")
+        raise DesignError(f"method must be one of {', '.join(MADE_METHODS)}; got {method!r}, {nearest(method, MADE_METHODS)}")
     if stage.lonely and not drop_lonely:
         raise DesignError(
             f"replicate weights need two PSUs a stratum; there is one in {first_few(stage.lonely)}: join strata, or set lonely_psu='remove'"

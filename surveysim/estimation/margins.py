@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import background_id, parse_background_id
-from surveysim.errors import BackgroundError, DesignError, TableError, first_few, nearest
+from surveysim.errors import BackgroundError, DesignError, TableError, first_few, nearest, quoted
 from surveysim.survey.domains import observed_domains
 from surveysim.survey.survey import Survey
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, SHARE_TOLERANCE, require_columns
+from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, SHARE_TOLERANCE, require_columns, require_numbers
 
 COUNT, MARGIN = "count", "margin"
 NEAR = 0.05  # how far a total of margins may lie from the sum of weights, in shares of it, and still be taken for one of people
@@ -74,10 +74,11 @@ def amount_column(table: pd.DataFrame, what: str) -> str:
     TableError
         If it has neither or both, or a number is missing or negative.
     """
+    require_columns(table, [], what)
     found = [name for name in (COUNT, POPULATION_SHARE) if name in table]
     if len(found) != 1:
         raise TableError(f"{what} needs one of the columns 'count' and 'population_share'; it has {first_few(table.columns, 12)}")
-    amount = table[found[0]].to_numpy(float)
+    amount = require_numbers(table, found[0], what)
     bad = ~np.isfinite(amount) | (amount < 0)
     if bad.any():
         raise TableError(f"{what}: {found[0]} is missing or negative in rows {first_few(table.index[bad])}; give each group a number >= 0")
@@ -203,6 +204,11 @@ def margin_amounts(margins: Margins) -> dict[str, tuple[tuple[str, ...], dict[st
     elif isinstance(margins, Mapping):
         for key, levels in margins.items():
             names = (key,) if isinstance(key, str) else tuple(key)  # type: ignore[arg-type]
+            if not isinstance(levels, Mapping | pd.Series):
+                raise TableError(
+                    f"margins: {'|'.join(map(str, names))} must map levels to numbers, {{'female': 0.51, 'male': 0.49}}; got "
+                    f"{type(levels).__name__} {quoted(levels)}"
+                )
             cells = pd.DataFrame([_cell(names, level, value) for level, value in levels.items()])
             for_one = population_margins(cells, by=[names])
             tables["|".join(sorted(names))] = (tuple(sorted(names)), dict(zip(for_one[BACKGROUND], for_one[COUNT], strict=True)))

@@ -13,7 +13,7 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.matching import known_background, level_names
 from surveysim.errors import BackgroundError, TableError, first_few, nearest, quoted
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND, N_EFF, POOLED, QUESTION, SOURCE, STD_ERROR, N, require_columns
+from surveysim.tables.schema import BACKGROUND, N_EFF, POOLED, QUESTION, SOURCE, STD_ERROR, N, require_frame, require_scalars
 
 OPTION_GIVEN, NUMBER = "option_given", "number"
 STATED = (N, N_EFF, STD_ERROR)
@@ -52,7 +52,7 @@ def rows_of(
     BackgroundError
         If a trait or level is unknown or missing.
     """
-    require_columns(frame, [], "frame")
+    require_frame(frame, "frame")
     if frame.empty:
         raise TableError("frame has no rows; give one row an option, or one row an answer")
     rows = pd.DataFrame(index=range(len(frame)))
@@ -76,6 +76,7 @@ def _column(frame: pd.DataFrame, name: object, argument: str) -> pd.Series:
     column = frame[name]
     if isinstance(column, pd.DataFrame):
         raise TableError(f"{argument}: frame has {column.shape[1]} columns {quoted(name)}; rename all but one")
+    require_scalars(column, f"{argument}: column {quoted(name)}")
     return column
 
 

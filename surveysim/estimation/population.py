@@ -14,7 +14,7 @@ from surveysim.design.calibration import raked_weights
 from surveysim.errors import ReadError, TableError, first_few, nearest
 from surveysim.estimation.margins import COUNT, MARGIN, Margins, amount_column, margin_amounts
 from surveysim.tables.cells import Array
-from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, SHARE_TOLERANCE, STD_ERROR, N
+from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, SHARE_TOLERANCE, STD_ERROR, N, require_ids
 from surveysim.tables.storage import shipped_names, table_text
 
 PEOPLE, VARIANCE, BASE = "people", "people_variance", "structure_people"
@@ -98,9 +98,11 @@ def check_population(population: pd.DataFrame, what: str = "population") -> pd.D
     traits = population_traits(population)
     if not traits:
         raise TableError(f"{what} has no trait: it needs a column per trait beside {amount}, with level names")
-    empty = population[traits].isna().any(axis=1) | (population[traits].astype(str) == "").any(axis=1)
+    empty = population[traits].isna().any(axis=1) | population[traits].eq("").any(axis=1)
     if empty.any():
         raise TableError(f"{what}: a level is empty in rows {first_few(population.index[empty])}; name every level")
+    for trait in traits:
+        require_ids(population, trait, what, text=False)
     repeated = population[population.duplicated(traits)]
     if len(repeated):
         rows = repeated[traits].astype(str).agg(" / ".join, axis=1)
@@ -120,7 +122,7 @@ def check_population(population: pd.DataFrame, what: str = "population") -> pd.D
 
 def population_traits(population: pd.DataFrame) -> list[str]:
     """Return the columns of a population table that are traits."""
-    return [str(name) for name in population.columns if name not in ABOUT]
+    return [name for name in population.columns if name not in ABOUT]
 
 
 def joint_population(margins: Margins, structure: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.backgrounds import background_id, parse_background_id, same_traits
+from surveysim.codebook.backgrounds import background_id, parse_background_id, same_traits, traits_in
 from surveysim.codebook.readable import readable
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import MARGIN, Margins, amount_column
@@ -36,6 +36,7 @@ from surveysim.tables.schema import (
     N,
     check_distributions,
     require_columns,
+    require_ids,
 )
 from surveysim.tables.weighting_record import weighted_across
 
@@ -192,6 +193,8 @@ def cell_numbers(population: pd.DataFrame, traits: Sequence[str]) -> pd.DataFram
     amount = amount_column(population, "population")
     absent = [trait for trait in traits if trait not in population]
     if not absent:
+        for trait in traits:
+            require_ids(population, trait, "population", text=False)
         rows = population[list(traits)].astype(str).itertuples(index=False)
         ids = [background_id(dict(zip(traits, row, strict=True))) for row in rows]
     elif BACKGROUND in population:
@@ -241,6 +244,7 @@ def _cell_weights(people: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _refuse_empty_population(distributions: pd.DataFrame, people: pd.Series) -> None:
+    _refuse_other_spelling(distributions[BACKGROUND].unique(), people.index)
     cells = distributions.groupby(BACKGROUND, sort=False)[N].max()
     nobody = [cell for cell, n in cells.items() if n > 0 and not people.get(cell, 0) > 0]
     if nobody:
@@ -251,6 +255,18 @@ def _refuse_empty_population(distributions: pd.DataFrame, people: pd.Series) -> 
     unknown = [cell for cell in cells.index if cell not in people.index]
     if unknown:
         raise TableError(f"population lacks {first_few(unknown)}; give each a count, 0 where there is nobody")
+
+
+def _refuse_other_spelling(ours: Sequence[str], theirs: Sequence[str]) -> None:
+    """Refuse a trait of which distributions and population each have a level that the other lacks: most likely one, spelt in two ways."""
+    for trait in traits_in(ours):
+        mine, given = (list(dict.fromkeys(parse_background_id(one).get(trait, "") for one in ids)) for ids in (ours, theirs))
+        lacking, strange = [name for name in mine if name not in given], [name for name in given if name not in mine]
+        if lacking and strange:
+            raise TableError(
+                f"population: trait {trait!r} has level {first_few(map(repr, strange))}, which no background of the distributions has; "
+                f"spell the levels as the distributions do, {first_few(mine, 20)}; {nearest(strange[0], lacking)}"
+            )
 
 
 def _combine(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

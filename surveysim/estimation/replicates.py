@@ -138,9 +138,10 @@ def with_replicates(
     check_survey(survey)
     released = _released(weights) if method is None else (method, 0.3, False)
     method, factor, about_full = released
+    columns = _numbers(weights)
     made = given_replicates(
         survey.design,
-        np.asarray(weights),
+        columns,
         method=method,
         combined=combined,
         scale=scale,
@@ -148,7 +149,18 @@ def with_replicates(
         fay=factor if fay is None else fay,
         mse=about_full if mse is None else mse,
     )
-    return survey.with_design(made, f"{method}: {np.shape(weights)[1]} replicate weights of the release")
+    return survey.with_design(made, f"{method}: {columns.shape[1]} replicate weights of the release")
+
+
+def _numbers(weights: pd.DataFrame | np.ndarray) -> np.ndarray:
+    try:
+        if np.iscomplexobj(weights):
+            raise TypeError("complex numbers")
+        return np.asarray(weights, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DesignError(
+            f"weights must be a frame or an array of numbers, a column per replicate; got {type(weights).__name__} that is none: {error}"
+        ) from error
 
 
 def replicates_needed(table: pd.DataFrame, *, target_cv: float = 0.05) -> pd.DataFrame:

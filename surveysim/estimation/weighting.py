@@ -16,7 +16,7 @@ from surveysim.errors import DesignError, nearest
 from surveysim.estimation.margins import Margins, Target, margin_targets, population_margins
 from surveysim.survey.domains import numeric_answers
 from surveysim.survey.survey import Survey, check_survey
-from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, N
+from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, N, require_columns
 
 
 def rake(survey: Survey, margins: Margins, *, missing: str = "fail", residuals: str = "regression") -> Survey:
@@ -114,6 +114,7 @@ def poststratify_weights(survey: Survey, population: pd.DataFrame, *, missing: s
     True
     """
     check_survey(survey)
+    require_columns(population, [], "population")
     about = {BACKGROUND, POPULATION_SHARE, "count", N, N_EFF, "enough"}
     traits = [name for name in population.columns if name not in about]
     if not traits:

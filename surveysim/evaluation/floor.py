@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.matching import scales_of
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
-from surveysim.errors import EvaluationError
+from surveysim.errors import EvaluationError, quoted
 from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
 from surveysim.evaluation.scores import CELL_WEIGHT, cell_weights, score_arrays, score_table
 from surveysim.tables.cells import Array, Cells, to_cells
-from surveysim.tables.schema import N_EFF, QUESTION, SHARE, N
+from surveysim.tables.schema import N_EFF, QUESTION, SHARE, N, check_distributions
 
 
 def noise_floor(
@@ -75,9 +76,10 @@ def noise_floor(
     """
     names = require_metrics(metrics, tuple(METRICS))
     codebook = codebook_if_any(codebook)
-    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     if draws < 2:
         raise EvaluationError(f"draws must be at least 2; got {draws}")
+    check_distributions(reference, "reference")
+    ordered = scales_of(reference[QUESTION], codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     truth = to_cells(reference[reference[SHARE].notna()], what="reference")
     if N not in reference and N_EFF not in reference:
         raise EvaluationError("reference has neither n nor n_eff, so its noise is unknown; add one of them")
@@ -100,11 +102,12 @@ def _fresh_sizes(truth: Cells, n: pd.DataFrame | float | None) -> Array:
     if n is None:
         return truth.n_eff
     if isinstance(n, pd.DataFrame):
+        check_distributions(n, "n")
         sample = to_cells(n[n[QUESTION].isin(truth.questions)], backgrounds=truth.backgrounds, what="n")
         sizes = dict(zip(sample.questions, sample.n_eff, strict=True))
         return np.stack([sizes.get(question, np.zeros(len(truth.backgrounds))) for question in truth.questions])
-    if not n > 0:
-        raise EvaluationError(f"n must be positive; got {n}")
+    if not isinstance(n, Real) or not float(n) > 0:
+        raise EvaluationError(f"n must be positive, a number of respondents, or a distributions table; got {quoted(n)}")
     return np.full(truth.n_eff.shape, float(n))
 
 

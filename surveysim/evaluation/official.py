@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.errors import ReadError, TableError, first_few, nearest
-from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, SOURCE, STD_ERROR, require_columns
+from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, SOURCE, STD_ERROR, require_columns, require_ids, require_numbers
 from surveysim.tables.storage import shipped_names, table_text
 
 CODES, COUNTRY, YEAR, WEIGHT, DENOMINATOR, ROUNDING, LABEL = (
@@ -22,6 +22,7 @@ CODES, COUNTRY, YEAR, WEIGHT, DENOMINATOR, ROUNDING, LABEL = (
     "label",
 )
 REQUIRED = (QUESTION, CODES, SHARE, COUNTRY, YEAR, WEIGHT, DENOMINATOR, SOURCE)
+TEXT = frozenset({CODES, COUNTRY, WEIGHT})
 DENOMINATORS = ("valid answers", "all respondents")
 ANY_WEIGHT = "any"
 
@@ -102,6 +103,10 @@ def check_official(official: pd.DataFrame, what: str = "official") -> pd.DataFra
         empty = official[column].isna() | (official[column].astype(str) == "")
         if empty.any():
             raise TableError(f"{what}: {column} is empty in rows {first_few(official.index[empty])}; a fact without it cannot be compared")
+    for column in TEXT & set(official):
+        require_ids(official, column, what, text=True)
+    for column in {STD_ERROR, ROUNDING} & set(official):
+        require_numbers(official, column, what)
     share = official[SHARE].to_numpy(float)
     if (share > 1).any() or (share < 0).any():
         hint = "; these are percentages: divide by 100" if 1 < np.nanmax(share) <= 100 else ""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import traits_in
-from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.matching import scales_of
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few
@@ -110,8 +110,8 @@ def evaluate(
     """
     names = require_metrics(metrics, KNOWN_METRICS)
     codebook = codebook_if_any(codebook)
-    ordered = ordinal_questions(codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     check_distributions(reference, "reference")
+    ordered = scales_of(reference[QUESTION], codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     answered = reference[reference[SHARE].notna()]
     empty = len(reference[CELL].drop_duplicates()) - len(answered[CELL].drop_duplicates())
     parts, counts = [], {"reference_empty": empty, "only_estimated": 0, "only_reference": 0}
@@ -144,6 +144,7 @@ def _weighting(estimated: pd.DataFrame, weights: pd.DataFrame | Mapping[str, flo
 
 
 def _tables(estimated: pd.DataFrame, by: Sequence[str] | None) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    require_columns(estimated, [SOURCE], "estimated")
     keys = names_of(() if by is None else by, "by", estimated.columns, error=EvaluationError, needed=False)
     require_columns(estimated, [*keys, SOURCE], "estimated")
     if not keys:

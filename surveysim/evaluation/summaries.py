@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import ordinal_questions
+from surveysim.codebook.matching import scales_of
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import total_variation, wasserstein
@@ -15,7 +15,21 @@ from surveysim.evaluation.scores import CELL_WEIGHT, on_same_cells
 from surveysim.tables.cells import Array, Cells, between_variance
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SHARE, STD_ERROR, N, require_columns
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    ESTIMATE,
+    METRIC,
+    QUESTION,
+    SHARE,
+    SOURCE,
+    STD_ERROR,
+    N,
+    check_distributions,
+    require_columns,
+    require_numbers,
+)
 
 
 def summarise_scores(
@@ -49,7 +63,8 @@ def summarise_scores(
     Raises
     ------
     EvaluationError
-        If `interval` is unknown, or a question's weights are negative or all zero.
+        If `interval` is unknown, a question's weights are negative or all zero, or the scores are of several sources or methods, which
+        `by` does not keep apart.
     TableError
         If a column is absent.
 
@@ -67,7 +82,9 @@ def summarise_scores(
     """
     if interval not in ("t", "bootstrap"):
         raise EvaluationError(f"interval must be 't' or 'bootstrap'; got {interval!r}")
+    require_columns(scores, [QUESTION, BACKGROUND, METRIC, ESTIMATE], "scores")
     keys = [*names_of(() if by is None else by, "by", scores.columns, error=EvaluationError, needed=False), METRIC]
+    _refuse_mixed(scores, keys)
     questions = question_means(scores, by=keys)
     rows = []
     rng = np.random.default_rng(seed)
@@ -81,6 +98,17 @@ def summarise_scores(
     return pd.DataFrame(rows, columns=[*keys, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, "n_questions", "n_backgrounds"])
 
 
+def _refuse_mixed(scores: pd.DataFrame, keys: Sequence[str]) -> None:
+    """Refuse to average over several sources or methods, of which nobody knows which the mean speaks of."""
+    for column in (SOURCE, "method"):
+        found = scores[column].unique() if column in scores and column not in keys else []
+        if len(found) > 1:
+            raise EvaluationError(
+                f"scores holds {len(found)} values of {column!r} ({first_few(found)}), and a mean over them speaks of none; give "
+                f"by={column!r}, or select one"
+            )
+
+
 def question_means(scores: pd.DataFrame, *, by: Sequence[str] = (METRIC,)) -> pd.DataFrame:
     """Return the weighted mean score over backgrounds of every question, a row per `by` x question.
 
@@ -92,7 +120,7 @@ def question_means(scores: pd.DataFrame, *, by: Sequence[str] = (METRIC,)) -> pd
         If a column is absent.
     """
     require_columns(scores, [QUESTION, BACKGROUND, *by, ESTIMATE], "scores")
-    weight = scores[CELL_WEIGHT] if CELL_WEIGHT in scores else pd.Series(1.0, index=scores.index)
+    weight = require_numbers(scores, CELL_WEIGHT, "scores") if CELL_WEIGHT in scores else np.ones(len(scores))
     if not (weight >= 0).all():
         raise EvaluationError(f"scores: weight must be >= 0; it is not in {first_few(scores.index[~(weight >= 0)])} (row labels)")
     frame = scores.assign(_weight=weight, _product=weight * scores[ESTIMATE])
@@ -147,7 +175,7 @@ def data_saved(curve: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     for name, frame in (("curve", curve), ("scores", scores)):
         require_columns(frame, [N, ESTIMATE], name)
-        if not (frame[N] > 0).all() or not np.isfinite(frame[ESTIMATE].to_numpy(float)).all():
+        if not (frame[N].to_numpy(float) > 0).all() or not np.isfinite(frame[ESTIMATE].to_numpy(float)).all():
             raise EvaluationError(f"{name}: every n must be positive and every estimate present")
     measured = curve.groupby(N)[ESTIMATE].agg(["mean", "size"]).sort_index()
     if len(measured) < 2:
@@ -210,7 +238,8 @@ def diagnose(
     >>> f"{found.variance_ratio:.1f}", int(found.n_backgrounds)  # the noise of 400 respondents looks like differences
     ('1.6', 6)
     """
-    ordered = ordinal_questions(codebook_if_any(codebook), ordinal)
+    check_distributions(reference, "reference")
+    ordered = scales_of(reference[QUESTION], codebook_if_any(codebook), ordinal)
     ours, truth, _ = on_same_cells(estimated, reference[reference[SHARE].notna()], reference, on)
     rows = [_diagnose_question(ours, truth, q, truth.questions[q] in ordered) for q in range(len(truth.questions))]
     return pd.DataFrame(rows)

@@ -21,6 +21,7 @@ from surveysim.tables.schema import (
     SOURCE,
     N,
     check_distributions,
+    require_columns,
 )
 
 
@@ -74,7 +75,7 @@ def question_rows(
     if rows.empty:
         known = map(str, distributions[QUESTION].unique())
         raise TableError(f"distributions holds no question {question!r}; {nearest(str(question), known)}")
-    wanted = backgrounds[BACKGROUND] if isinstance(backgrounds, pd.DataFrame) else backgrounds
+    wanted = require_columns(backgrounds, [BACKGROUND], "backgrounds")[BACKGROUND] if isinstance(backgrounds, pd.DataFrame) else backgrounds
     rows = _only(rows, BACKGROUND, wanted, "backgrounds", question)
     rows = _only(rows, SOURCE, sources, "sources", question)
     if not rows[SHARE].notna().any():

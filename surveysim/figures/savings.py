@@ -107,6 +107,7 @@ def plot_data_saved(
     >>> frame.loc[frame.source == "dsa", "data_saved"].round(2).tolist()
     [0.75, 0.6]
     """
+    require_columns(curve, [], "curve")
     if SOURCE not in curve and "method" in curve:
         curve = _compared(curve, metric, reference)
     curve, shown = _chosen(curve, method, reference, metric)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from surveysim.errors import TableError, first_few, nearest
+from surveysim.errors import TableError, first_few, nearest, quoted
 from surveysim.evaluation.summaries import summarise_scores
 from surveysim.figures.layout import check_height
 from surveysim.figures.style import (
@@ -31,7 +32,7 @@ from surveysim.figures.style import (
     widest,
     wrap,
 )
-from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SOURCE, require_columns
+from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SOURCE, require_columns, require_numbers
 
 METRIC_NAMES = {
     "wasserstein": "Wasserstein distance / (K − 1)",
@@ -96,6 +97,8 @@ def plot_scores(
     ['mrp', 'raw']
     """
     require_columns(scores, [SOURCE, METRIC, ESTIMATE, CONF_LOW, CONF_HIGH], "scores")
+    if "n_questions" in scores:
+        require_numbers(scores, "n_questions", "scores")
     table = of_metric(scores, metric, "scores").sort_values(ESTIMATE, kind="stable").reset_index(drop=True)
     repeated = table[SOURCE][table[SOURCE].duplicated()]
     if len(repeated):
@@ -141,8 +144,10 @@ def floor_of(floor: Floor, metric: str) -> tuple[float, float, float] | None:
         row = of_metric(summarise_scores(floor) if QUESTION in floor else floor, metric, "floor")
         if len(row) > 1:
             raise TableError(f"floor has {len(row)} rows of {metric}; give one")
-        low, high = (float(row[name].iloc[0]) if name in row else np.nan for name in (CONF_LOW, CONF_HIGH))
+        low, high = (float(require_numbers(row, name, "floor")[0]) if name in row else np.nan for name in (CONF_LOW, CONF_HIGH))
         return float(row[ESTIMATE].iloc[0]), low, high
+    if not isinstance(floor, Real):
+        raise TableError(f"floor must be a number, or a table of noise_floor or of its summary; got {type(floor).__name__} {quoted(floor)}")
     return float(floor), np.nan, np.nan
 
 
@@ -159,7 +164,7 @@ def _draw_scores(table: pd.DataFrame, metric: str, highlight: str | None, ax: Ax
         dress(ax)
     rows = table["row"].to_numpy(float)
     values = table[[ESTIMATE, CONF_LOW, CONF_HIGH]].to_numpy(float)
-    chosen = (table[SOURCE] == highlight).to_numpy()
+    chosen = (table[SOURCE] == highlight).to_numpy(bool, na_value=False)
     for part, mark in ((~chosen, _PLAIN), (chosen, ACCENT)):
         dots(ax, values[part], rows[part], mark)
     for y, value, end, strong in zip(rows, values[:, 0], np.nanmax(values, axis=1), chosen, strict=True):

@@ -10,6 +10,7 @@ import pandas as pd
 from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError
 from surveysim.files.rawfile import FRAME, RawFile, Variable, Wanted
+from surveysim.tables.schema import require_scalars
 
 _KNOWN = "pandas, polars, pyarrow, DuckDB or another frame that narwhals knows"
 
@@ -44,6 +45,8 @@ def frame_columns(frame: object, wanted: Wanted | None = None) -> RawFile:
     if not len(found) or not known:
         raise ReadError("frame holds no respondents; a survey needs at least one row and a column")
     raw = RawFile.of(pd.DataFrame(found), FRAME, known)  # without attrs, which pandas would copy with every column
+    for name in raw.columns if wanted is None else wanted.pick(known, FRAME):
+        require_scalars(raw.columns[name], f"frame: column {name!r}", error=ReadError)
     return RawFile(raw.columns, raw.n_rows, _variables(attrs, raw.columns), FRAME, (), raw.known)
 
 

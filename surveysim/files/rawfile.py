@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
+from pandas.api.types import is_bool_dtype
 
 from surveysim.codebook.questions import Code
 from surveysim.errors import CodebookError, first_few
@@ -90,7 +91,8 @@ class RawFile:
     def of(cls, frame: pd.DataFrame, source: str = FRAME, known: Sequence[str] = ()) -> RawFile:
         """Return the columns of a frame; of two with the same name `known` holds both, so that `Wanted.pick` refuses them."""
         names = [str(name) for name in frame.columns]
-        columns = dict(zip(names, (column.values for _, column in frame.items()), strict=True))
+        values = (as_floats(column.values) if is_bool_dtype(column.dtype) else column.values for _, column in frame.items())
+        columns = dict(zip(names, values, strict=True))
         return cls(columns, len(frame), source=source, known=tuple(known or names))
 
 

@@ -13,7 +13,7 @@ from surveysim.errors import EstimationError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.other_respondents import paired_folds
-from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, QUESTION, STD_ERROR, check_distributions, require_columns
+from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, QUESTION, SHARE, STD_ERROR, check_distributions, require_columns
 
 POOLED_PART = 0.1  # of the pooled shares in a cell's metric: an option that the simulation rules out still has a variance
 MOST_RELIABLE = 1.5  # effective respondents above which a cell's standard error says anything about the design effect
@@ -76,6 +76,7 @@ def area_cells(direct: pd.DataFrame, simulated: pd.DataFrame, *, independent: bo
         If a table breaks its contract, or one has folds and the other has not.
     """
     require_columns(direct, [N_EFF], "direct")
+    require_columns(simulated, [SHARE], "simulated")
     pairs = paired_folds(direct, simulated, independent=independent)
     layout = to_cells(pairs[0][1], what="simulated")
     ours = [_laid_out(table, layout, "direct") for table, _ in pairs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ PACKAGE, METHOD = "surveysim", "huang2026distribution"
 OF_THE_METHOD = ("dsa", "dsa-kernel", "stage1")  # what Huang, Li and Shao (2026) propose or compare with, by `method`
 _ENTRY = re.compile(r"^@\w+\{(?P<key>[^,]+),\n.*?^\}", re.MULTILINE | re.DOTALL)
 _URL = re.compile(r"https?://[^\s()<>{}\"]+[^\s()<>{}\".,;]")
+_ESCAPED = re.compile(r"[{}\\\s\"]")  # what would end a field, or its entry
 _SPECIAL = {"\\": r"\textbackslash{}", **{character: f"\\{character}" for character in "&%$#_{}"}, "~": r"\textasciitilde{}"}
 _SPECIAL["^"] = r"\textasciicircum{}"
 
@@ -90,7 +92,7 @@ def survey_entry(codebook: Codebook) -> str:
         "title": _plain(codebook.title),
         "author": f"{{{_plain(codebook.producer)}}}" if codebook.producer else "",
         "year": _plain(codebook.year),
-        "doi": codebook.doi.removeprefix("https://doi.org/"),
+        "doi": _ESCAPED.sub(lambda found: quote(found[0]), codebook.doi.removeprefix("https://doi.org/")),
         "howpublished": f"\\url{{{url[0]}}}" if url else "",
         "note": _plain("; ".join(filter(None, ("Data", codebook.country, codebook.citation, codebook.licence)))),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from surveysim.publishing.cell_rule import DOMINANCE, KEY, SUPPRESSED
 from surveysim.publishing.disclosure import DERIVABLE, DISCLOSURE, cells_of, protect
 from surveysim.publishing.excel import require_openpyxl, write_workbook
 from surveysim.survey.writers import with_codes_of_one_kind, write_table
-from surveysim.tables.schema import MIN_N, NESTED, N, require_columns
+from surveysim.tables.schema import MIN_N, NESTED, N, require_columns, require_scalars
 from surveysim.whole_files import checked_target, write_whole
 
 EXCEL = ".xlsx"
 TABLES = (".csv", ".parquet", EXCEL, *WRITABLE)
+PREFIX, PREFIXED = "'", "formula_prefix"  # what a spreadsheet takes for the mark of text, and where the facts say that it was set
+STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
 def export_table(
@@ -46,7 +50,8 @@ def export_table(
 
     What is withheld is audited (`audit_disclosure`) before the file is written. The facts (`attrs`: weight, denominator, design,
     population, model, seed, steps of weighting, what was done for disclosure control and what the audit found) go into
-    ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas puts them back into `attrs`.
+    ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas puts them back into `attrs`. In CSV a
+    text that a spreadsheet would take for a formula gets an apostrophe before it, and the facts name it under ``formula_prefix``.
 
     Parameters
     ----------
@@ -103,6 +108,8 @@ def export_table(
     require_columns(table, [], "table")
     if table.empty:
         raise ReadError(f"nothing to write to {target.name}: the table has no rows")
+    for name in table:
+        require_scalars(table[name], f"table: column {name!r}")
     weights: dict[str, Any] = {"min_n_eff": min_n_eff, "dominance": dominance}
     shown = protected(table, min_n=min_n, how=how, min_count=min_count, **weights, model_based=model_based, published=published)
     if target.suffix.lower() in WRITABLE:
@@ -115,6 +122,9 @@ def export_table(
     else:
         book = None if codebook is None else load_codebook(codebook)
         plain = with_codes_of_one_kind(shown if book is None else readable(shown, book))
+        if target.suffix.lower() == ".csv":
+            plain = without_formulas(plain)
+            shown.attrs |= {PREFIXED: plain.attrs[PREFIXED]} if PREFIXED in plain.attrs else {}
         write_whole(target, _parquet(plain) if target.suffix.lower() == ".parquet" else _csv(plain))
     if target.suffix.lower() != ".parquet":
         write_facts(target, shown.attrs)
@@ -164,6 +174,35 @@ def _audited(shown: pd.DataFrame, table: pd.DataFrame, published: pd.DataFrame |
         raise TableError(f"table: {first_few(cells)} follow from what is told; raise min_n or join levels")
     left = found[HIGH] - found[LOW] + 1
     return {"withheld": len(found), "fewest_numbers_left": float(left.min()) if len(found) and np.isfinite(left.min()) else None}
+
+
+def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which no name and no text starts a formula of a spreadsheet: those that would get an apostrophe before them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.publishing.exports import without_formulas
+    >>> table = without_formulas(pd.DataFrame({"option_label": ["=1+1", "-1", "No"]}))
+    >>> table.option_label.tolist(), table.attrs["formula_prefix"]
+    (["'=1+1", '-1', 'No'], {"'": {'option_label': ['=1+1']}})
+    """
+    found: dict[str, list[str]] = {}
+    columns = {}
+    for name, values in table.items():
+        texts = [value for value in values.astype(object).unique() if _is_formula(value)]
+        named = f"{PREFIX}{name}" if _is_formula(name) else str(name)
+        columns[named] = values.astype(object).map(lambda value: f"{PREFIX}{value}" if _is_formula(value) else value) if texts else values
+        if texts or named != name:
+            found[str(name)] = texts
+    safe = pd.DataFrame(columns, index=table.index)
+    safe.attrs = {**table.attrs, **({PREFIXED: {PREFIX: found}} if found else {})}
+    return safe
+
+
+def _is_formula(value: object) -> bool:
+    """Whether a spreadsheet takes a text for a formula; a number that is written as text is none."""
+    return isinstance(value, str) and value.startswith(STARTS) and not _NUMBER.fullmatch(value)
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> Path:

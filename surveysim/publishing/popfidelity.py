@@ -189,6 +189,7 @@ def population_fidelity(estimated: pd.DataFrame, reference: pd.DataFrame, *, cod
     package = _package()
     check_distributions(estimated, "estimated")
     codebook = load_codebook(codebook)
+    check_distributions(reference, "reference")
     ordered = ordinal_questions(codebook, None)
     wanted = [name for name in reference[QUESTION].unique() if name in ordered and name in set(estimated[QUESTION])]
     if not wanted:

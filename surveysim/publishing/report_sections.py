@@ -14,7 +14,20 @@ from surveysim.html import Section, disclosed_facts, frame_table, paragraph, pre
 from surveysim.survey.missing import na_table
 from surveysim.survey.survey import Survey
 from surveysim.tables.facts import is_simulated, reach_in_words, table_facts
-from surveysim.tables.schema import BACKGROUND, CELL, LARGEST_WEIGHT, ORDER, QUESTION, SHARE, SOURCE, STD_ERROR, N
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CELL,
+    ESTIMATE,
+    LARGEST_WEIGHT,
+    METRIC,
+    ORDER,
+    QUESTION,
+    SHARE,
+    SOURCE,
+    STD_ERROR,
+    N,
+    require_columns,
+)
 from surveysim.tables.training_record import stage_html
 
 MOST_ROWS = 200  # of a result printed whole in the report
@@ -176,6 +189,7 @@ def score_section(scores: pd.DataFrame | None, floor: pd.DataFrame | None) -> Se
     if scores is None:
         said = "Not stated: no scores were given (scores=), so this report supports no claim of accuracy."
         return Section("scores", title, paragraph(said, missing=True))
+    require_columns(scores, [METRIC, ESTIMATE], "scores")
     keys = [name for name in (N, "method", SOURCE) if name in scores]
     html = paragraph("Means over backgrounds and questions; 95% intervals over questions; smaller is closer.")
     html += frame_table(summarise_scores(scores, by=keys))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,12 +17,12 @@ from surveysim.codebook.codebook import ordinal_questions
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import SurveySimError, nearest
-from surveysim.files.frames import is_frame
 from surveysim.simulation.request import (
     MODEL_METHODS,
     about_model,
     about_survey,
     aligned_by,
+    as_backgrounds,
     beyond_training,
     check_known_traits,
     check_method,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 def simulate(
     df: Survey | IntoFrame,
-    backgrounds: IntoFrame | str | Sequence[str],
+    backgrounds: IntoFrame | str | Sequence[str] | Mapping[str, Sequence[str]],
     *,
     model: OptionModel | None = None,
     codebook: CodebookLike | None = None,
@@ -68,9 +68,10 @@ def simulate(
     df : Survey or DataFrame
         The respondents to learn from: a `Survey`, or a frame of respondents (pandas, polars, pyarrow, DuckDB) with the columns of
         these questions, traits, the weight and the design, in codes or labels as `as_survey` takes them.
-    backgrounds : DataFrame or sequence of str
+    backgrounds : DataFrame, mapping or sequence of str
         A row per background with a column per trait (any combination of levels, observed or not; `population_share` may
-        stand beside them), or a list of trait names: then every combination of their levels.
+        stand beside them; a mapping of traits to equally long lists is taken as such columns), or a list of trait names: then every
+        combination of their levels. Where all combinations are asked for and nobody sampled has some level, a warning says so.
     model : OptionModel, optional
         An aligned model only simulates. A base model is aligned first, with `df`. Default: the default model.
     codebook : str, Path, Codebook or Survey, optional
@@ -119,7 +120,7 @@ def simulate(
         If the method is unknown or contradicts the model, the model is none, `questions` is empty, a plain frame comes without
         a codebook, or draws are asked of a method that has no posterior.
     BackgroundError
-        If a trait or level is unknown, or an aligned model never saw these traits.
+        If a trait or level is unknown, an aligned model never saw these traits, or a mapping's lists are of unequal length.
     TrainingError
         If nobody answered a question, or fewer respondents than it has options.
     EstimationError
@@ -140,6 +141,7 @@ def simulate(
     """
     if method not in (*MODEL_METHODS, *BASELINES):
         raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
+    backgrounds = as_backgrounds(backgrounds)
     check_method(method, model)
     check_draws(draws)
     check_uses_predictors(method, group_predictors)
@@ -161,8 +163,7 @@ def simulate(
     table.attrs.clear()
     table = readable(table, survey.codebook, simulated=True)
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
-    if not is_frame(backgrounds):
-        warn_of_unseen_levels(beyond)
+    warn_of_unseen_levels(grid, sample.loc[sample[SHARE].notna(), BACKGROUND], survey.codebook)
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     if learnt is not None:
         table.attrs["prior"] = learnt

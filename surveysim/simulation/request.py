@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
+from pandas.api.types import is_list_like
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
@@ -14,7 +16,7 @@ from surveysim.baselines.prior import Prior, PriorLike, prior_of, with_prior_que
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
-from surveysim.errors import BackgroundError, SurveySimError, first_few
+from surveysim.errors import BackgroundError, SurveySimError, first_few, quoted
 from surveysim.estimation.distributions import cell_shares
 from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.survey.domains import domain_facts
@@ -68,13 +70,29 @@ def beyond_training(asked: Iterable[str], seen: Iterable[str]) -> dict[str, Any]
     }
 
 
-def warn_of_unseen_levels(beyond: Mapping[str, Any]) -> None:
-    """Log a warning where a grid made of trait names holds levels that no respondent has: they fill it with guesses alone."""
-    if levels := beyond["levels"]:
-        named = "; ".join(f"{trait}: {first_few(names)}" for trait, names in levels.items())
+def warn_of_unseen_levels(asked: pd.DataFrame, seen: Iterable[str], codebook: Codebook) -> None:
+    """Log a warning where all combinations of levels are asked for and no respondent has some level: guesses alone fill its rows.
+
+    Parameters
+    ----------
+    asked : DataFrame
+        Trait columns. One that leaves combinations out was chosen, and is not warned of.
+    seen : iterable of str
+        Ids of the backgrounds sampled.
+    codebook : Codebook
+        Says how many combinations there are.
+    """
+    levels = {name: trait.level_names for name, trait in codebook.traits.items() if name in asked}
+    if len(asked) < prod(map(len, levels.values())):
+        return
+    known = list(dict.fromkeys(seen))
+    have = _levels(known)
+    unseen = {trait: [name for name in names if name not in have.get(trait, ())] for trait, names in levels.items()}
+    if named := "; ".join(f"{trait}: {first_few(names)}" for trait, names in unseen.items() if names):
         log.warning(
-            "no respondent has these levels, and %d of %d backgrounds were never sampled: %s; a frame of backgrounds can leave them out",
-            beyond["backgrounds"], beyond["of"], named,
+            "no respondent has these levels, and %d of %d backgrounds were never sampled: %s; a frame of backgrounds can leave them out: "
+            "observed_backgrounds(survey, by=%s) is one of those sampled",
+            len(asked) - len(known), len(asked), named, list(levels),
         )  # fmt: skip
 
 
@@ -86,6 +104,35 @@ def warn_of_misleading_prior(about: Mapping[str, Any]) -> None:
             "error %+.2g, standard error %.2g); compare with prior=None",
             about["name"], about["left_out"]["difference"], about["left_out"]["std_error"],
         )  # fmt: skip
+
+
+def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrounds:
+    """Return backgrounds as they are, or, of a mapping of traits to columns of levels, as a frame.
+
+    Raises
+    ------
+    BackgroundError
+        If the columns are none, or of unequal length.
+
+    Examples
+    --------
+    >>> from surveysim.simulation.request import as_backgrounds
+    >>> len(as_backgrounds({"gender": ["female", "male"], "age": ["old", "old"]}))
+    2
+    """
+    if not isinstance(backgrounds, Mapping):
+        return backgrounds
+    remedy = "for every combination of levels give the traits' names, or background_grid(codebook, by=[...])"
+    odd = [f"{trait}: {quoted(levels)}" for trait, levels in backgrounds.items() if isinstance(levels, str) or not is_list_like(levels)]
+    if odd or not backgrounds:
+        raise BackgroundError(f"backgrounds must map each trait to a list of levels, one a row; got {first_few(odd) or 'none'}; {remedy}")
+    lengths = {trait: len(list(levels)) for trait, levels in backgrounds.items()}
+    if len(set(lengths.values())) > 1:
+        said = first_few(f"{trait} {length}" for trait, length in lengths.items())
+        raise BackgroundError(
+            f"backgrounds has columns of unequal length ({said}); a mapping is taken as columns, a background a row: {remedy}"
+        )
+    return pd.DataFrame({trait: list(levels) for trait, levels in backgrounds.items()})
 
 
 def _levels(identifiers: list[str]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import PromptError, SurveySimError, first_few
 from surveysim.lm.prompts.template import PromptTemplate
 from surveysim.simulation.in_memory import simulate
-from surveysim.simulation.request import background_traits, require_survey
+from surveysim.simulation.request import as_backgrounds, background_traits, require_survey
 from surveysim.survey.survey import Survey
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import DISTRIBUTION_KEYS, QUESTION, SHARE
@@ -78,7 +78,7 @@ def prompt_variants(traits: str | Sequence[str] = (), template: PromptTemplate |
 
 def prompt_sensitivity(
     df: Survey | IntoFrame,
-    backgrounds: IntoFrame | str | Sequence[str],
+    backgrounds: IntoFrame | str | Sequence[str] | Mapping[str, Sequence[str]],
     *,
     model: OptionModel | None = None,
     codebook: CodebookLike | None = None,
@@ -134,6 +134,7 @@ def prompt_sensitivity(
 
     if method in BASELINES:
         raise SurveySimError(f"method {method!r} is a classical baseline and reads no prompt; leave it out")
+    backgrounds = as_backgrounds(backgrounds)
     survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     given = load_model() if model is None else model
     kinds = prompt_variants(background_traits(backgrounds, survey.codebook), given.template) if variants is None else variants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -27,13 +27,15 @@ from surveysim.simulation.request import (
     about_model,
     about_survey,
     aligned_by,
+    as_backgrounds,
     check_known_traits,
     check_same_prior,
     require_survey,
     sample_and_prior,
+    warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
-from surveysim.tables.schema import BACKGROUND, OPTION
+from surveysim.tables.schema import BACKGROUND, OPTION, SHARE
 from surveysim.tables.storage import writable_parquet, write_parts
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ AT_ONCE = 960  # backgrounds of a part: ten trees of prompts; also the most that
 
 def simulate_to_parquet(
     df: Survey | IntoFrame,
-    backgrounds: IntoFrame | str | Sequence[str],
+    backgrounds: IntoFrame | str | Sequence[str] | Mapping[str, Sequence[str]],
     path: str | Path,
     *,
     model: OptionModel,
@@ -123,6 +125,7 @@ def simulate_to_parquet(
     from surveysim.lm.base.parallel import is_main, wait
 
     target = writable_parquet(path)
+    backgrounds = as_backgrounds(backgrounds)
     method = _method_of(model, method)
     survey = require_survey(df, codebook, weight, questions=questions, backgrounds=backgrounds)
     frame = _trait_columns(backgrounds, survey.codebook)
@@ -130,6 +133,7 @@ def simulate_to_parquet(
         check_known_traits(model, frame, survey.codebook)
     traits = [name for name in survey.codebook.traits if name in frame]
     sample, before = sample_and_prior(survey, traits, questions, prior=prior, method=method)
+    warn_of_unseen_levels(frame, sample.loc[sample[SHARE].notna(), BACKGROUND], survey.codebook)
     check_uses_predictors(method, group_predictors)
     known = knowledge_of(survey.codebook, traits, group_predictors, prior=before)
     if model.aligned:

@@ -18,7 +18,7 @@ from surveysim.survey.codebook_match import absent_variables, check_wave
 from surveysim.survey.labels import coded, trait_words
 from surveysim.survey.reasons import comparable, distinct_codes
 from surveysim.survey.recoding import Levels, answer_column, recoded_column, trait_column
-from surveysim.tables.schema import FPC, MADE, PSU, RESPONDENT_ID, STRATUM, WEIGHT
+from surveysim.tables.schema import FPC, MADE, PSU, RESPONDENT_ID, STRATUM, WEIGHT, refuse_extreme
 
 NO_WEIGHT = "none"  # weight="none" says that the respondents shall count alike
 
@@ -251,6 +251,7 @@ def _check_weights(name: str, values: np.ndarray, *, allow_missing: bool) -> Non
             f"infinite of {len(values)} values (rows {first_few(np.flatnonzero(bad))}); a weight must be finite and >= 0. If those without "
             'one belong to no population it stands for, say without = "drop" in [weights] of the codebook; else correct the file'
         )
+    refuse_extreme(values, f"weight {name!r}", error=DesignError)
     if not np.nansum(values):
         raise DesignError(f"weight {name!r} is zero for every respondent; choose another weight variable")
 

@@ -52,7 +52,7 @@ def na_table(survey: Survey, *, of: str = "questions", weighted: bool = False) -
     """
     check_survey(survey)
     if of not in ("questions", "traits"):
-        raise TableError(f"of={of!r}; {nearest(of, ('questions', 'traits'))} Count 'questions' or 'traits'")
+        raise TableError(f"of must be 'questions' or 'traits'; got {of!r}, {nearest(of, ('questions', 'traits'))}")
     reasons = survey.reasons if of == "questions" else survey.trait_reasons
     columns = [VALID_COLUMN, *MISSING_REASONS]
     counts = {name: _count(survey, name, reasons[name], weighted=weighted) for name in reasons}

@@ -6,18 +6,20 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from surveysim.codebook.codebook import RESERVED, Codebook, Question, Trait
 from surveysim.codebook.questions import Code
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
-from surveysim.errors import TableError
+from surveysim.errors import ReadError, TableError, quoted
 from surveysim.files.frames import pandas_frame
 from surveysim.files.outfile import TAG_ORDER, OutColumn, write_columns
 from surveysim.files.rawfile import Variable, is_tag
@@ -48,6 +50,8 @@ from surveysim.tables.schema import (
     STRATUM,
     WEIGHT,
     N,
+    require_frame,
+    require_scalars,
 )
 
 if TYPE_CHECKING:
@@ -132,7 +136,7 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
         reasons: Mapping[str, pd.Series] = {**survey.reasons, **survey.trait_reasons}
     else:
         book = None if codebook is None else load_codebook(codebook)
-        frame, reasons = pandas_frame(frame_or_survey), {}
+        frame, reasons = require_frame(pandas_frame(frame_or_survey), "frame", error=ReadError), {}
     columns = _apart_from_the_design([_column(name, frame[name], reasons.get(name), book) for name in frame.columns], Path(path).name)
     weighted = isinstance(frame_or_survey, Survey) and frame_or_survey.weight_name != NO_WEIGHT
     written = {name: [each for each in asked if each in frame] for name, asked in ({} if book is None else book.batteries).items()}
@@ -176,6 +180,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: CodebookLike | 
     shares.sav
     """
     book = None if codebook is None else load_codebook(codebook)
+    require_frame(frame, "frame")
     table = with_codes_of_one_kind(frame if book is None else readable(frame, book))
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
@@ -200,6 +205,7 @@ def _apart_from_the_design(columns: list[OutColumn], file: str) -> list[OutColum
 
 
 def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codebook | None) -> OutColumn:
+    require_scalars(values, f"column {name!r}")
     if book is not None and name in book.questions:
         return _question_column(book.question(name), values, reasons, book)
     if isinstance(values.dtype, pd.CategoricalDtype):
@@ -277,11 +283,16 @@ def _level_column(name: str, values: pd.Series, reasons: pd.Series | None, trait
 
 def _plain_values(name: str, values: pd.Series) -> np.ndarray:
     """Return numbers as floats, else text and Stata's tags as objects; times and durations are text."""
-    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
+    if (is_numeric_dtype(values.dtype) or is_bool_dtype(values.dtype)) and not is_complex_dtype(values.dtype):
         return values.to_numpy(dtype=float, na_value=np.nan)
     if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_timedelta64_dtype(values.dtype):
         return values.astype(str).where(values.notna(), np.nan).astype(object).to_numpy()
-    plain = values.astype(object).to_numpy()
+    plain = values.astype(object).where(values.notna(), np.nan).to_numpy()
+    odd = [value for value in plain if not isinstance(value, str | Real)]
+    if odd:
+        raise TableError(
+            f"column {name!r} must hold numbers or text; it holds {type(odd[0]).__name__} {quoted(odd[0])}; convert it, or drop it"
+        )
     kinds = {type(value) for value in pd.unique(plain) if not pd.isna(value) and not is_tag(value)}
     if str in kinds and len(kinds) > 1:
         raise TableError(f"column {name!r} mixes text and numbers; write text or numbers alone")

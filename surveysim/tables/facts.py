@@ -28,6 +28,7 @@ from surveysim.tables.schema import (
     SOURCE,
     STD_ERROR,
     N,
+    require_columns,
 )
 from surveysim.tables.stacking import PARTS
 from surveysim.tables.weighting_record import NOT_RECORDED, weights_applied
@@ -89,8 +90,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     >>> facts["status"], facts["weight"], facts["n"]
     ('Survey estimates', 'weight', '2,880 to 2,927 respondents a cell')
     """
-    if not isinstance(table, pd.DataFrame):
-        raise TableError(f"table must be a pandas DataFrame that a verb returned; got {type(table).__name__}")
+    require_columns(table, [], "table")
     about = table.attrs
     if is_simulated(table) and FACTS in about:
         said = {STATUS: f"{SIMULATED} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}

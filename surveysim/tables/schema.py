@@ -5,13 +5,18 @@ Every verb takes and returns tidy frames. A simulated table differs from a surve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
+from pandas.api.types import infer_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype, is_scalar
 
-from surveysim.errors import SurveySimError, TableError, first_few
+from surveysim.errors import SurveySimError, TableError, first_few, quoted
 
 ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has the fewest respondents asked for
 
@@ -62,24 +67,182 @@ TABLE_COLUMNS = frozenset(
     }
 )  # of some table of results: no trait may have such a name
 
+IDS = frozenset({QUESTION, BACKGROUND, SOURCE, METRIC, "background_from", "background_to"})  # text in every table
+NOT_NEGATIVE = frozenset({STD_ERROR, N, N_EFF})
+FINITE = frozenset({ORDER, SHARE, N, N_EFF})
+NUMBERS = FINITE | {POPULATION_SHARE, "count", STD_ERROR, CONF_LOW, CONF_HIGH, ESTIMATE, "df", "deff", "shift"}
+
+PEOPLE = frozenset({N, N_EFF, POPULATION_SHARE, "count"})  # what other numbers are weighted by
+TINY, HUGE = 1e-100, 1e100
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of a character: no file takes them
 SHARE_TOLERANCE = 1e-6  # a cell's shares must sum to 1 this closely; our own tables do to 1e-9
 OFFICIAL = "official"  # source of published shares
 POOLED = "all"  # background_id of the table that ignores backgrounds
 
 
-def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Raise `TableError` unless `frame` has every one of `columns`.
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str, *, error: type[SurveySimError] = TableError) -> pd.DataFrame:
+    """Return a table that has every one of `columns`, each once, and whose columns of these names hold what they are to hold.
 
     Raises
     ------
     TableError
-        If `frame` is not a DataFrame, or lacks a column.
+        Or `error`: if `frame` is not a DataFrame, its columns or index are ambiguous, it lacks a column, or a number, id or code is none.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise TableError(f"{what} must be a pandas DataFrame with columns {', '.join(columns)}; got {type(frame).__name__}")
+    require_frame(frame, what, columns, error=error)
     absent = [column for column in columns if column not in frame.columns]
     if absent:
-        raise TableError(f"{what} lacks column{'s' if len(absent) > 1 else ''} {first_few(absent)}; it has {first_few(frame.columns, 12)}")
+        inside = [name for name in absent if name in frame.index.names]
+        remedy = f"; {first_few(inside)} stands in its index: give {what}.reset_index()" if inside else ""
+        raise error(f"{what} lacks column{'s' if len(absent) > 1 else ''} {first_few(absent)}; it has {_named(frame)}{remedy}")
+    for column in dict.fromkeys([*columns, *frame.columns]):
+        if column in NUMBERS:
+            require_numbers(frame, column, what, error=error)
+        elif column in IDS or column == OPTION or column in columns:
+            require_ids(frame, column, what, text=column in IDS, error=error)
+    return frame
+
+
+def require_numbers(frame: pd.DataFrame, column: str, what: str, *, error: type[SurveySimError] = TableError) -> npt.NDArray[np.float64]:
+    """Return a column as floats, NaN where it is missing.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if it holds anything but real numbers, or infinite ones where there are none.
+    """
+    values = frame[column]
+    if not is_numeric_dtype(values) or is_complex_dtype(values):
+        odd = [place for place, value in enumerate(values) if not (isinstance(value, Real) or is_missing(value))]
+        found = f"it holds {quoted(values.iloc[odd[0]])} in row {first_few(frame.index[odd])}" if odd else f"its type is {values.dtype}"
+        raise error(
+            f"{what}: {column} must hold numbers; {found}; convert the column with pandas.to_numeric, and leave a number that is not known "
+            "missing (NaN)"
+        )
+    numbers = np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
+    wrong = (np.isinf(numbers) & (column in FINITE)) | ((numbers < 0) & (column in NOT_NEGATIVE))
+    if wrong.any():
+        rule = "finite and at least 0" if column in NOT_NEGATIVE else "finite"
+        raise error(
+            f"{what}: {column} must be {rule}; it is {numbers[wrong][0]:g} in row {first_few(frame.index[wrong])}; correct it, or leave it "
+            "missing (NaN)"
+        )
+    refuse_extreme(numbers, f"{what}: {column}", small=TINY if column in PEOPLE else 0.0, error=error)
+    return numbers
+
+
+def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what: str, *, error: type[SurveySimError] = TableError) -> None:
+    """Refuse cells that hold lists, dicts or the like, which no answer, level, code or weight is, or text that cannot be written.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if there are such cells; rows are counted from 0.
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return require_scalars(pd.Series(values).astype(object), what, error=error)
+    if is_numeric_dtype(values.dtype) or is_datetime64_any_dtype(values.dtype):
+        return None
+    if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(is_scalar, values)):
+        odd, rule = [row for row, value in enumerate(values) if not is_scalar(value)], "a cell is a number or text: take the column apart"
+    elif any(isinstance(value, str) and UNWRITABLE.search(value) for value in pd.unique(values)):
+        odd = [row for row, value in enumerate(values) if isinstance(value, str) and UNWRITABLE.search(value)]
+        rule = "no file takes such letters: replace them"
+    else:
+        return None
+    found = np.asarray(values, dtype=object)[odd[0]]
+    raise error(f"{what} holds {quoted(found)} in row {first_few(odd)}, counted from 0; {rule}, or drop it")
+
+
+def refuse_extreme(numbers: npt.NDArray[np.float64], what: str, *, small: float = TINY, error: type[SurveySimError] = TableError) -> None:
+    """Refuse numbers above 1e100, and positive ones below `small`: their squares or sums are none, and shares would not sum to 1.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if there are such numbers; rows are counted from 0.
+    """
+    size = np.abs(numbers)
+    odd = np.flatnonzero(((size > HUGE) & np.isfinite(size)) | ((size < small) & (size > 0)))
+    if len(odd):
+        raise error(
+            f"{what} is {numbers[odd[0]]:g} in row {first_few(odd)}, counted from 0; only {TINY:g} to {HUGE:g} can be computed with: give "
+            "it in other units"
+        )
+
+
+def require_frame(frame: pd.DataFrame, what: str, columns: Sequence[str] = (), *, error: type[SurveySimError] = TableError) -> pd.DataFrame:
+    """Return a DataFrame whose columns have one name each, in text, which its index has not; its cells may hold anything.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if it is no DataFrame (the message names `columns`), or its columns or its index are ambiguous.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        needed = f" with columns {', '.join(columns)}" if columns else ""
+        raise error(f"{what} must be a pandas DataFrame{needed}; got {type(frame).__name__}{_to_frame(frame)}")
+    if frame.columns.nlevels > 1:
+        raise error(
+            f"{what} has columns in {frame.columns.nlevels} levels, such as {quoted(frame.columns[0]) if len(frame.columns) else 'none'}; "
+            f"give each column one name: {what}.columns = [...]"
+        )
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()].unique()
+        raise error(f"{what} has several columns named {first_few(map(repr, twice))}; keep one of each, or rename the others")
+    unnamed = [name for name in frame.columns if not isinstance(name, str)]
+    if unnamed:
+        raise error(f"{what} has columns whose names are no text: {first_few(map(quoted, unnamed))}; name them: {what}.rename(columns=...)")
+    both = [name for name in frame.index.names if name is not None and name in frame.columns]
+    if both:
+        raise error(f"{what} has {first_few(map(repr, both))} as a column and in its index too; give {what}.reset_index(drop=True)")
+    return frame
+
+
+def require_ids(frame: pd.DataFrame, column: str, what: str, *, text: bool, error: type[SurveySimError] = TableError) -> None:
+    """Refuse an id that is missing, or no text; unless `text`, numbers will do too, as codes and levels.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if there are such.
+    """
+    values = frame[column].astype(object)
+    try:
+        distinct = values.unique()
+    except TypeError:  # a list has no hash
+        distinct = values.to_numpy()
+    if all(_is_id(value, text) for value in distinct):
+        return
+    odd = [place for place, value in enumerate(values) if not _is_id(value, text)]
+    rows, found = first_few(frame.index[odd]), values.iloc[odd[0]]
+    if is_missing(found):
+        raise error(f"{what}: {column} is missing in row {rows}; give every row one, or leave the row out")
+    rule = "text" if text else "text or numbers"
+    raise error(f"{what}: {column} must hold {rule} that can be written; it holds {quoted(found)} in row {rows}; replace it")
+
+
+def _is_id(value: object, text: bool) -> bool:
+    if isinstance(value, str):
+        return not UNWRITABLE.search(value)
+    return not text and isinstance(value, Real) and not is_missing(value)
+
+
+def is_missing(value: object) -> bool:
+    """Whether one value is None, NaN, NA or NaT."""
+    return bool(is_scalar(value) and pd.isna(value))
+
+
+def _named(frame: pd.DataFrame) -> str:
+    return first_few(frame.columns, 12) or "no columns"
+
+
+def _to_frame(given: object) -> str:
+    """How what was given becomes a frame, where that is known."""
+    if isinstance(given, pd.Series):
+        return ": give .to_frame() of it"
+    if hasattr(given, "to_pandas"):
+        return ": give .to_pandas() of it"
+    return ": make one with pandas.DataFrame" if isinstance(given, list | dict | np.ndarray) and len(given) else ""
 
 
 def check_distributions(frame: pd.DataFrame, what: str = "distributions") -> pd.DataFrame:
@@ -95,6 +258,8 @@ def check_distributions(frame: pd.DataFrame, what: str = "distributions") -> pd.
         a cell's shares do not sum to 1.
     """
     require_columns(frame, [*DISTRIBUTION_KEYS, ORDER, SHARE, SOURCE], what)
+    if frame.empty:
+        raise TableError(f"{what} has no rows; it needs one for each option of a question in a background")
     repeated = frame.duplicated([*DISTRIBUTION_KEYS, SOURCE])
     if repeated.any():
         rows = frame.loc[repeated, DISTRIBUTION_KEYS].astype(str).agg(" / ".join, axis=1)
@@ -102,13 +267,13 @@ def check_distributions(frame: pd.DataFrame, what: str = "distributions") -> pd.
             f"{what}: {int(repeated.sum())} rows repeat a question / background / option of the same source: {first_few(rows)}; "
             "aggregate them or give each its own source"
         )
-    share = frame[SHARE].to_numpy(float)
+    share = require_numbers(frame, SHARE, what)
     outside = (share < -1e-12) | (share > 1 + 1e-12)
     if outside.any():
         cells = frame.loc[outside, CELL].astype(str).agg(" / ".join, axis=1)
         hint = "; are these percentages? divide by 100" if np.nanmax(share) > 1.5 else ""
         raise TableError(f"{what}: shares must lie in 0-1, found {share[outside][0]:g} in {first_few(cells)}{hint}")
-    groups = frame.groupby([*CELL, SOURCE], sort=False, observed=True)[SHARE]
+    groups = frame.assign(**{SHARE: share}).groupby([*CELL, SOURCE], sort=False, observed=True)[SHARE]
     sums, present, size = groups.sum(), groups.count(), groups.size()
     mixed = (present > 0) & (present < size)
     if mixed.any():
@@ -133,7 +298,7 @@ def check_backgrounds(frame: pd.DataFrame, traits: Sequence[str]) -> pd.DataFram
     if len(repeated):
         raise TableError(f"backgrounds repeats background_id {first_few(repeated.unique())}; keep one row each")
     if POPULATION_SHARE in frame:
-        share = frame[POPULATION_SHARE].to_numpy(float)
+        share = require_numbers(frame, POPULATION_SHARE, "backgrounds")
         if not np.isfinite(share).all() or (share < 0).any() or abs(share.sum() - 1) > SHARE_TOLERANCE:
             raise TableError(f"backgrounds: population_share must be >= 0 and sum to 1; it sums to {share.sum():.6g}")
     return frame
@@ -164,15 +329,29 @@ def population_shares(
         require_columns(population, [BACKGROUND, POPULATION_SHARE], what)
         shares = population.groupby(BACKGROUND, observed=True)[POPULATION_SHARE].sum(min_count=1)
     else:
-        shares = pd.Series(dict(population), dtype=float)
+        shares = _mapped_shares(population, what, error)
     ids = pd.Index(list(backgrounds))
     asked = shares[shares.index.isin(ids)]
-    if not (asked >= 0).all():
-        raise error(f"{what}: population_share must be 0 or more; it is not in {first_few(asked.index[~(asked >= 0)])}")
+    wrong = asked.index[~((asked >= 0) & np.isfinite(asked))]
+    if len(wrong):
+        raise error(f"{what}: population_share must be 0 or more; it is not in {first_few(wrong)}")
     absent = ids.unique().difference(asked.index, sort=False)
     if len(absent):
         raise error(f"{what} has no population_share of background {first_few(absent)}; give each one, 0 where there is nobody")
     return asked.reindex(ids).to_numpy(float)
+
+
+def _mapped_shares(population: object, what: str, error: type[SurveySimError]) -> pd.Series:
+    """Return shares by background of a mapping, or of a series with the ids as its index."""
+    if not isinstance(population, Mapping | pd.Series):
+        raise error(
+            f"{what} must be a DataFrame with {BACKGROUND} and {POPULATION_SHARE}, or a mapping of background ids to shares; got "
+            f"{type(population).__name__} {quoted(population)}"
+        )
+    odd = [f"{name}: {quoted(share)}" for name, share in population.items() if not isinstance(share, Real)]
+    if odd:
+        raise error(f"{what} must map background ids to numbers; it has {first_few(odd)}")
+    return pd.Series(dict(population), dtype=float)
 
 
 def _cell_name(key: object) -> str:

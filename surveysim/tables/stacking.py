@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from surveysim.errors import TableError, quoted
-from surveysim.tables.schema import SIMULATED
+from surveysim.tables.schema import SIMULATED, require_frame
 
 PARTS = "parts"
 
@@ -50,6 +50,8 @@ def stack(tables: Iterable[pd.DataFrame] | Mapping[str, pd.DataFrame]) -> pd.Dat
     if odd or not listed:
         got = f"number {odd[0]} is {type(listed[odd[0]]).__name__} {quoted(listed[odd[0]])}" if odd else "got none"
         raise TableError(f"tables must hold DataFrames, at least one; {got}")
+    for place, table in enumerate(listed):
+        require_frame(table, f"tables[{place}]")
     parts = [part for table in listed for part in table.attrs.get(PARTS, [dict(table.attrs)])]
     stacked = pd.concat([_bare(table) for table in listed], ignore_index=True)
     shared = {name: value for name, value in parts[0].items() if all(name in part and _alike(part[name], value) for part in parts)}

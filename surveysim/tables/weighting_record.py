@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from surveysim.errors import TableError, first_few
+from surveysim.tables.schema import require_frame
 
 RECORD = "weights_applied"
 WITHIN, ACROSS = "within cells", "across cells"
@@ -48,6 +49,7 @@ def weights_applied(table: pd.DataFrame) -> pd.DataFrame:
     >>> ss.weights_applied(ss.poststratify(cells, survey)).values.tolist()
     [['within cells', '', 'weight'], ['across cells', 'gender', 'self-post-stratified: weight']]
     """
+    require_frame(table, "table")
     rows = [(step["step"], "|".join(step["traits"]), step["weight"]) for step in _steps(table)]
     return pd.DataFrame(rows, columns=["step", "traits", "weight"])
 

@@ -114,7 +114,7 @@ def test_predictors_of_combinations_of_levels(grid: pd.DataFrame) -> None:
 
 
 BAD = {
-    "frame": ([1, 2], "must be a DataFrame .*; got list"),
+    "frame": ([1, 2], "must be a pandas DataFrame; got list: make one with pandas.DataFrame"),
     "no trait": (WEALTH.rename(columns={"region": "country"}), "a column named as a trait of the backgrounds \\(gender, region\\)"),
     "no rows": (WEALTH.iloc[:0], "it has 0 rows"),
     "no number": (WEALTH[["region"]], "only columns of traits \\(region\\); add a numeric column"),

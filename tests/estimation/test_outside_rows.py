@@ -96,7 +96,7 @@ BAD: list[tuple[pd.DataFrame, dict[str, Any], type[SurveySimError], str]] = [
         TableError,
         "logprobs: 0.2 is above 0 in 1 rows.*give probabilities as shares=",
     ),
-    (pd.concat([FRAME, FRAME[["share"]]], axis=1), {}, TableError, "shares: frame has 2 columns 'share'"),
+    (pd.concat([FRAME, FRAME[["share"]]], axis=1), {}, TableError, "frame has several columns named 'share'; keep one of each"),
     (FRAME, {"answers": []}, TableError, "answers is empty"),
     (FRAME, {"answers": {}}, TableError, "answers is empty"),
     (FRAME, {"answers": {"share": "q1", "gender": "q1"}}, TableError, "two columns are given to one question"),

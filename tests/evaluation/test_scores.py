@@ -95,8 +95,14 @@ def test_types_come_from_the_codebook_and_must_be_known(estimate: pd.DataFrame, 
         ss.evaluate(estimate, reference, ordinal=3)
     assert len(ss.evaluate(estimate, reference, metrics="total_variation")) == 4
     codebook = ss.load_codebook("nonvoters2020")
-    name = next(q.question_id for q in codebook.questions.values() if q.type == "ordinal")
+    name, other = (next(q.question_id for q in codebook.questions.values() if q.type == kind) for kind in ("ordinal", "nominal"))
     renamed = [table.assign(question_id=table.question_id.replace({"scale": name})) for table in (estimate, reference)]
+    for verb in (ss.evaluate, ss.diagnose):
+        with pytest.raises(EvaluationError, match="codebook 'nonvoters2020' lacks question 'kind'"):
+            verb(*renamed, codebook=codebook)
+    with pytest.raises(EvaluationError, match="codebook 'nonvoters2020' lacks question 'kind'"):
+        ss.noise_floor(renamed[1], codebook=codebook)
+    renamed = [table.assign(question_id=table.question_id.replace({"kind": other})) for table in renamed]
     assert score_of(ss.evaluate(*renamed, codebook=codebook), name, "gender=f", "wasserstein") == pytest.approx(0.3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -13,9 +14,11 @@ import pyarrow as pa
 import pytest
 
 import surveysim as ss
+from surveysim.codebook.codebook import Option
 from surveysim.errors import CodebookError, ReadError
 from surveysim.files.frames import frame_columns, is_frame, pandas_frame
 from surveysim.files.rawfile import Wanted
+from tests.support.opinion_survey import opinion_codebook, opinion_frame
 from tests.support.synthetic import REASONS, trust_codebook, trust_frame
 
 KINDS: dict[str, Callable[[pd.DataFrame], Any]] = {
@@ -110,3 +113,21 @@ def test_what_is_no_frame_is_refused(given: object, message: str) -> None:
 
 def test_frames_are_told_from_other_things() -> None:
     assert [is_frame(item) for item in (pd.DataFrame(), pl.DataFrame(), pl.LazyFrame(), "trust", ["sex"], 3)] == [True] * 3 + [False] * 3
+
+
+def test_yes_and_no_may_be_true_and_false() -> None:
+    book = opinion_codebook()
+    vote = replace(book.question("vote"), options=(Option(1, "Yes"), Option(0, "No")))
+    yes_no = replace(book, questions={"vote": vote})
+    frame = opinion_frame(40).assign(vote=lambda table: table["vote"] % 2)
+    shares = [
+        ss.response_distributions(ss.as_survey(frame.assign(vote=kind), yes_no))
+        for kind in (frame["vote"], frame["vote"].astype(bool), frame["vote"].astype("boolean"))
+    ]
+    pd.testing.assert_frame_equal(shares[0], shares[1])
+    pd.testing.assert_frame_equal(shares[0], shares[2])
+
+
+def test_a_list_in_a_column_that_is_not_asked_for_does_not_matter() -> None:
+    frame = opinion_frame(40).assign(several=[[1, 2]] * 40)
+    assert len(ss.as_survey(frame, opinion_codebook())) == 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -142,3 +143,18 @@ def test_errors_say_what_to_give() -> None:
     assert "small" in parse_bibtex(ss.cite(table, small_survey()))
     with pytest.raises(SurveySimError, match="cite takes surveys, codebooks and tables of results; got int"):
         ss.cite(3)  # type: ignore[arg-type]
+
+
+def test_no_fact_of_a_codebook_ends_its_entry() -> None:
+    hostile = "x}, note = {y}\n}\n@misc{other,\n title = {z"
+    book = replace(
+        small_codebook(), title=hostile, producer=hostile, year=hostile, doi=f"10.1/{hostile}", citation=hostile, licence=hostile
+    )
+    entry = str(ss.cite(book)).split("\n\n")[-1]
+    assert [line for line in entry.splitlines() if line.startswith("@")] == ["@misc{small,"]
+    depth = 0
+    for place, letter in enumerate(entry):
+        escaped = place > 0 and entry[place - 1] == "\\"
+        depth += 0 if escaped else {"{": 1, "}": -1}.get(letter, 0)
+        assert depth > 0 or place < entry.index("{") or place == len(entry) - 1, entry[:place]
+    assert depth == 0

@@ -218,3 +218,19 @@ def test_what_cannot_be_exported_says_so(broken: Callable[[Path], object], error
 
 def test_contract_columns_are_all_written(tmp_path: Path) -> None:
     assert set(DISTRIBUTION_COLUMNS) <= set(read(ss.export_table(CELLS, tmp_path / "shares.csv")))
+
+
+def test_a_text_that_would_start_a_formula_is_marked_in_csv_alone(tmp_path: Path) -> None:
+    notes = ["=HYPERLINK(1)", "+1+1", "-2+3", "@SUM(1)", "\tx", "-1", "3", "No"]
+    table = CELLS.assign(note=[notes[row % len(notes)] for row in range(len(CELLS))], **{"=name": "plain"})
+    path = ss.export_table(table, tmp_path / "shares.csv", min_n=0)
+    written = read(path)
+    assert written["note"].astype(str).unique().tolist() == [*(f"'{note}" for note in notes[:5]), *notes[5:]]
+    assert "'=name" in written
+    assert facts(path)["formula_prefix"] == {"'": {"note": notes[:5], "=name": []}}
+    again = pd.read_parquet(ss.export_table(table, tmp_path / "shares.parquet", min_n=0))
+    assert again["note"].tolist() == table["note"].tolist()
+    assert "formula_prefix" not in again.attrs
+    ss.write_table(table[["note"]], tmp_path / "notes.sav")
+    assert pyreadstat.read_sav(str(tmp_path / "notes.sav"))[0]["note"].str.strip().tolist() == [note.strip() for note in table["note"]]
+    assert "formula_prefix" not in facts(ss.export_table(CELLS, tmp_path / "plain.csv"))

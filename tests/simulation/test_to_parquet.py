@@ -245,3 +245,16 @@ def test_memory_does_not_grow_with_the_cells(tmp_path: Path) -> None:
     few, many = _peaks(tmp_path, 5_000, 25_000)
     assert len(ss.read_table(tmp_path / "cells.parquet")) == 2 * 25_000
     assert many - few < 16, f"{few:.0f} MiB after 5,000 cells, {many:.0f} MiB after 25,000"
+
+
+def test_levels_that_nobody_has_do_not_fill_a_file_in_silence(
+    base: ss.OptionModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    survey = opinion_survey()
+    women = survey.take((survey.data["gender"] == "female").to_numpy())
+    _written(tmp_path / "grid.parquet", base, ss.background_grid(opinion_codebook(), by=TRAITS), women, method="zero-shot")
+    assert "3 of 6 backgrounds were never sampled: gender: male" in caplog.text
+    caplog.clear()
+    path = _written(tmp_path / "chosen.parquet", base, {"gender": ["male"], "age": ["old"]}, women, method="zero-shot")
+    assert caplog.text == ""
+    assert ss.read_table(path)["background_id"].unique().tolist() == ["age=old|gender=male"]

@@ -57,5 +57,5 @@ def test_traits_are_counted_too() -> None:
 
 
 def test_what_to_count_is_checked() -> None:
-    with pytest.raises(TableError, match=r"of='question'; did you mean 'questions'\? Count 'questions' or 'traits'"):
+    with pytest.raises(TableError, match=r"of must be 'questions' or 'traits'; got 'question', did you mean 'questions'"):
         ss.na_table(small_survey(), of="question")

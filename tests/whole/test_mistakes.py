@@ -1,0 +1,312 @@
+"""Mistakes that users make, over all verbs: each is refused in words that name what was given, the rule and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import surveysim as ss
+from tests.support.opinion_survey import opinion_codebook, opinion_frame, opinion_survey
+
+BOOK = opinion_codebook()
+OTHER = ss.load_codebook("nonvoters2020")
+FRAME = opinion_frame(200)
+SURVEY = opinion_survey(200)
+TRAIN, REST = ss.hold_out_respondents(SURVEY, n_train=100, seed=0)
+SHARES = ss.response_distributions(SURVEY, by=["age", "gender"], questions=["taxes", "vote"])
+RAW, TRUTH = (ss.response_distributions(part, by="gender", questions=["taxes", "vote"]) for part in (TRAIN, REST))
+GRID = ss.background_grid(BOOK, by="gender")
+SIMULATED = ss.simulate(TRAIN, GRID, questions=["taxes", "vote"], method="mrp")
+SCORES = pd.concat([ss.evaluate(RAW, TRUTH, codebook=BOOK).assign(source=name) for name in ("raw", "mrp")], ignore_index=True)
+PEOPLE = ss.observed_backgrounds(SURVEY, by=["age", "gender"])
+GENDER = {"gender": {"female": 0.5, "male": 0.5}}
+TRIALS = pd.DataFrame(
+    {"n": 200, "method": ["raw", "mrp"], "seed": 1, "question_id": "taxes", "metric": "wasserstein", "estimate": [0.1, 0.2]}
+)
+
+Mistake = tuple[Callable[[], object], tuple[str, ...]]
+# what was done -> the call, and what the message says: argument, what was given, the rule or the nearest, the remedy
+MISTAKES: dict[str, Mistake] = {
+    # reading
+    "a codebook misspelt": (lambda: ss.load_codebook("nonvoter2020"), ("'nonvoter2020'", "did you mean 'nonvoters2020'")),
+    "a file that is not there": (
+        lambda: ss.read_survey("nowhere.sav", "nonvoters2020"),
+        ("nowhere.sav", "does not exist", "check the path"),
+    ),
+    "a frame in place of a path": (lambda: ss.read_survey(FRAME), ("path must be", "got DataFrame", "as_survey")),
+    "an example misspelt": (lambda: ss.load_example("nonvoter2020"), ("'nonvoter2020'", "nonvoters2020")),
+    "a question misspelt": (lambda: ss.as_survey(FRAME, BOOK, questions="taxs"), ("questions", "'taxs'", "did you mean 'taxes'")),
+    "a trait misspelt": (lambda: ss.as_survey(FRAME, BOOK, traits="gendr"), ("traits", "'gendr'", "did you mean 'gender'")),
+    "a weight misspelt": (lambda: ss.as_survey(FRAME, BOOK, weight="ww"), ("weight 'ww'", "weight='none'")),
+    "no weight column": (lambda: ss.as_survey(FRAME.drop(columns="w"), BOOK), ("lacks weight 'w'", "name another with weight=")),
+    "a weight missing": (
+        lambda: ss.as_survey(FRAME.assign(w=FRAME["w"].where(FRAME.index > 0)), BOOK),
+        ("weight 'w'", "1 missing", "rows 0", "must be finite"),
+    ),
+    "a weight of text": (lambda: ss.as_survey(FRAME.assign(w="heavy"), BOOK), ("weight 'w'", "'heavy'", "number")),
+    "weights of 1e-300": (lambda: ss.as_survey(FRAME.assign(w=1e-300), BOOK), ("weight 'w'", "1e-300")),
+    "weights of 1e308": (lambda: ss.as_survey(FRAME.assign(w=1e308), BOOK), ("weight 'w'", "1e+308")),
+    "a question's column not there": (
+        lambda: ss.as_survey(FRAME.drop(columns="vote"), BOOK, questions="vote"),
+        ("'vote'", "the frame lacks"),
+    ),
+    "an answer that is no option": (
+        lambda: ss.as_survey(FRAME.assign(vote=9), BOOK),
+        ("question 'vote'", "code 9", "add it to one of them"),
+    ),
+    "lists as answers": (
+        lambda: ss.as_survey(FRAME.assign(vote=[[1]] * 200), BOOK),
+        ("column 'vote'", "[1]", "a cell is a number or text", "drop it"),
+    ),
+    "a column twice": (
+        lambda: ss.as_survey(pd.concat([FRAME, FRAME[["vote"]]], axis=1), BOOK),
+        ("'vote'", "stand twice", "rename or remove"),
+    ),
+    "no respondents": (lambda: ss.as_survey(FRAME.iloc[:0], BOOK), ("holds no respondents", "at least one row")),
+    "text in place of a frame": (lambda: ss.as_survey("survey.sav", BOOK), ("frame must be a frame", "got str")),
+    # estimates of a survey
+    "a frame in place of a survey": (lambda: ss.response_distributions(FRAME), ("survey must be a Survey", "as_survey(frame, codebook)")),
+    "by misspelt": (lambda: ss.response_distributions(SURVEY, by="gendr"), ("by", "'gendr'", "did you mean 'gender'")),
+    "by a number": (lambda: ss.response_distributions(SURVEY, by=3), ("by must be a name or a list of names", "got int 3", "age, gender")),
+    "questions empty": (lambda: ss.response_distributions(SURVEY, questions=[]), ("questions is empty", "give questions= one name")),
+    "a rule for missing misspelt": (lambda: ss.response_distributions(SURVEY, missing="dropp"), ("missing must be", "'dropp'", "'drop'")),
+    "a mean of no question": (lambda: ss.survey_mean(SURVEY, questions="income"), ("questions", "'income'", "did you mean")),
+    "a quantile of 2": (lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles=[2]), ("quantiles", "2", "0", "1")),
+    "a lonely rule misspelt": (lambda: ss.survey_mean(SURVEY, questions="taxes", lonely_psu="remov"), ("lonely_psu", "'remov'", "remove")),
+    "groups misspelt": (lambda: ss.survey_chisq(SURVEY, questions="vote", groups="gendr"), ("groups", "'gendr'", "did you mean 'gender'")),
+    "an adjustment misspelt": (
+        lambda: ss.survey_ttest(SURVEY, questions="taxes", groups="gender", adjust="hollm"),
+        ("adjust", "'hollm'", "holm"),
+    ),
+    "shares of a goodness of fit that sum to more": (lambda: ss.survey_gof(SURVEY, {"vote": {1: 0.9, 2: 0.9}}), ("vote", "sum")),
+    "a contrast of a background that is not there": (
+        lambda: ss.survey_contrast(ss.survey_mean(SURVEY, questions="taxes", by="gender"), {"gender=woman": 1, "gender=male": -1}),
+        ("'gender=woman'", "gender=female"),
+    ),
+    "a count of missing of nothing": (lambda: ss.na_table(SURVEY, of="question"), ("of must be", "'question'", "questions")),
+    "duplicates over 1": (lambda: ss.check_duplicates(SURVEY, share=85), ("share", "85")),
+    # weighting
+    "margins of another trait": (lambda: ss.rake(SURVEY, {"gendr": {"female": 0.5, "male": 0.5}}), ("margins", "'gendr'", "'gender'")),
+    "a level spelt otherwise in rake": (
+        lambda: ss.rake(SURVEY, {"gender": {"Female": 0.5, "male": 0.5}}),
+        ("margins: trait 'gender' has no level 'Female'", "did you mean 'female'"),
+    ),
+    "a level left out of rake": (lambda: ss.rake(SURVEY, {"gender": {"female": 1.0}}), ("'gender'", "gender=male", "add them")),
+    "percent in rake": (lambda: ss.rake(SURVEY, {"gender": {"female": 50, "male": 50}}), ("sum to 100", "percent", "divide by 100")),
+    "a list in rake": (
+        lambda: ss.rake(SURVEY, {"gender": [0.5, 0.5]}),
+        ("margins: gender must map levels to numbers", "got list [0.5, 0.5]"),
+    ),
+    "no margins": (lambda: ss.rake(SURVEY, {}), ("margins is empty", "give at least one trait")),
+    "margins of text": (lambda: ss.rake(SURVEY, {"gender": {"female": "half", "male": "half"}}), ("count must hold numbers", "'half'")),
+    "people of 1e308": (
+        lambda: ss.rake(SURVEY, {"gender": {"female": 1e308, "male": 1e308}}),
+        ("count is 1e+308", "only 1e-100 to 1e+100 can be computed with"),
+    ),
+    "trimmed to nothing": (lambda: ss.trim_weights(SURVEY, upper=0.1), ("lower < mean weight < upper", "0.1")),
+    "a method of calibration misspelt": (lambda: ss.calibrate(SURVEY, GENDER, method="rakin"), ("method", "'rakin'", "raking")),
+    "a population without traits": (
+        lambda: ss.poststratify_weights(SURVEY, pd.DataFrame({"count": [1]})),
+        ("a column per trait", "gender"),
+    ),
+    "a method of replicates misspelt": (lambda: ss.as_replicates(SURVEY, method="bootstrp"), ("method", "'bootstrp'", "bootstrap")),
+    "replicates of other respondents": (
+        lambda: ss.with_replicates(SURVEY, np.ones((3, 2)), method="BRR"),
+        ("a row per respondent (200)", "(3, 2)"),
+    ),
+    # populations
+    "a population misspelt": (lambda: ss.read_population("us_adult_2014_2018"), ("'us_adult_2014_2018'", "us_adults_2014_2018")),
+    "a level spelt otherwise in poststratify": (
+        lambda: ss.poststratify(SHARES, PEOPLE.drop(columns="background_id").assign(gender=PEOPLE["gender"].astype(str).str.title())),
+        ("population: trait 'gender' has level 'Female', 'Male'", "did you mean 'female'", "spell the levels"),
+    ),
+    "a cell left out of the population": (
+        lambda: ss.poststratify(SHARES, PEOPLE.iloc[1:].assign(population_share=0.2)),
+        ("population has nobody in", "age=young|gender=female"),
+    ),
+    "population shares that are percent": (
+        lambda: ss.poststratify(SHARES, PEOPLE.assign(population_share=PEOPLE["population_share"] * 100)),
+        ("population_share", "sums to 100", "must sum to 1"),
+    ),
+    "margins without a structure": (lambda: ss.poststratify(SHARES, GENDER), ("population holds margins", "give structure=")),
+    "a population without a count": (lambda: ss.population_margins(PEOPLE[["gender"]], by="gender"), ("'count' and 'population_share'",)),
+    "a trait that the population lacks": (lambda: ss.poststratify(SHARES, PEOPLE, by="region"), ("by", "'region'", "known: age, gender")),
+    # tables
+    "a survey in place of a table": (lambda: ss.protect(SURVEY), ("table must be a pandas DataFrame", "got Survey")),
+    "a series in place of a table": (
+        lambda: ss.evaluate(RAW["share"], TRUTH, codebook=BOOK),
+        ("estimated must be", "got Series", ".to_frame()"),
+    ),
+    "a table without shares": (
+        lambda: ss.evaluate(RAW.drop(columns="share"), TRUTH, codebook=BOOK),
+        ("estimated lacks column share", "it has question_id"),
+    ),
+    "the question in the index": (
+        lambda: ss.evaluate(RAW.set_index("question_id"), TRUTH, codebook=BOOK),
+        ("estimated lacks column question_id", "estimated.reset_index()"),
+    ),
+    "columns in two levels": (
+        lambda: ss.show(RAW.set_axis(pd.MultiIndex.from_product([["a"], RAW.columns]), axis=1)),
+        ("table has columns in 2 levels", "give each column one name"),
+    ),
+    "shares twice": (
+        lambda: ss.background_shifts(pd.concat([RAW, RAW[["share"]]], axis=1)),
+        ("distributions has several columns named 'share'", "keep one of each"),
+    ),
+    "shares of text": (
+        lambda: ss.background_shifts(RAW.assign(share="half")),
+        ("distributions: share must hold numbers", "'half' in row 0", "pandas.to_numeric"),
+    ),
+    "shares in percent": (lambda: ss.background_shifts(RAW.assign(share=RAW["share"] * 100)), ("shares must lie in 0-1", "divide by 100")),
+    "shares that do not sum to 1": (lambda: ss.background_shifts(RAW.assign(share=0.2)), ("the shares of a cell must sum to 1", "taxes")),
+    "rows twice": (lambda: ss.background_shifts(pd.concat([RAW, RAW])), ("rows repeat", "give each its own source")),
+    "a negative n": (lambda: ss.protect(RAW.assign(n=-1)), ("table: n must be finite and at least 0", "-1 in row 0")),
+    "a background that is none": (
+        lambda: ss.split_background(RAW.assign(background_id="women")),
+        ("background_id 'women' is none", "trait=level|trait=level"),
+    ),
+    "a source missing": (lambda: ss.background_shifts(RAW.assign(source=None)), ("source is missing in row 0", "give every row one")),
+    "stack of nothing": (lambda: ss.stack([]), ("tables must hold DataFrames, at least one", "got none")),
+    "a trait of an outside table misspelt": (
+        lambda: ss.as_distributions(
+            pd.DataFrame({"gendr": ["female"], "question_id": ["vote"], "option_code": [1], "share": [1.0]}),
+            BOOK,
+            by="gendr",
+            shares="share",
+        ),
+        ("'gendr'", "'gender'"),
+    ),
+    # simulation
+    "a method misspelt": (lambda: ss.simulate(TRAIN, ["gender"], method="mrpp"), ("method 'mrpp' is unknown", "did you mean 'mrp'")),
+    "a frame without a codebook": (lambda: ss.simulate(FRAME, ["gender"], method="mrp"), ("a plain frame needs codebook=",)),
+    "backgrounds misspelt": (lambda: ss.simulate(TRAIN, ["gendr"], method="mrp"), ("backgrounds", "'gendr'", "did you mean 'gender'")),
+    "a level of backgrounds misspelt": (
+        lambda: ss.simulate(TRAIN, pd.DataFrame({"gender": ["femal"]}), method="mrp"),
+        ("backgrounds: trait 'gender' has no level 'femal'", "female, male"),
+    ),
+    "columns of unequal length": (
+        lambda: ss.simulate(TRAIN, {"gender": ["female", "male"], "age": ["young", "middle", "old"]}, method="mrp"),
+        ("backgrounds has columns of unequal length (gender 2, age 3)", "background_grid(codebook, by=[...])"),
+    ),
+    "a level in place of a column": (
+        lambda: ss.simulate(TRAIN, {"gender": "female"}, method="mrp"),
+        ("backgrounds must map each trait to a list of levels", "gender: 'female'", "background_grid"),
+    ),
+    "backgrounds of a number": (
+        lambda: ss.simulate(TRAIN, 3, method="mrp"),
+        ("backgrounds must be a name or a list of names", "got int 3"),
+    ),
+    "a background twice": (
+        lambda: ss.simulate(TRAIN, {"gender": ["male", "male"]}, method="mrp"),
+        ("backgrounds repeats gender=male", "keep one row each"),
+    ),
+    "ten draws": (lambda: ss.simulate(TRAIN, ["gender"], method="mrp", draws=10), ("draws must be 0 (none) or at least 20", "got 10")),
+    "a model that is none": (lambda: ss.simulate(TRAIN, ["gender"], model="smollm2-135m"), ("model", "load_model", "str")),
+    "predictors of text": (
+        lambda: ss.simulate(
+            TRAIN, ["age"], method="ridge", group_predictors=pd.DataFrame({"age": ["young", "old"], "income": ["low", "high"]})
+        ),
+        ("group_predictors: column 'income'", "pandas.to_numeric"),
+    ),
+    "a baseline misspelt": (lambda: ss.estimate_baseline(RAW, GRID, method="rigde"), ("method: there is no baseline 'rigde'", "'ridge'")),
+    "a path that is no Parquet": (
+        lambda: ss.simulate_to_parquet(TRAIN, ["gender"], "cells.csv", model=None),  # type: ignore[arg-type]
+        ("cells.csv", ".parquet"),
+    ),
+    "a trait of a grid misspelt": (lambda: ss.background_grid(BOOK, by="gendr"), ("by", "'gendr'", "did you mean 'gender'")),
+    # evaluation
+    "a metric misspelt": (
+        lambda: ss.evaluate(RAW, TRUTH, metrics="waserstein", codebook=BOOK),
+        ("metrics", "'waserstein'", "'wasserstein'"),
+    ),
+    "no scale known": (lambda: ss.evaluate(RAW, TRUTH), ("give codebook=", "or ordinal=")),
+    "the codebook of another survey": (
+        lambda: ss.evaluate(RAW, TRUTH, codebook=OTHER),
+        ("codebook 'nonvoters2020' lacks question 'taxes', 'vote'", "give the codebook of this survey", "ordinal="),
+    ),
+    "several sources at once": (
+        lambda: ss.evaluate(pd.concat([RAW, SIMULATED]), TRUTH, codebook=BOOK),
+        ("estimated holds 2 sources (survey, mrp)", "by='source'"),
+    ),
+    "a mean over several sources": (
+        lambda: ss.summarise_scores(SCORES),
+        ("scores holds 2 values of 'source' (raw, mrp)", "give by='source'"),
+    ),
+    "other cells": (lambda: ss.evaluate(SHARES, TRUTH, codebook=BOOK), ("the tables hold different cells", "on='shared'")),
+    "weights of text": (lambda: ss.evaluate(RAW, TRUTH, codebook=BOOK, weights="n"), ("weights must be a DataFrame", "got str 'n'")),
+    "a noise floor of no respondents": (lambda: ss.noise_floor(TRUTH, n=0, codebook=BOOK), ("n must be positive", "got 0")),
+    "more respondents than there are": (
+        lambda: ss.hold_out_respondents(SURVEY, n_train=900, seed=0),
+        ("n_train must be 1 to 199", "got 900"),
+    ),
+    "a fraction of 2": (lambda: ss.hold_out_backgrounds(SHARES, fraction=2, seed=0), ("fraction must be above 0 and below 1", "got 2")),
+    "a level to hold out misspelt": (
+        lambda: ss.hold_out_levels(SHARES, trait="age", levels="odl"),
+        ("levels", "'odl'", "did you mean 'old'"),
+    ),
+    "a method to compare misspelt": (
+        lambda: ss.compare_methods(SURVEY, by="gender", train_n=100, methods="mpr", progress=False),
+        ("methods", "'mpr'", "'mrp'"),
+    ),
+    "a reference misspelt": (lambda: ss.paired_differences(TRIALS, reference="rwa"), ("reference 'rwa'", "'raw'")),
+    "a metric that was not scored": (lambda: ss.summarise_comparison(TRIALS, metric="kl"), ("metric 'kl'", "wasserstein")),
+    "official facts misspelt": (lambda: ss.read_official("us_votin_2020"), ("'us_votin_2020'", "'us_voting_2020'")),
+    # inference
+    "learnt from the same respondents": (lambda: ss.composite(TRUTH, RAW), ("learnt from respondents", "cross_fit", "independent=True")),
+    "one fold": (lambda: ss.cross_fit(SURVEY, lambda part: RAW, by="gender", folds=1, progress=False), ("folds", "1")),
+    "no error to spread by": (
+        lambda: ss.restore_spread(SIMULATED.assign(std_error=np.nan)),
+        ("needs a std_error in every row", "use a method with a posterior"),
+    ),
+    "a share of limits": (lambda: ss.abstain(SIMULATED, TRAIN, max_variance_left=90), ("max_variance_left", "at most 1", "90")),
+    # figures and files
+    "a question that the table lacks": (lambda: ss.plot_distributions(RAW, question="taxs"), ("no question 'taxs'", "'taxes'")),
+    "a trait that the figure lacks": (lambda: ss.plot_shifts(SHARES, question="taxes", trait="agee"), ("trait", "'agee'", "'age'")),
+    "scores that are not averaged": (
+        lambda: ss.plot_scores(SCORES),
+        ("scores repeats source raw", "summarise_scores(scores, by='source')"),
+    ),
+    "a floor of text": (
+        lambda: ss.plot_scores(ss.summarise_scores(SCORES, by="source"), floor="low"),
+        ("floor must be a number", "noise_floor", "'low'"),
+    ),
+    "a rule of disclosure misspelt": (lambda: ss.protect(RAW, how="supress"), ("how", "'supress'", "suppress")),
+    "an ending that is unknown": (lambda: ss.export_table(RAW, "shares.xls"), ("shares.xls", ".csv", ".parquet")),
+    "a folder that is not there": (lambda: ss.export_table(RAW, "nowhere/shares.csv"), ("nowhere", "does not exist")),
+    "scores to export as they are": (lambda: ss.export_table(SCORES, "scores.csv"), ("table has no column n", "min_n=0")),
+    "text and numbers in one column": (
+        lambda: ss.write_table(pd.DataFrame({"a": [1, "b"]}, dtype=object), "table.sav"),
+        ("column 'a' mixes text and numbers", "write text or numbers alone"),
+    ),
+    "letters that no file takes": (
+        lambda: ss.export_table(RAW.assign(note="a\0b"), "shares.csv"),
+        ("column 'note'", "'a\\x00b' in row 0", "replace them"),
+    ),
+    "no rows to show": (lambda: ss.show(RAW, rows=0), ("rows must be at least 1", "got 0")),
+    "a table cited": (lambda: ss.cite(3), ("cite takes surveys, codebooks and tables", "got int")),
+    "a survey cited by name alone": (lambda: ss.cite(RAW), ("'opinions'", "does not ship", "cite(result, survey)")),
+    # models
+    "a model that is not there": (lambda: ss.load_model("smollm2-135n"), ("'smollm2-135n'", "smollm2-135m")),
+    "aligned with no model": (lambda: ss.align("smollm2-135m", RAW, BOOK), ("model", "load_model")),  # type: ignore[arg-type]
+    "a stage's loss misspelt": (lambda: ss.StageConfig(loss="option_kll"), ("loss", "'option_kll'", "option_kl")),
+    "a template without a background": (lambda: ss.PromptTemplate(respondent="My answer:"), ("background",)),
+}
+
+
+@pytest.mark.parametrize(("call", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named_with_its_remedy(
+    call: Callable[[], object], said: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ss.SurveySimError) as refused:
+        call()
+    assert [part for part in said if part not in str(refused.value)] == [], str(refused.value)
+    assert list(tmp_path.iterdir()) == [], "nothing is written"
+
+
+def test_there_are_mistakes_over_all_kinds_of_verbs() -> None:
+    assert len(MISTAKES) >= 80
