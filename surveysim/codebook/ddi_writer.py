@@ -15,7 +15,7 @@ from surveysim.codebook.codebook import Codebook, Weight
 from surveysim.codebook.ddi_codebook import codebook_from_ddi, question_table, survey_table, weights_table
 from surveysim.codebook.ddi_study import NOTE, DdiStudy, read_ddi
 from surveysim.codebook.questions import REASON_WORDS, Code, Level, Question, Trait
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import CodebookError, first_few
 from surveysim.whole_files import checked_target, write_whole
 
@@ -29,7 +29,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 _SURVEY = [item.name for item in fields(Codebook) if item.name not in ("traits", "questions", "weights", "design", "wave", "missing")]
 
 
-def write_ddi(codebook: str | Path | Codebook, path: str | Path) -> Path:
+def write_ddi(codebook: CodebookLike, path: str | Path) -> Path:
     """Write a codebook as a DDI-Codebook 2.5 file.
 
     Wording, options, missing codes, universe, translations, weights and what is known of the study stand in the elements that DDI has
@@ -39,7 +39,7 @@ def write_ddi(codebook: str | Path | Codebook, path: str | Path) -> Path:
 
     Parameters
     ----------
-    codebook : str, Path or Codebook
+    codebook : str, Path, Codebook or Survey
     path : str or Path
         Ends in .xml. The file appears when it is complete.
 

@@ -13,6 +13,7 @@ from surveysim.codebook.codebook import Codebook, Question, Trait
 from surveysim.codebook.matching import plain
 from surveysim.codebook.questions import Level
 from surveysim.codebook.readable import readable
+from surveysim.codebook.toml_file import CodebookLike, codebook_if_any, load_codebook
 from surveysim.errors import CodebookError, EstimationError, first_few, nearest
 from surveysim.survey.crosswalk import Source, read_crosswalk
 from surveysim.tables.intervals import share_intervals
@@ -39,12 +40,12 @@ CELL = [QUESTION, BACKGROUND, SOURCE]
 
 def harmonise(
     table: pd.DataFrame,
-    codebook: Codebook,
+    codebook: CodebookLike,
     *,
     by: str | Sequence[str] | None = None,
     crosswalk: pd.DataFrame | str | Path | None = None,
     wave: str = "prior",
-    labels: Codebook | None = None,
+    labels: CodebookLike | None = None,
 ) -> pd.DataFrame:
     """Put a distributions table into the questions, options, traits and levels of a codebook, so that it can be a prior.
 
@@ -57,7 +58,7 @@ def harmonise(
     ----------
     table : DataFrame
         A distributions table.
-    codebook : Codebook
+    codebook : str, Path, Codebook or Survey
         Of the sample.
     by : str or sequence of str, optional
         Traits to have; default those of the table, as the crosswalk renames them.
@@ -66,7 +67,7 @@ def harmonise(
         level names (a trait's) is which of the item's.
     wave : str
         The table's name in the crosswalk.
-    labels : Codebook, optional
+    labels : str, Path, Codebook or Survey, optional
         The codebook that the table was made with.
 
     Returns
@@ -99,10 +100,11 @@ def harmonise(
     (['Q8_8'], 6)
     """
     check_distributions(table, "table")
+    codebook = load_codebook(codebook)
     items = read_crosswalk(crosswalk, [wave])
     sources = {name: given[wave] for name, given in items.items() if wave in given}
     _check_items(sources, codebook, table)
-    kept, left = _questions(table, codebook, sources, labels)
+    kept, left = _questions(table, codebook, sources, codebook_if_any(labels))
     wanted = None if by is None else list(names_of(by, "by", error=EstimationError))
     out = _levels(kept, codebook, sources, wanted)
     out = _with_errors(out)

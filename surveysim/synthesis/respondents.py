@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.codebook.toml_file import load_codebook
+from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import require_survey
 from surveysim.survey.assembly import marked_as_made
@@ -46,10 +47,10 @@ def simulate_respondents(
     by: str | Sequence[str] | None = None,
     method: str = "dsa",
     model: OptionModel | None = None,
-    codebook: str | Path | Codebook | None = None,
+    codebook: CodebookLike | None = None,
     weight: str | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     min_n: int = 0,
     seed: int = 0,
     progress: bool = True,

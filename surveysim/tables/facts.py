@@ -93,7 +93,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     require_columns(table, [], "table")
     about = table.attrs
     if is_simulated(table) and FACTS in about:
-        said = {STATUS: f"{SIMULATED} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}
+        said = {STATUS: f"{LOUD} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}
         return {**said, **_recorded(about, {**NEEDED, **OF_A_MODEL})}
     if not is_estimate(table):
         return _recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL})

@@ -12,8 +12,8 @@ import statsmodels.formula.api as smf
 
 import surveysim as ss
 from surveysim.errors import EvaluationError, SurveySimError, TableError
-from tests.simulation.test_respondents import coupled_survey
 from tests.support.opinion_survey import TRAITS
+from tests.synthesis.test_respondents import coupled_survey
 
 TRUTH = coupled_survey(4000, seed=1)
 SCALE = ["taxes", "trust", "news"]

@@ -22,6 +22,7 @@ TRAIN, _ = ss.hold_out_respondents(SURVEY, n_train=400, seed=0)
 SAMPLE = ss.response_distributions(TRAIN, by=BY, questions=ASKED)
 GRID = ss.background_grid("nonvoters2020", by=BY)
 FRAME = SURVEY.data[["weight", "gender", "age3", "Q8_8"]]
+PEOPLE = ss.observed_backgrounds(SURVEY, by=BY)
 LEVELS = {"gender": "female", "age3": "55+"}
 
 
@@ -45,6 +46,7 @@ CALLS: dict[str, Callable[[Any, Path], object]] = {
         lambda path: ss.export_poststratification(SURVEY, path, by=BY, codebook=book), ".csv", folder
     ),
     "export_table": lambda book, folder: _file(lambda path: ss.export_table(SHARES, path, codebook=book), ".csv", folder),
+    "harmonise": lambda book, _: ss.harmonise(SHARES, book),
     "hold_out_questions": lambda book, _: ss.hold_out_questions(ss.load_codebook(book), fraction=0.2, seed=0),
     "load_codebook": lambda book, _: ss.load_codebook(book),
     "noise_floor": lambda book, _: ss.noise_floor(SHARES, codebook=book, draws=5),
@@ -53,6 +55,10 @@ CALLS: dict[str, Callable[[Any, Path], object]] = {
     "population_fidelity": lambda book, _: ss.population_fidelity(SAMPLE, SHARES, codebook=book),
     "report": lambda book, folder: "Why Many Americans" in ss.report(SHARES, folder / "x.html", survey=book).read_text(encoding="utf-8"),
     "simulate": lambda book, _: ss.simulate(FRAME, BY, codebook=book, questions=ASKED, method="shrunken"),
+    "simulate_respondents": lambda book, _: ss.simulate_respondents(
+        TRAIN.data[["weight", "gender", "age3", "Q8_8", "Q8_7"]], PEOPLE, codebook=book, n=50, method="shrunken", questions=["Q8_8", "Q8_7"]
+    ),
+    "write_ddi": lambda book, folder: _file(lambda path: ss.write_ddi(book, path), ".xml", folder),
     "write_survey": lambda book, folder: _file(lambda path: ss.write_survey(FRAME, path, book), ".sav", folder)[200:],
     "write_table": lambda book, folder: _file(lambda path: ss.write_table(SHARES, path, book), ".sav", folder)[200:],
 }
