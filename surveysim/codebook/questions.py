@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from surveysim.errors import CodebookError, first_few, nearest
-from surveysim.tables.schema import TABLE_COLUMNS
+from surveysim.tables.reading_order import TABLE_COLUMNS
 
 Code = int | float | str
 MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")

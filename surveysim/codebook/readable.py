@@ -12,8 +12,8 @@ from surveysim.codebook.backgrounds import is_background_id, parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import MISSING_REASONS
 from surveysim.tables.facts import OBSERVED, is_estimate
-from surveysim.tables.reading_order import in_reading_order
-from surveysim.tables.schema import BACKGROUND, OPTION, OPTION_LABEL, QUESTION, SIMULATED, SOURCE, TABLE_COLUMNS
+from surveysim.tables.reading_order import TABLE_COLUMNS, in_reading_order
+from surveysim.tables.schema import BACKGROUND, OPTION, OPTION_LABEL, QUESTION, SIMULATED, SOURCE
 
 
 def readable(

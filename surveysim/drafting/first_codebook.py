@@ -28,7 +28,7 @@ from surveysim.drafting.who_is_meant import (
 from surveysim.errors import CodebookError, ReadError
 from surveysim.files.readers import LABELLED, file_suffix, read_columns
 from surveysim.tables.names import known_names_of
-from surveysim.tables.schema import TABLE_COLUMNS
+from surveysim.tables.reading_order import TABLE_COLUMNS
 from surveysim.whole_files import write_whole
 
 _AGE_EDGES = (18, 35, 55)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,7 +154,7 @@ def _survey_and_traits(
     df: Survey | IntoFrame,
     population: Population,
     by: str | Sequence[str] | None,
-    codebook: str | Path | Codebook | None,
+    codebook: CodebookLike | None,
     weight: str | None,
     questions: str | Sequence[str] | None,
 ) -> tuple[Survey, list[str]]:

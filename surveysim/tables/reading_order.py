@@ -10,16 +10,38 @@ from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
     CONF_LOW,
+    DISTRIBUTION_COLUMNS,
+    ENOUGH,
     ESTIMATE,
+    ESTIMATE_COLUMNS,
+    FPC,
+    MADE,
     METRIC,
     OPTION,
     OPTION_LABEL,
+    POPULATION_SHARE,
+    PSU,
     QUESTION,
+    RESPONDENT_ID,
+    SCORE_COLUMNS,
     SHARE,
+    SHIFT_COLUMNS,
+    SIMULATED,
     STD_ERROR,
+    STRATUM,
+    WEIGHT,
     N,
 )
 
+TABLE_COLUMNS = frozenset(
+    {
+        *(RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, MADE, POPULATION_SHARE, ENOUGH, OPTION_LABEL, SIMULATED),
+        *(*DISTRIBUTION_COLUMNS, *SHIFT_COLUMNS, *SCORE_COLUMNS, *ESTIMATE_COLUMNS),
+        *("quantile", "fold", "suppressed", "method", "seed", "count", "margin", "label", "level", "pooled_share"),
+        *("direct_weight", "mse", "std_error_seed", "power", "std_error_direct", "n_eff_gained", "spread_factor", "conformal_factor"),
+        *("support", "abstain", "abstain_reason", "level_n", "distance", "variance_left"),
+    }
+)  # of some table of results: no trait may have such a name
 LAST = (CONF_LOW, CONF_HIGH, SHARE, ESTIMATE, STD_ERROR, N)
 
 

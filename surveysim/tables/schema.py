@@ -57,20 +57,10 @@ SHIFT_COLUMNS = [QUESTION, "background_from", "background_to", OPTION, "shift", 
 SCORE_COLUMNS = [QUESTION, BACKGROUND, METRIC, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH]
 ESTIMATE_COLUMNS = [QUESTION, BACKGROUND, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, "df", N, N_EFF, "deff"]
 
-TABLE_COLUMNS = frozenset(
-    {
-        *(RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, MADE, POPULATION_SHARE, ENOUGH, OPTION_LABEL, SIMULATED),
-        *(*DISTRIBUTION_COLUMNS, *SHIFT_COLUMNS, *SCORE_COLUMNS, *ESTIMATE_COLUMNS),
-        *("quantile", "fold", "suppressed", "method", "seed", "count", "margin", "label", "level", "pooled_share"),
-        *("direct_weight", "mse", "std_error_seed", "power", "std_error_direct", "n_eff_gained", "spread_factor", "conformal_factor"),
-        *("support", "abstain", "abstain_reason", "level_n", "distance", "variance_left"),
-    }
-)  # of some table of results: no trait may have such a name
-
 IDS = frozenset({QUESTION, BACKGROUND, SOURCE, METRIC, "background_from", "background_to"})  # text in every table
 NOT_NEGATIVE = frozenset({STD_ERROR, N, N_EFF})
 FINITE = frozenset({ORDER, SHARE, N, N_EFF})
-NUMBERS = FINITE | {POPULATION_SHARE, "count", STD_ERROR, CONF_LOW, CONF_HIGH, ESTIMATE, "df", "deff", "shift"}
+NUMBERS = FINITE | {LARGEST_WEIGHT, POPULATION_SHARE, "count", STD_ERROR, CONF_LOW, CONF_HIGH, ESTIMATE, "df", "deff", "shift"}
 
 PEOPLE = frozenset({N, N_EFF, POPULATION_SHARE, "count"})  # what other numbers are weighted by
 TINY, HUGE = 1e-100, 1e100
