@@ -91,6 +91,10 @@ def _chosen(**names: Any) -> pd.DataFrame:
     return ss.choose_method(TRAIN, **{**asked, **names})
 
 
+def _carded(**names: Any) -> pd.DataFrame:
+    return ss.scorecard(RAW.assign(source="raw"), TRUTH, draws=19, **names).table
+
+
 def _sensitive(model: ss.OptionModel, **names: Any) -> pd.DataFrame:
     chosen = {"backgrounds": ["gender"], "questions": ["taxes"], **names}
     other = {"wording": [ss.PromptTemplate(respondent="I am {background}. My answer:")]}
@@ -152,6 +156,8 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("evaluate", "metrics", "wasserstein"): lambda x, p, m: ss.evaluate(RAW, TRUTH, metrics=x, codebook=BOOK),
     ("evaluate", "ordinal", "taxes"): lambda x, p, m: ss.evaluate(RAW, TRUTH, ordinal=x),
     ("evaluate", "by", "source"): lambda x, p, m: ss.evaluate(RAW, TRUTH, codebook=BOOK, by=x),
+    ("scorecard", "metrics", "wasserstein"): lambda x, p, m: _carded(metrics=x, codebook=BOOK),
+    ("scorecard", "ordinal", "taxes"): lambda x, p, m: _carded(ordinal=x),
     ("noise_floor", "metrics", "wasserstein"): lambda x, p, m: ss.noise_floor(TRUTH, n=100, metrics=x, codebook=BOOK),
     ("noise_floor", "ordinal", "taxes"): lambda x, p, m: ss.noise_floor(TRUTH, n=100, ordinal=x),
     ("diagnose", "ordinal", "taxes"): lambda x, p, m: ss.diagnose(RAW, TRUTH, ordinal=x),
