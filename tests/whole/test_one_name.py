@@ -173,6 +173,9 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("hold_out_backgrounds", "by", "age"): lambda x, p, m: ss.hold_out_backgrounds(SURVEY, fraction=0.3, seed=0, by=x)[1].data,
     ("hold_out_levels", "levels", "old"): lambda x, p, m: ss.hold_out_levels(TABLE, trait="age", levels=x),
     ("plot_distributions", "sources", "survey"): lambda x, p, m: ss.plot_distributions(TABLE, question="taxes", sources=x, draw=False),
+    ("plot_change", "backgrounds", "age=old|gender=male"): lambda x, p, m: ss.plot_change(
+        TABLE, TABLE, question="taxes", backgrounds=x, draw=False
+    ),
     ("plot_distributions", "backgrounds", "age=old|gender=male"): lambda x, p, m: ss.plot_distributions(
         TABLE, question="taxes", backgrounds=x, draw=False
     ),
