@@ -41,6 +41,7 @@ from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, SOURC
 
 NAME_WIDTH, NAME_HEIGHT = 110.0, 1.35 * TEXT  # points for the name of a line, and from one to the next
 MOST_CURVES = 16
+LEAST_PART = 0.3  # of axes made elsewhere that the curves keep, beside names and note
 DEFAULT_METRIC = "wasserstein"  # of the scores of `compare_methods`, as in `savings`
 TALLEST_INTERVAL = 1.6  # times the largest error: where the axis ends, and intervals are cut
 FLOOR_TEXT = 3 + 1.2 * SMALL  # points below the noise floor that its name takes
@@ -196,6 +197,7 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
         across = -34.0
     else:
         width = dress(ax)
+        _make_room(ax, widest(shown.values(), bold=True) + 8, note_height(note, 38, width), 24)
     others = iter(_OTHERS * len(names))
     marks = {name: ACCENT if name == method else _REFERENCE if name == reference else next(others) for name in names}
     for name, mark in marks.items():
@@ -210,6 +212,15 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
     put_above(ax, METRIC_NAMES.get(metric, metric), 12, across=across, bold=True)
     note_below(ax, note, 38, width, across=across)
     return ax
+
+
+def _make_room(ax: Axes, right: float, bottom: float, top: float) -> None:
+    """Shrink axes that were made elsewhere by what stands beside them, in points, so that all stays within the place they had."""
+    box, points = ax.get_position(), 72 / ax.figure.dpi
+    width, height = ax.figure.bbox.width * points, ax.figure.bbox.height * points
+    across, along = box.width - right / width, box.height - (bottom + top) / height
+    if min(across / box.width, along / box.height) > LEAST_PART:
+        ax.set_position((box.x0, box.y0 + bottom / height, across, along))
 
 
 def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:

@@ -214,6 +214,9 @@ def test_no_distance_is_negative_and_wide_intervals_are_cut_and_named(curve: pd.
 def test_six_methods_are_named_apart_where_their_curves_end_together(compared: pd.DataFrame) -> None:
     near = pd.concat([compared, *(compared[compared.method == "mrp"].assign(method=name) for name in ("pooled", "low_rank"))])
     refuse_overlaps(ss.plot_data_saved(near, method="dsa", reference="mrp"))
+    figure, ax = mpl.pyplot.subplots(figsize=(7, 4))
+    assert ss.plot_data_saved(near, method="dsa", reference="mrp", ax=ax) is ax
+    refuse_overlaps(figure.axes[0])
 
 
 def test_the_words_on_a_saving_leave_low_curves_free(compared: pd.DataFrame) -> None:
