@@ -90,6 +90,8 @@ _PUBLIC = {
     "publishing.report": ["report"],
     "figures.distributions": ["plot_distributions", "plot_shifts"],
     "figures.scores": ["plot_scores"],
+    "figures.changes": ["plot_change"],
+    "figures.scorecard": ["scorecard"],
     "figures.savings": ["plot_data_saved"],
     "figures.weights": ["plot_weights"],
     "figures.official": ["plot_official"],

@@ -123,6 +123,8 @@ def _numbers(table: pd.DataFrame, contrast: object, what: str) -> pd.DataFrame:
     """Return estimate, variance, df and n of the contrasts of one table, question by question and option by option."""
     value = SHARE if isinstance(table, pd.DataFrame) and SHARE in table else ESTIMATE
     require_columns(table, [QUESTION, BACKGROUND, value, STD_ERROR], what)
+    if table.empty:
+        raise TableError(f"{what} has no rows; give a table of shares or means with at least one")
     keys = [QUESTION, OPTION] if value == SHARE else [QUESTION]
     _refuse_ambiguous(table, [*keys, BACKGROUND], what)
     carried, named = carried_covariances(table), _named(contrast)

@@ -24,8 +24,7 @@ from surveysim.evaluation.floor import noise_floor
 from surveysim.evaluation.metrics import METRICS, require_metrics
 from surveysim.evaluation.scores import KNOWN_METRICS, evaluate
 from surveysim.evaluation.summaries import diagnose, question_means
-from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells
-from surveysim.evaluation.unasked_trials import unasked_table
+from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells, unasked_table
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS
 from surveysim.survey.domains import traits_of_survey

@@ -31,6 +31,8 @@ from surveysim.tables.schema import (
     require_numbers,
 )
 
+TAIL = 0.1  # share of the weight of a question's backgrounds that the tail mean is over
+
 
 def summarise_scores(
     scores: pd.DataFrame,
@@ -243,6 +245,40 @@ def diagnose(
     ours, truth, _ = on_same_cells(estimated, reference[reference[SHARE].notna()], reference, on)
     rows = [_diagnose_question(ours, truth, q, truth.questions[q] in ordered) for q in range(len(truth.questions))]
     return pd.DataFrame(rows)
+
+
+def tail_mean(errors: Array, weight: Array, tail: float = TAIL) -> Array:
+    """Return each question's mean error of the backgrounds with the largest, that together have `tail` of the weight; one counts in part.
+
+    Parameters
+    ----------
+    errors, weight : array, shape (questions, backgrounds)
+        Weights sum to 1 over backgrounds.
+    tail : float
+
+    References
+    ----------
+    Rockafellar and Uryasev (2002), doi:10.1016/S0378-4266(02)00271-6 (the mean of a tail where values have unequal weights).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from surveysim.evaluation.summaries import tail_mean
+    >>> tail_mean(np.array([[0.1, 0.3, 0.2]]), np.array([[0.5, 0.1, 0.4]]), tail=0.2).round(2).tolist()
+    [0.25]
+    """
+    order = np.argsort(-errors, axis=-1, kind="stable")
+    sorted_weight = np.take_along_axis(weight, order, -1)
+    before = np.cumsum(sorted_weight, axis=-1) - sorted_weight
+    part = np.clip(tail - before, 0, sorted_weight)
+    return np.asarray((part * np.take_along_axis(errors, order, -1)).sum(-1) / tail)
+
+
+def error_quantiles(errors: Array, weight: Array, level: float) -> Array:
+    """Return each question's smallest error that backgrounds of at least `level` of the weight do not exceed, shape (questions,)."""
+    order = np.argsort(errors, axis=-1, kind="stable")
+    reached = np.cumsum(np.take_along_axis(weight, order, -1), axis=-1) >= level - 1e-12
+    return np.asarray(np.take_along_axis(errors, np.take_along_axis(order, reached.argmax(-1)[:, None], -1), -1)[:, 0])
 
 
 def _log_n_at(target: float, error: Array, log_n: Array) -> float:

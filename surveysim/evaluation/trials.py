@@ -1,20 +1,27 @@
-"""A trial: who trains, who is the truth, and which cells are scored, the same for every method that is compared."""
+"""A trial: who trains, who is the truth, which cells are scored, and what a method says of questions that it was not trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.knowledge import Knowledge
+from surveysim.baselines.methods import BLIND
+from surveysim.codebook.codebook import Codebook
 from surveysim.errors import SplitError, nearest
 from surveysim.estimation.distributions import cell_shares
 from surveysim.evaluation.splits import background_of, hold_out_backgrounds, hold_out_levels, hold_out_questions
 from surveysim.survey.domains import asked_questions, observed_backgrounds, traits_of_survey
 from surveysim.survey.survey import Survey
-from surveysim.tables.schema import BACKGROUND, QUESTION, RESPONDENT_ID, N
+from surveysim.tables.cells import to_cells, to_table
+from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, QUESTION, RESPONDENT_ID, N
+
+if TYPE_CHECKING:
+    from surveysim.lm.option_model import OptionModel
 
 HELD_FRACTION = 0.2  # of backgrounds, or of questions, where `held` does not say
 
@@ -194,3 +201,51 @@ def require_questions(survey: Survey, questions: str | Sequence[str] | None) -> 
 def truth_cells(trial: Trial) -> pd.MultiIndex:
     """Return the question x background cells that are scored."""
     return pd.MultiIndex.from_frame(trial.truth[[QUESTION, BACKGROUND]].drop_duplicates())
+
+
+def unasked_table(
+    trial: Trial,
+    method: str,
+    model: OptionModel | None,
+    book: Codebook,
+    *,
+    by: Sequence[str],
+    group_predictors: pd.DataFrame | None,
+    known: Knowledge,
+    seed: int,
+) -> pd.DataFrame:
+    """Return the shares, in the layout of the trial's truth, of questions that the method was not trained on.
+
+    Parameters
+    ----------
+    trial : Trial
+    method : str
+        One that answers questions it was not trained on.
+    model : OptionModel or None
+        A base model; None: the default model, if the method needs one.
+    book : Codebook
+    by : sequence of str
+    group_predictors : DataFrame or None
+    known : Knowledge
+    seed : int
+    """
+    sample = cell_shares(trial.train, by=by, questions=trial.asked)
+    layout = to_cells(trial.truth)
+    if method in BLIND:
+        return to_table(layout, BLIND[method](to_cells(sample), layout), source=method)
+    from surveysim.lm.answers import answer_table, answers
+    from surveysim.lm.fit.stages import DSA
+    from surveysim.lm.loading import load_model
+    from surveysim.lm.training import align
+    from surveysim.lm.unasked import unasked_shares
+
+    chosen = model or load_model()
+    asked = trial.backgrounds.set_index(BACKGROUND).loc[list(layout.backgrounds)].reset_index()
+    if method == "dsa-kernel":
+        return to_table(layout, unasked_shares(chosen, sample, asked, layout, book, knowledge=known), source=method)
+    if method != "zero-shot":
+        stages = DSA if method == "dsa" else DSA[:1]
+        grid = trial.backgrounds[[*by, POPULATION_SHARE]]
+        chosen = align(chosen, sample, book, backgrounds=grid, stages=stages, group_predictors=group_predictors, seed=seed, progress=False)
+    put = chosen.put(book, layout.questions, layout.backgrounds)
+    return answer_table(answers(chosen, put, progress=False), put, layout, source=method)

@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.evaluation.comparison_summary import BEST_CLASSICAL, best_classical, summarise_comparison
+from surveysim.evaluation.metrics import METRICS
 from surveysim.evaluation.summaries import data_saved
 from surveysim.figures.scores import METRIC_NAMES, Floor, floor_of, of_metric
 from surveysim.figures.style import (
@@ -40,6 +41,9 @@ from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, SOURC
 
 NAME_WIDTH, NAME_HEIGHT = 110.0, 1.35 * TEXT  # points for the name of a line, and from one to the next
 MOST_CURVES = 16
+LEAST_PART = 0.3  # of axes made elsewhere that the curves keep, beside names and note
+DEFAULT_METRIC = "wasserstein"  # of the scores of `compare_methods`, as in `savings`
+TALLEST_INTERVAL = 1.6  # times the largest error: where the axis ends, and intervals are cut
 FLOOR_TEXT = 3 + 1.2 * SMALL  # points below the noise floor that its name takes
 READ, FLOOR = "read", "floor"  # attrs of the frame that is drawn
 _REFERENCE = Mark(INK, "D", False)
@@ -72,7 +76,7 @@ def plot_data_saved(
     n : float, optional
         Sample size of the method at which to read; default the smallest at which the saving is exact, else the smallest.
     metric : str, optional
-        Which `metric` of the curve to draw, where it holds several.
+        Which `metric` of the curve to draw, where it holds several. Default for scores of `compare_methods`: ``"wasserstein"``.
     floor : float or DataFrame, optional
         As in `plot_scores`.
     ax : Axes, optional
@@ -83,8 +87,8 @@ def plot_data_saved(
     Returns
     -------
     Axes or DataFrame
-        Or the frame: `source n estimate conf_low conf_high`, and for the method `n_needed data_saved bound`; ``attrs["read"]``
-        is the n that is read off, ``attrs["floor"]`` the noise floor.
+        Or the frame: `source n estimate conf_low conf_high` (of a distance not below 0), and for the method `n_needed data_saved bound`;
+        ``attrs["read"]`` is the n that is read off, ``attrs["floor"]`` the noise floor.
 
     Raises
     ------
@@ -109,9 +113,13 @@ def plot_data_saved(
     """
     require_columns(curve, [], "curve")
     if SOURCE not in curve and "method" in curve:
+        if metric is None and METRIC in curve and DEFAULT_METRIC in set(curve[METRIC]):
+            metric = DEFAULT_METRIC
         curve = _compared(curve, metric, reference)
     curve, shown = _chosen(curve, method, reference, metric)
     points = _points(curve)
+    if shown in METRICS:
+        points[CONF_LOW] = points[CONF_LOW].clip(lower=0.0)  # a distance is not negative
     saved = data_saved(curve[curve[SOURCE] == reference], points.loc[points[SOURCE] == method, [SOURCE, N, ESTIMATE]])
     points = points.merge(saved.drop(columns=ESTIMATE), on=[SOURCE, N], how="left")
     points.attrs |= {READ: _read_at(saved, n), FLOOR: floor_of(floor, shown)}
@@ -180,13 +188,17 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
         )
     shown = {name: shortened(str(name), NAME_WIDTH) for name in names}
     intervals = "Vertical lines: 95% intervals." if points[CONF_LOW].notna().any() else "No intervals known."
-    note = f"{intervals} Data saved: 1 {MINUS} n / n needed by {reference}."
+    cut = points.loc[points[CONF_HIGH] > TALLEST_INTERVAL * points[ESTIMATE].max(), SOURCE].unique()
+    if len(cut):
+        intervals += f" Cut at the top, for they reach above {TALLEST_INTERVAL:g} times the largest error: those of {first_few(cut)}."
+    note, width = f"{intervals} Data saved: 1 {MINUS} n / n needed by {reference}.", WIDTH
     if ax is None:
         right, bottom = widest(shown.values(), bold=True) + 8, note_height(note, 38, WIDTH)
         (ax,) = new_axes(left=34, right=right, top=30, bottom=bottom, height=max(0.52 * WIDTH, (len(names) + 2) * NAME_HEIGHT))
         across = -34.0
     else:
-        dress(ax)
+        width = dress(ax)
+        _make_room(ax, widest(shown.values(), bold=True) + 8, note_height(note, 38, width), 24)
     others = iter(_OTHERS * len(names))
     marks = {name: ACCENT if name == method else _REFERENCE if name == reference else next(others) for name in names}
     for name, mark in marks.items():
@@ -199,8 +211,17 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
     _annotate_saving(ax, points, method, reference)
     _floor_line(ax, points.attrs[FLOOR])
     put_above(ax, METRIC_NAMES.get(metric, metric), 12, across=across, bold=True)
-    note_below(ax, note, 38, WIDTH, across=across)
+    note_below(ax, note, 38, width, across=across)
     return ax
+
+
+def _make_room(ax: Axes, right: float, bottom: float, top: float) -> None:
+    """Shrink axes that were made elsewhere by what stands beside them, in points, so that all stays within the place they had."""
+    box, points = ax.get_position(), 72 / ax.figure.dpi
+    width, height = ax.figure.bbox.width * points, ax.figure.bbox.height * points
+    across, along = box.width - right / width, box.height - (bottom + top) / height
+    if min(across / box.width, along / box.height) > LEAST_PART:
+        ax.set_position((box.x0, box.y0 + bottom / height, across, along))
 
 
 def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
@@ -211,7 +232,8 @@ def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xlim(sizes.min() * 0.87, sizes.max() * 1.08)
     shown = _named_sizes(ax, sizes)
     ax.set_xticks(sizes, [f"{size:,.0f}" if size in shown else "" for size in sizes])
-    ax.set_ylim(0, 1.05 * np.nanmax(points[[ESTIMATE, CONF_HIGH]].to_numpy(float)))
+    highest = float(np.nanmax(points[[ESTIMATE, CONF_HIGH]].to_numpy(float)))
+    ax.set_ylim(0, min(1.05 * highest, TALLEST_INTERVAL * points[ESTIMATE].max()))
     ax.set_xlabel("respondents (log scale)")
     ax.grid(axis="y", color=GRID, linewidth=0.6)
 

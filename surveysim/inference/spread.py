@@ -1,4 +1,4 @@
-"""Differences between backgrounds as large as they are likely to be: constrained Bayes estimates from shrunken ones."""
+"""Differences between backgrounds as large as they are likely to be: spread restored to shrunken estimates, chance taken from changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.readable import readable
+from surveysim.design.outcomes import chi_square_outcome
 from surveysim.errors import EstimationError, TableError, first_few
+from surveysim.inference.fay_herriot import fit_area_model
 from surveysim.tables.cells import Array, between_variance
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
@@ -89,6 +91,55 @@ def restore_spread(simulated: pd.DataFrame, *, population: pd.DataFrame | None =
     result[FACTOR] = result[FACTOR].fillna(1.0)
     result.attrs = {**simulated.attrs, "spread": f"restored (constrained Bayes) from {how}", "spread_kept": list(dict.fromkeys(kept))}
     return readable(result)
+
+
+def real_changes(change: Array, std_error: Array) -> tuple[Array, Array, dict[str, float]]:
+    """Tell real change from sampling error: empirical Bayes estimates of changes, and how their variance is made up.
+
+    The variance of real change between backgrounds is that of the observed changes less the mean sampling variance, and at least 0. Every
+    change is drawn to their mean by what its own sampling error is worth (the model of Fay and Herriot with a mean alone).
+
+    Parameters
+    ----------
+    change, std_error : array, shape ``(backgrounds,)``
+        Observed changes and their standard errors, all above 0; at least three.
+
+    Returns
+    -------
+    tuple
+        The estimates and their root mean squared errors, ``(backgrounds,)`` each, and `variance_observed`, `variance_sampling`,
+        `variance_real`, `mean` (the mean real change) and `p_alike` (of Cochran's test that all real changes are alike).
+
+    Raises
+    ------
+    EstimationError
+        If there are fewer than three changes, or a standard error is missing or not above 0.
+
+    References
+    ----------
+    Fay and Herriot (1979), doi:10.1080/01621459.1979.10482505. Cochran (1954), doi:10.2307/3001666.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from surveysim.inference.spread import real_changes
+    >>> shrunken, _, split = real_changes(np.array([-0.1, 0.0, 0.1]), np.full(3, 0.06))
+    >>> shrunken.round(3).tolist(), round(split["variance_real"], 4)
+    ([-0.064, 0.0, 0.064], 0.0064)
+    """
+    if len(change) < 3 or not (np.isfinite(change) & (std_error > 0)).all():
+        raise EstimationError(
+            "real change is told from sampling error by how changes vary: at least 3 backgrounds with standard errors are needed; "
+            f"there are {int((np.isfinite(change) & (std_error > 0)).sum())} of {len(change)}"
+        )
+    observed, sampling = float(change.var(ddof=1)), float((std_error**2).mean())
+    real = max(observed - sampling, 0.0)
+    fit = fit_area_model(change, np.ones((len(change), 1)), std_error**2, variance=real)
+    precise = 1 / std_error**2
+    q = float((precise * (change - precise @ change / precise.sum()) ** 2).sum())
+    alike = chi_square_outcome(q, len(change) - 1.0).p_value
+    variances = {"variance_observed": observed, "variance_sampling": sampling, "variance_real": real}
+    return fit.estimate, np.sqrt(fit.mse), {**variances, "mean": float(fit.coefficients[0]), "p_alike": alike}
 
 
 def _require_errors(simulated: pd.DataFrame) -> None:

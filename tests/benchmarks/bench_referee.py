@@ -22,6 +22,7 @@ from outside_data import ROUNDS, OutsideData, global_dialogues, pew_tables, subp
 from referee_page import page
 
 import surveysim as ss
+from surveysim.evaluation.floor import marginal_for_all, shuffled_backgrounds
 
 PROJECT = Path(__file__).parents[2]
 FILE, PAGE = PROJECT / "docs" / "benchmarks" / "referee.json", PROJECT / "docs" / "referee.md"
@@ -79,11 +80,11 @@ def pew(folder: Path) -> dict[str, Any]:
     data = pew_tables(folder)
     truth, simulated = data.truth, data.simulated
     assert simulated is not None
-    tables = [("human marginal", nulls.marginal(truth)), ("uniform", nulls.uniform(truth))]
-    tables += [("human, groups shuffled", nulls.shuffled(truth, seed)) for seed in SEEDS]
+    tables = [("human marginal", marginal_for_all(truth)), ("uniform", nulls.uniform(truth))]
+    tables += [("human, groups shuffled", shuffled_backgrounds(truth, seed=seed)) for seed in SEEDS]
     for name, own in simulated.groupby("source", sort=False):
-        tables += [(name, own), (f"{name}, its marginal", nulls.marginal(own))]
-        tables += [(f"{name}, groups shuffled", nulls.shuffled(own, seed)) for seed in SEEDS]
+        tables += [(name, own), (f"{name}, its marginal", marginal_for_all(own))]
+        tables += [(f"{name}, groups shuffled", shuffled_backgrounds(own, seed=seed)) for seed in SEEDS]
     scores = scored(tables, truth, data.codebook, ["wasserstein", "total_variation"])
     return {**size_of(data), "left_out": data.left_out, "rows": summary(scores, "human marginal")}
 
@@ -92,10 +93,10 @@ def dialogues(name: str, folder: Path) -> dict[str, Any]:
     """Score one round: nulls, and estimates from answers drawn of the published shares."""
     data = global_dialogues(folder, name)
     truth, book = data.truth, data.codebook
-    tables = [("published marginal", nulls.marginal(truth, weight="n")), ("uniform", nulls.uniform(truth))]
+    tables = [("published marginal", marginal_for_all(truth, weight="n")), ("uniform", nulls.uniform(truth))]
     for seed in SEEDS:
         tables += [
-            ("segments shuffled", nulls.shuffled(truth, seed)),
+            ("segments shuffled", shuffled_backgrounds(truth, seed=seed)),
             ("floor: segments asked again", nulls.drawn(truth, None, seed, book)),
         ]
         for n in ANSWERS:
@@ -118,8 +119,8 @@ def held_out(name: str, folder: Path) -> dict[str, Any]:
     for seed in SEEDS:
         samples, truth = nulls.parted(published, sizes, seed, book)
         tables = [
-            ("marginal of the truth", nulls.marginal(truth, weight="n")),
-            ("segments shuffled", nulls.shuffled(truth, seed)),
+            ("marginal of the truth", marginal_for_all(truth, weight="n")),
+            ("segments shuffled", shuffled_backgrounds(truth, seed=seed)),
         ]
         tables += [(f"{method}, n = {n}", nulls.learnt(samples[n], method, [])) for n in ANSWERS for method in LEARNT]
         parts.append(scored(tables, truth, book, ["total_variation"]))
@@ -134,11 +135,11 @@ def subpop(folder: Path) -> dict[str, Any]:
     data = subpop_cells(folder)
     truth, metrics = data.truth, ["wasserstein", "kl"]
     tables = [
-        ("human marginal", nulls.marginal(truth)),
+        ("human marginal", marginal_for_all(truth)),
         ("uniform", nulls.uniform(truth)),
         ("blind: other questions", nulls.of_other_questions(truth, groups=False)),
         ("group means: the group's other questions", nulls.of_other_questions(truth, groups=True)),
-        *(("groups shuffled", nulls.shuffled(truth, seed)) for seed in SEEDS),
+        *(("groups shuffled", shuffled_backgrounds(truth, seed=seed)) for seed in SEEDS),
     ]
     asked = sorted(np.random.default_rng(0).permutation(truth["question_id"].unique())[:ASKED])
     some = truth[truth["question_id"].isin(asked)]
@@ -146,7 +147,7 @@ def subpop(folder: Path) -> dict[str, Any]:
     zero, name = zero_shot(some, data.codebook)
     seconds = time.perf_counter() - start
     few = [(label, table[table["question_id"].isin(asked)]) for label, table in tables]
-    few += [("zero-shot", zero), ("zero-shot, its marginal", nulls.marginal(zero))]
+    few += [("zero-shot", zero), ("zero-shot, its marginal", marginal_for_all(zero))]
     return {
         **size_of(data),
         "ordered": sum(question.type == "ordinal" for question in data.codebook.questions.values()),
@@ -188,7 +189,7 @@ def own_table(path: Path, name: str, folder: Path) -> dict[str, Any]:
             table = ss.as_distributions(rows, data.codebook, shares="share", source=name, tolerance=0.01)
             cells = table[["question_id", "background_id"]].drop_duplicates()
             truth = data.truth.merge(cells, on=["question_id", "background_id"]).reset_index(drop=True)
-            tables = [("human marginal", nulls.marginal(truth)), (name, table)]
+            tables = [("human marginal", marginal_for_all(truth)), (name, table)]
             return {"data": where, "rows": summary(scored(tables, truth, data.codebook, ["total_variation"]), "human marginal")}
     raise ValueError(f"{path}: no data set has all of its {len(asked)} questions; give each data set its own file")
 

@@ -7,33 +7,10 @@ import pandas as pd
 
 import surveysim as ss
 
-KEYS = ["question_id", "option_code"]
-
 
 def trait_of(table: pd.DataFrame) -> pd.Series:
     """Return the trait of every row's group; groups name a single one."""
     return table["background_id"].str.split("=").str[0]
-
-
-def marginal(table: pd.DataFrame, *, weight: str | None = None) -> pd.DataFrame:
-    """Give everybody a question's mean shares over all its groups, weighted by a column or all alike."""
-    own = table[weight] if weight else pd.Series(1.0, index=table.index)
-    keys = [table[name] for name in KEYS]
-    return table.assign(share=(table["share"] * own).groupby(keys).transform("sum") / own.groupby(keys).transform("sum"))
-
-
-def shuffled(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Give every group the shares of another group of its trait, the same other in all questions; no group keeps its own."""
-    rng = np.random.default_rng(seed)
-    source = {}
-    for _, groups in table.groupby(trait_of(table), sort=False)["background_id"]:
-        names = rng.permutation(groups.unique())
-        source |= dict(zip(names, np.roll(names, 1), strict=True))
-    given = table.set_index([*KEYS, "background_id"])["share"]
-    wanted = pd.MultiIndex.from_arrays([*(table[name] for name in KEYS), table["background_id"].map(source)])
-    found = given.reindex(wanted).to_numpy(float)
-    lacking = pd.Series(np.isnan(found)).groupby([table["question_id"].to_numpy(), table["background_id"].to_numpy()]).transform("any")
-    return table.assign(share=np.where(lacking, table["share"], found))  # a question without that group keeps its own shares
 
 
 def of_other_questions(table: pd.DataFrame, *, groups: bool) -> pd.DataFrame:

@@ -191,9 +191,32 @@ def test_scores_of_a_comparison_are_drawn_as_they_are(compared: pd.DataFrame) ->
     assert own.conf_low.lt(own.estimate).all()
     with pytest.raises(EvaluationError, match="none is of metric 'kl'"):
         ss.plot_data_saved(compared, method="dsa", reference="raw", metric="kl")
-    both = pd.concat([compared, compared.assign(metric="kl")])
-    with pytest.raises(TableError, match="curve holds several metrics, wasserstein, kl; choose one with metric="):
-        ss.plot_data_saved(both, method="dsa", reference="raw")
+    both = pd.concat([compared, compared.assign(metric="kl", estimate=1.0)])
+    by_default = ss.plot_data_saved(both, method="dsa", reference="raw", draw=False)
+    pd.testing.assert_frame_equal(by_default, ss.plot_data_saved(compared, method="dsa", reference="raw", draw=False))
+    neither = pd.concat([compared.assign(metric=name) for name in ("hellinger", "kl")])
+    with pytest.raises(TableError, match="curve holds several metrics, hellinger, kl; choose one with metric="):
+        ss.plot_data_saved(neither, method="dsa", reference="raw")
+
+
+def test_no_distance_is_negative_and_wide_intervals_are_cut_and_named(curve: pd.DataFrame) -> None:
+    wide = curve.assign(conf_low=curve.estimate - 0.1, conf_high=curve.estimate + 0.01, metric="wasserstein")
+    wide.loc[wide.source == "MRP", "conf_high"] += 5.0
+    assert ss.plot_data_saved(wide, method="DSA", reference="MRP", draw=False).conf_low.min() == 0
+    differences = wide.assign(metric="debiased_squared_error")
+    assert ss.plot_data_saved(differences, method="DSA", reference="MRP", draw=False).conf_low.min() < 0, "it is no distance"
+    ax = ss.plot_data_saved(wide, method="DSA", reference="MRP")
+    assert ax.get_ylim()[1] < 2 * curve.estimate.max()
+    assert "Cut at the top, for they reach above 1.6 times the largest error: those of MRP." in " ".join(" ".join(texts(ax)).split())
+    refuse_overlaps(ax)
+
+
+def test_six_methods_are_named_apart_where_their_curves_end_together(compared: pd.DataFrame) -> None:
+    near = pd.concat([compared, *(compared[compared.method == "mrp"].assign(method=name) for name in ("pooled", "low_rank"))])
+    refuse_overlaps(ss.plot_data_saved(near, method="dsa", reference="mrp"))
+    figure, ax = mpl.pyplot.subplots(figsize=(7, 4))
+    assert ss.plot_data_saved(near, method="dsa", reference="mrp", ax=ax) is ax
+    refuse_overlaps(figure.axes[0])
 
 
 def test_the_words_on_a_saving_leave_low_curves_free(compared: pd.DataFrame) -> None:

@@ -91,6 +91,10 @@ def _chosen(**names: Any) -> pd.DataFrame:
     return ss.choose_method(TRAIN, **{**asked, **names})
 
 
+def _carded(**names: Any) -> pd.DataFrame:
+    return ss.scorecard(RAW.assign(source="raw"), TRUTH, draws=19, **names).table
+
+
 def _sensitive(model: ss.OptionModel, **names: Any) -> pd.DataFrame:
     chosen = {"backgrounds": ["gender"], "questions": ["taxes"], **names}
     other = {"wording": [ss.PromptTemplate(respondent="I am {background}. My answer:")]}
@@ -152,6 +156,8 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("evaluate", "metrics", "wasserstein"): lambda x, p, m: ss.evaluate(RAW, TRUTH, metrics=x, codebook=BOOK),
     ("evaluate", "ordinal", "taxes"): lambda x, p, m: ss.evaluate(RAW, TRUTH, ordinal=x),
     ("evaluate", "by", "source"): lambda x, p, m: ss.evaluate(RAW, TRUTH, codebook=BOOK, by=x),
+    ("scorecard", "metrics", "wasserstein"): lambda x, p, m: _carded(metrics=x, codebook=BOOK),
+    ("scorecard", "ordinal", "taxes"): lambda x, p, m: _carded(ordinal=x),
     ("noise_floor", "metrics", "wasserstein"): lambda x, p, m: ss.noise_floor(TRUTH, n=100, metrics=x, codebook=BOOK),
     ("noise_floor", "ordinal", "taxes"): lambda x, p, m: ss.noise_floor(TRUTH, n=100, ordinal=x),
     ("diagnose", "ordinal", "taxes"): lambda x, p, m: ss.diagnose(RAW, TRUTH, ordinal=x),
@@ -167,6 +173,9 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("hold_out_backgrounds", "by", "age"): lambda x, p, m: ss.hold_out_backgrounds(SURVEY, fraction=0.3, seed=0, by=x)[1].data,
     ("hold_out_levels", "levels", "old"): lambda x, p, m: ss.hold_out_levels(TABLE, trait="age", levels=x),
     ("plot_distributions", "sources", "survey"): lambda x, p, m: ss.plot_distributions(TABLE, question="taxes", sources=x, draw=False),
+    ("plot_change", "backgrounds", "age=old|gender=male"): lambda x, p, m: ss.plot_change(
+        TABLE, TABLE, question="taxes", backgrounds=x, draw=False
+    ),
     ("plot_distributions", "backgrounds", "age=old|gender=male"): lambda x, p, m: ss.plot_distributions(
         TABLE, question="taxes", backgrounds=x, draw=False
     ),

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
+from surveysim.evaluation.floor import marginal_for_all, shuffled_backgrounds
 from tests.support.pages import PROJECT
 from tests.support.small_surveys import small_codebook, small_survey
 
@@ -58,9 +59,9 @@ def test_its_numbers_are_means_and_no_data() -> None:
     }
 
 
-def test_the_marginal_is_the_same_for_everybody(nulls: ModuleType, truth: pd.DataFrame) -> None:
+def test_the_marginal_is_the_same_for_everybody(truth: pd.DataFrame) -> None:
     for weight in (None, "n"):
-        made = nulls.marginal(truth, weight=weight)
+        made = marginal_for_all(truth, weight=weight)
         assert made.groupby(["question_id", "option_code"])["share"].agg(np.ptp).max() == pytest.approx(0, abs=1e-12)
         np.testing.assert_allclose(made.groupby(["question_id", "background_id"])["share"].sum(), 1)
     yes = truth.query("question_id == 'q2' and option_code == 'yes'")
@@ -68,13 +69,13 @@ def test_the_marginal_is_the_same_for_everybody(nulls: ModuleType, truth: pd.Dat
     assert made.query("question_id == 'q2' and option_code == 'yes'")["share"].iloc[0] == pytest.approx(weighted)
 
 
-def test_shuffled_groups_have_the_shares_of_another_group_of_their_trait(nulls: ModuleType, truth: pd.DataFrame) -> None:
+def test_shuffled_groups_have_the_shares_of_another_group_of_their_trait(truth: pd.DataFrame) -> None:
     def distributions(table: pd.DataFrame) -> dict[tuple[str, str], tuple[float, ...]]:
         return {key: tuple(own["share"]) for key, own in table.groupby(["question_id", "background_id"])}
 
     before = distributions(truth)
     for seed in range(5):
-        after = distributions(nulls.shuffled(truth, seed))
+        after = distributions(shuffled_backgrounds(truth, seed=seed))
         assert all(after[key] != before[key] for key in before)
         for question in ("q1", "q2"):
             for trait in ("age", "region"):
