@@ -52,6 +52,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "surveysim"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["scroll_hint.js"]
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {page: [] for page in ("index", "install", "coming-from-r", "search", "genindex")}  # no pages below them
@@ -88,9 +89,9 @@ def _place_of(docname: str) -> str:
     return WHOLE.get(docname, f"notebooks/{docname.removeprefix('tutorials/')}" if tutorial else f"docs/{docname}")
 
 
-def _on_site(target: str, docname: str) -> str:
-    """Return the link of a page to a file of the repository as a link of the site."""
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(_place_of(docname)), target))
+def _on_site(target: str, docname: str, place: str = "") -> str:
+    """Return the link of a page, or of the text at `place` that it includes, to a file of the repository as a link of the site."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(place or _place_of(docname)), target))
     for there, here in ON_SITE.items():
         if path.startswith(there):
             return posixpath.relpath(here + path.removeprefix(there), posixpath.dirname(docname) or ".")
@@ -111,6 +112,11 @@ def _read_page(app: Sphinx, docname: str, source: list[str]) -> None:
     else:
         source[0] = INTERVAL.sub("\N{NO-BREAK SPACE}[\\1,\N{NO-BREAK SPACE}\\2]", source[0])
     source[0] = LINK.sub(lambda found: _on_site(found[0], docname), source[0])
+
+
+def _read_included(app: Sphinx, path: Path, docname: str, source: list[str]) -> None:
+    place = posixpath.normpath(posixpath.join("docs", path.as_posix()))
+    source[0] = LINK.sub(lambda found: _on_site(found[0], docname, place), source[0])
 
 
 def _describe_data(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -137,5 +143,6 @@ def setup(app: Sphinx) -> None:
     """Bring the notebooks here with their outputs; Sphinx calls this."""
     tutorials.stage(DOCS / "tutorials")
     app.connect("source-read", _read_page)
+    app.connect("include-read", _read_included)
     app.connect("autodoc-process-docstring", _describe_data, priority=400)  # before numpydoc
     app.connect("build-finished", _note_the_time)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from accuracy_opening import FIGURE, draw, folded, opening
 from marked_sections import marked_sections
 
 import surveysim as ss
@@ -73,6 +74,7 @@ def write_report(results: Path, docs: Path) -> dict[str, Any]:
     (docs / "benchmarks").mkdir(parents=True, exist_ok=True)
     (docs / "benchmarks" / "accuracy.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     kept = [line for section in marked_sections(docs / "benchmarks.md") for line in ("", section)]
+    draw(report, docs / FIGURE)
     (docs / "benchmarks.md").write_text("\n".join([*page(report, studies), *kept]) + "\n", encoding="utf-8")
     return report
 
@@ -195,17 +197,19 @@ def paired_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 def page(report: dict[str, Any], studies: dict[str, pd.DataFrame]) -> list[str]:
     """Return docs/benchmarks.md as lines."""
-    lines = [*INTRODUCTION.splitlines(), "", "## Goals and what was measured", ""]
-    lines += ["| goal | form | " + "data set / respondents: measured (**bold**: not reached) |", "|---|---|---|"]
+    lines = [*opening(report), "", "## How to read the tables", "", MADE_BY, ""]
+    lines += [*folded("What is compared, by what measures", INTRODUCTION.splitlines()), "", "## Goals and what was measured", ""]
+    goals = ["| goal | form | " + "data set / respondents: measured (**bold**: not reached) |", "|---|---|---|"]
     for name, (words, larger, _) in GOALS.items():
         for form in FORMS:
             values = report["by_method"][form].get(name, {})
             if values:
                 bounds = report["by_method"][form]["bounds"]
                 shown = "; ".join(_against_goal(name, key, value, larger, bounds) for key, value in values.items())
-                lines.append(f"| {words} | {form} | {shown} |")
+                goals.append(f"| {words} | {form} | {shown} |")
     missed = [line for name in GOALS for line in not_reached(report, name)]
-    lines += ["", "Not reached:", "", *(missed or ["none of those measured."]), "", "Not measured yet:", "", *_unmeasured(report)]
+    goals += ["", "Not reached:", "", *(missed or ["none of those measured."]), "", "Not measured yet:", "", *_unmeasured(report)]
+    lines += folded("Each goal, each survey and size, and what was not reached", goals)
     for name in studies:
         lines += ["", *study_lines(name, report)]
     return lines
@@ -228,7 +232,7 @@ def study_lines(name: str, report: dict[str, Any]) -> list[str]:
     """Return one study's tables: scores of every method at every n, then the models beside their opponents."""
     dataset, split = name.split("/", 1)
     table = pd.DataFrame(report["scores"][name])
-    lines = [f"## {dataset}: {TITLES[split]}", ""]
+    lines: list[str] = []
     for n, here in table.groupby("n"):
         wide = here.set_index(["method", "metric"])
         main = here[here.metric == "wasserstein"].sort_values("estimate")
@@ -245,7 +249,8 @@ def study_lines(name: str, report: dict[str, Any]) -> list[str]:
     if pairs:
         lines += ["| n | form | against | difference [95%] | ratio [95%] | seeds |", "|---|---|---|---|---|---|"]
         lines += [_pair_line(row) for row in pairs]
-    return lines
+    sizes = ", ".join(f"{n:,}" for n in sorted(set(table.n)))
+    return [f"## {dataset}: {TITLES[split]}", "", *folded(f"All methods, learnt from {sizes} respondents", lines)]
 
 
 OTHER_METRICS = ("total_variation", "debiased_squared_error", "variance_ratio", "worst_decile")
@@ -305,12 +310,8 @@ def _rounded(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-INTRODUCTION = """# How close the methods come
-
-Made by `make bench-accuracy DATA=<folder of the survey files>`; all numbers are in `benchmarks/accuracy.json`.
-
-How to read the tables:
-
+MADE_BY = "Made by `make bench-accuracy DATA=<folder of the survey files>`; all numbers are in `benchmarks/accuracy.json`."
+INTRODUCTION = """\
 - A number of respondents is drawn to learn from; all others are the truth. Every method has the same respondents. Errors are distances
   from the truth's weighted shares, averaged over backgrounds (by population share), questions and seeds. Smaller is better.
 - Wasserstein: mean absolute difference of the cumulative shares over the options, from 0 to 1 (divided by options less 1), ordered

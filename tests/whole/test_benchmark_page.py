@@ -47,6 +47,16 @@ def test_the_page_is_what_is_made_of_its_numbers(report: ModuleType) -> None:
         assert here == there
 
 
+@pytest.mark.usefixtures("report")
+def test_the_notebook_on_waves_quotes_the_benchmarks() -> None:
+    opening, text = import_module("accuracy_opening"), (PROJECT / "notebooks" / "13_many_waves.ipynb").read_text(encoding="utf-8")
+    moved = [opening.outside_ratios()[opening.PRIOR.format(n)][0] for n in (10, 50)]
+    assert f"was {moved[0]:.2f} of that without it with ten respondents in each country, {moved[1]:.2f} with fifty" in text
+    numbers = [_numbers_of("prior")[n] for n in ("10", "50")]
+    as_it_is = [sum(one["prior as it is"]) / min(sum(one["mrp"]), sum(one["low_rank"])) for one in numbers]
+    assert f"as it is had {as_it_is[0]:.2f} and {as_it_is[1]:.2f}" in text
+
+
 def test_a_regression_on_regions_counts_as_classical(report: ModuleType) -> None:
     scores = pd.read_parquet(DOCS / "benchmarks" / "scores.parquet", filters=[("study", "==", "ess11/levels")])
     scores = scores.astype({"method": str, "metric": str, "question_id": str})

@@ -7,16 +7,19 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+import surveysim as ss
 from surveysim import demo
 from tests.support.pages import PROJECT, Block, blocks, prose, run_page
 from tests.whole.test_cli import ON_A_PAGE
 
 README = PROJECT / "README.md"
 SHELLS = ("sh", "powershell")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 SUMMARY = PROJECT / "docs" / "figures" / "demo_summary.json"
 
 
@@ -46,18 +49,22 @@ def _check_demo(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert {word for word in words if word.startswith("--")} <= known
 
 
-def test_the_readme_begins_with_a_sentence_an_example_and_a_figure() -> None:
-    first = blocks(README)[0]
-    assert first.language == "python"
+def test_the_readme_begins_with_a_sentence_a_figure_and_a_number_then_doors_and_an_example() -> None:
+    first, printed = blocks(README)[:2]
+    assert (first.language, printed.language) == ("python", "text")
     assert len([line for line in first.text.splitlines() if line.strip()]) <= 12, "ten lines and the imports"
-    before = README.read_text(encoding="utf-8").splitlines()[1 : first.line - 1]
-    assert sum(len(line) for line in before) < 500, "one sentence, then the example"
-    figure = re.search(r"!\[[^\]]{40,}\]\((docs/figures/[\w-]+\.png)\)", README.read_text(encoding="utf-8"))
-    assert figure, "the figure has a description of its own"
-    assert (PROJECT / figure[1]).stat().st_size < 150_000
+    head = "\n".join(README.read_text(encoding="utf-8").splitlines()[1 : first.line - 1])
+    sentence, figure, _, number, *_ = head.strip().split("\n\n")
+    assert len(sentence) < 300
+    assert sentence.count(". ") == 0, "one sentence"
+    shown = re.fullmatch(r"!\[[^\]]{40,}\]\((docs/figures/[\w-]+\.png)\)", figure)
+    assert shown, "the figure has a description of its own"
+    assert (PROJECT / shown[1]).stat().st_size < 150_000
+    assert number.startswith("**Of 100 answers of a group")
+    assert re.findall(r"^- \*\*\[(.+?)\]", head, flags=re.MULTILINE) == ["I have a survey", "I come from R", "I have a model"]
 
 
-def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import matplotlib.pyplot as plt
 
     monkeypatch.chdir(tmp_path)
@@ -67,6 +74,24 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     error = names["summary"].query("metric == 'wasserstein'").set_index("source").estimate
     assert 1.5 * error["dsa"] < error["raw"], "what the example is there to show"
     assert error["dsa"] < 1.1 * error["mrp"]
+    _check_printed(blocks(README)[1].text.splitlines(), capsys.readouterr().out.splitlines())
+    _check_number(names)
+
+
+def _check_printed(said: list[str], printed: list[str]) -> None:
+    """The page shows what the first block prints; processors differ in the third digit of a language model's error."""
+    for there, here in zip(said, printed[: len(said)], strict=True):
+        assert NUMBER.sub("0", here).split() == NUMBER.sub("0", there).split()
+        assert [float(one) for one in NUMBER.findall(here)] == pytest.approx([float(one) for one in NUMBER.findall(there)], abs=0.0021)
+
+
+def _check_number(names: dict[str, Any]) -> None:
+    """The answers of a hundred in a wrong option, by each of its opponents and by chance alone."""
+    error = names["summary"].query("metric == 'total_variation'").set_index("source").estimate
+    floor = ss.noise_floor(names["truth"], n=float("inf"), codebook=names["survey"].codebook).query("metric == 'total_variation'").estimate
+    said = re.search(r"Of 100 answers.+?, (\d+) are.+?, (\d+) by.+?(\d+) by.+?it (\d+) at", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert said, "the number with its opponents"
+    assert [int(one) for one in said.groups()] == [round(100 * one) for one in (*error[["raw", "mrp", "dsa"]], floor.mean())]
 
 
 @pytest.mark.parametrize("command", _commands())

@@ -29,7 +29,7 @@ READABLE = 4.5  # contrast ratio of text: WCAG 2.2, level AA
 
 
 def _written_after(built: Path) -> list[str]:
-    docs = [path for kind in ("*.md", "*.rst", "*.css") for path in (PROJECT / "docs").rglob(kind)]
+    docs = [path for kind in ("*.md", "*.rst", "*.css", "*.js") for path in (PROJECT / "docs").rglob(kind)]
     own = [path for path in docs if path.relative_to(PROJECT / "docs").parts[0] not in ("_build", "generated", "tutorials")]
     sources = [*own, *PROJECT.glob("*.md"), *(PROJECT / "notebooks").glob("*.ipynb")]
     return sorted(path.relative_to(PROJECT).as_posix() for path in sources if path.stat().st_mtime > built.stat().st_mtime)
@@ -151,6 +151,27 @@ def test_pages_load_whole_and_ask_no_other_host(visits: dict[str, dict[str, Any]
 @pytest.mark.parametrize("window", ["desk", "telephone"])
 def test_no_page_scrolls_sideways(visits: dict[str, dict[str, Any]], window: str) -> None:
     assert {name: shown[window]["wide"] for name, shown in visits.items() if shown[window]["wide"]} == {}
+
+
+def test_a_table_wider_than_a_telephone_says_that_it_scrolls(page: Page) -> None:
+    page.set_viewport_size(TELEPHONE)
+    page.goto("benchmarks.html")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.wait_for_selector("[data-scrolls=on]")
+    tables = page.evaluate(
+        """[...document.querySelectorAll(".pst-scrollable-table-container")].map((box) => ({
+            wide: box.scrollWidth > box.clientWidth + 1, words: getComputedStyle(box, "::before").content }))"""
+    )
+    assert sum(table["wide"] for table in tables) > 10
+    assert [table for table in tables if table["wide"] != ("scroll sideways" in table["words"])] == []
+
+
+def test_details_of_the_benchmarks_are_folded_and_open(page: Page) -> None:
+    page.goto("benchmarks.html")
+    table = page.get_by_text("every background sampled").first.locator("xpath=ancestor::section[1]").locator("table").first
+    assert not table.is_visible()
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    assert table.is_visible()
 
 
 @pytest.mark.parametrize("window", ["desk", "telephone", "night"])
