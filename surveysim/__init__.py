@@ -85,6 +85,7 @@ _PUBLIC = {
     "lm.expected_cost": ["memory_and_time"],
     "lm.base.parallel": ["is_main"],
     "lm.option_model": ["OptionModel", "export_model"],
+    "lm.hub": ["push_to_hub"],
     "lm.fit.stages": ["DSA", "StageConfig"],
     "lm.training": ["align"],
     "lm.fit.losses": ["LOSSES"],
