@@ -25,7 +25,10 @@ def first_line(path: Path) -> str:
 def rooms() -> list[str]:
     """Return the rooms in order, each with the sentence of its `__init__`."""
     top = [
-        ("errors, html, whole_files", "What every room may use: the errors, HTML for notebooks and the report, files that are there whole.")
+        (
+            "errors, html, whole_files, progress",
+            "What every room may use: the errors, HTML for notebooks and the report, files that are there whole, how far long work is.",
+        )
     ]
     inner = [(f"{room}/", first_line(PACKAGE / room / "__init__.py")) for room in HOUSE]
     last = [("cli, demo, \\_\\_main\\_\\_, \\_\\_init\\_\\_", "What users call: the command line, the demo, and the public names.")]

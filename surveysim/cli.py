@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +22,8 @@ from surveysim.files.readers import require_file
 from surveysim.tables.schema import CELL, MIN_N
 from surveysim.whole_files import PLAIN, write_plain
 
-BAD_INPUT, INTERRUPTED = 2, 130  # exit codes: as argparse's, and as a shell's after Ctrl-C
+BAD_INPUT, INTERRUPTED, NO_READER = 2, 130, 141  # exit codes: as argparse's, as a shell's after Ctrl-C, and after a closed pipe
+SCREEN = "-"  # in place of a path: standard output
 ENDINGS = (*PLAIN, *WRITABLE)
 FILE = "survey file (.sav .zsav .dta .por .xpt .sas7bdat .csv .parquet), or the name of the example that ships: nonvoters2020"
 
@@ -33,7 +37,8 @@ EXAMPLES = {
     "describe": """
   surveysim describe nonvoters2020
   surveysim describe nonvoters2020 --look-for "police"
-  surveysim describe nonvoters2020 --by gender --questions Q8_8 --output shares.dta""",
+  surveysim describe nonvoters2020 --by gender --questions Q8_8 --output shares.dta
+  surveysim describe nonvoters2020 --by gender --questions Q8_8 --output -""",
     "simulate": """
   surveysim simulate nonvoters2020 --by gender age3 --questions Q8_8 --method mrp
   surveysim simulate nonvoters2020 --by gender age3 --questions Q8_8 Q8_9 --method ridge --seed 1 --output shares.parquet""",
@@ -48,8 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="surveysim: %(message)s", stream=sys.stderr)
     try:
         given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush at the end goes there
+        return NO_READER
     except (ss.SurveySimError, OSError) as error:
-        print(f"surveysim: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"surveysim: error: {_in_options(' '.join(str(error).split()), given)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("surveysim: interrupted", file=sys.stderr)
@@ -57,8 +66,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _in_options(said: str, given: argparse.Namespace) -> str:
+    """Return a message of a verb in the words of the command line: ``--by``, not ``by=``."""
+    names = {name: f"--{name.replace('_', '-')}" for name in vars(given) if name not in ("run", "file", "isolated")}
+    if getattr(given, "draft", None) is not None:
+        names["output"] = "--draft"  # the verb's own word for the codebook that it writes
+    known = "|".join(names)
+    said = re.sub(rf"^({known})(?=:| '| names | is | are | must | has )", lambda found: names[found[1]], said)
+    value = r"(?P<list>\[[^]]*\])|(?P<quoted>'[^']*'|\"[^\"]*\")|(?P<plain>[^\s;:,)]+(?:,\d{3})*)"
+    return re.sub(rf"(?<![\w.])(?P<name>{known})=(?:{value})", lambda found: f"{names[found['name']]} {_as_typed(found)}", said)
+
+
+def _as_typed(found: re.Match[str]) -> str:
+    if found["list"]:
+        return re.sub(r"[\[\]'\",]", "", found["list"])
+    return found["quoted"][1:-1] if found["quoted"] else found["plain"]
+
+
 def describe(given: argparse.Namespace) -> None:
     """Print what a survey holds; with questions, their weighted shares."""
+    if given.ddi is not None and given.draft is None:
+        raise ReadError("--ddi: goes with --draft, which writes a codebook; name one that is a DDI file with --codebook")
     if given.draft is not None:
         draft = ss.draft_codebook(given.file, given.draft, ddi=given.ddi, encoding=given.encoding, isolated=given.isolated)
         print(f"{draft}: finish it by hand, then name it with --codebook")
@@ -112,10 +140,14 @@ def compare(given: argparse.Namespace) -> None:
     model = ss.load_model(given.model) if given.model else None
     chosen = {"questions": given.questions, "train_n": given.train_n, "methods": given.methods, "seeds": given.seeds}
     scores = ss.compare_methods(survey, by=given.by, model=model, results=given.results, progress=not given.quiet, **chosen)
+    means = sys.stderr if given.output == SCREEN else sys.stdout
     for metric in scores["metric"].unique():
-        print(f"{metric}: mean over backgrounds, questions and seeds; smaller is closer")
-        print(ss.summarise_comparison(scores, metric=metric).to_string(index=False, float_format="{:.4f}".format), "", sep="\n")
-    if given.output and Path(given.output).suffix.lower() in PLAIN:
+        print(f"{metric}: mean over backgrounds, questions and seeds; smaller is closer", file=means)
+        shown = ss.summarise_comparison(scores, metric=metric).to_string(index=False, float_format="{:.4f}".format)
+        print(shown, "", sep="\n", file=means)
+    if given.output == SCREEN:
+        scores.to_csv(sys.stdout, index=False, lineterminator="\n")
+    elif given.output and Path(given.output).suffix.lower() in PLAIN:
         _say_written(scores, write_plain(scores, given.output))
     elif given.output:
         _say_written(scores, ss.write_table(scores, given.output, survey.codebook))
@@ -128,9 +160,12 @@ def _demo(given: argparse.Namespace) -> None:
 def _survey(given: argparse.Namespace) -> ss.Survey:
     """Read the file; the name of an example stands for the example. Refuse a result file of unknown ending before any work."""
     output = getattr(given, "output", None)
-    if output is not None and Path(output).suffix.lower() not in ENDINGS:
-        raise ReadError(f"--output {output}: the ending must be one of {' '.join(ENDINGS)}")
+    if output not in (None, SCREEN) and Path(output).suffix.lower() not in ENDINGS:
+        raise ReadError(f"--output {output}: the ending must be one of {' '.join(ENDINGS)}, or - for CSV on standard output")
     if given.file in ss.list_examples() and not Path(given.file).exists():
+        unused = [f"--{name}" for name in ("codebook", "weight", "encoding") if getattr(given, name) is not None]
+        if unused:
+            raise ReadError(f"{', '.join(unused)}: the example {given.file!r} has its own codebook, weight and encoding; leave it out")
         return ss.load_example(given.file)
     isolated = getattr(given, "isolated", False)
     return ss.read_survey(given.file, given.codebook, weight=given.weight, encoding=given.encoding, isolated=isolated)
@@ -141,15 +176,20 @@ def _give(table: pd.DataFrame, given: argparse.Namespace, survey: ss.Survey) -> 
     if given.output is None:
         print(ss.show(table, rows=len(table)))
         return
-    target = ss.export_table(table, given.output, codebook=survey.codebook, min_n=given.min_n)
-    _say_written(table, target)
+    if given.output == SCREEN:
+        with tempfile.TemporaryDirectory() as folder:
+            target = ss.export_table(table, Path(folder) / "table.csv", codebook=survey.codebook, min_n=given.min_n)
+            sys.stdout.write(target.read_text(encoding="utf-8"))
+        _say_written(table, "standard output")
+    else:
+        _say_written(table, ss.export_table(table, given.output, codebook=survey.codebook, min_n=given.min_n))
     if given.min_n:
         shown = ss.protect(table, min_n=given.min_n).drop_duplicates(CELL)
         withheld = int((shown["suppressed"] != "").sum())
         print(f"surveysim: {withheld} of {len(shown)} cells withheld (min_n {given.min_n}; --min-n 0 withholds none)", file=sys.stderr)
 
 
-def _say_written(table: pd.DataFrame, target: Path) -> None:
+def _say_written(table: pd.DataFrame, target: Path | str) -> None:
     print(f"surveysim: {ss.show(table, rows=max(len(table), 1)).heading}; written to {target}", file=sys.stderr)
 
 
@@ -189,7 +229,11 @@ def _of_a_survey(parser: argparse.ArgumentParser, *, by_required: bool) -> None:
 
 
 def _output_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", metavar="PATH", help=f"write the table there, by ending: {' '.join(ENDINGS)} (default: print it)")
+    parser.add_argument(
+        "--output",
+        metavar="PATH",
+        help=f"write the table there, by ending: {' '.join(ENDINGS)}; - is CSV on standard output (default: show it)",
+    )
 
 
 def _disclosure_option(parser: argparse.ArgumentParser) -> None:
@@ -202,7 +246,7 @@ def _of_a_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help="base or aligned model: a name, a hub id or a folder (default: smollm2-135m, where a method needs one)"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _describe_options(parser: argparse.ArgumentParser) -> None:

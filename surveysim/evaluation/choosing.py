@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from surveysim.baselines.fitting import TAKE_PRIOR
 from surveysim.baselines.methods import BASELINES
@@ -21,6 +20,7 @@ from surveysim.evaluation.scores import DEBIASED
 from surveysim.evaluation.splits import background_of
 from surveysim.inference.cross_errors import CrossErrors, HeldAnswers, Left, held_answers
 from surveysim.inference.cross_fitting import draw_folds
+from surveysim.progress import reported
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS, about_survey, requested_backgrounds
 from surveysim.survey.domains import asked_questions, question_sample
@@ -141,7 +141,7 @@ def choose_method(
     options = {"questions": [question.question_id for question in asked], "seed": seed, "progress": False}
     work = [(left, name) for size in (1, 2) for left in combinations(range(folds), size) for name in names]
     fits: dict[tuple[Left, str], Array] = {}
-    for left, name in tqdm(work, desc="choosing", disable=not progress, leave=False):
+    for left, name in reported(work, "choosing", progress=progress):
         own = options | _for_method(name, model, group_predictors, prior)
         fits[left, name] = _fitted(survey.take(~np.isin(fold, left)), grid, traits, name, left, own)
     background = pd.Index(grid[BACKGROUND]).get_indexer(pd.Index(background_of(survey, grid, traits)))

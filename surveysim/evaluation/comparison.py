@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from surveysim.baselines.fitting import TAKE_PRIOR
 from surveysim.baselines.knowledge import FEWEST_LEVELS, Knowledge, knowledge_of
@@ -25,6 +23,7 @@ from surveysim.evaluation.metrics import METRICS, require_metrics
 from surveysim.evaluation.scores import KNOWN_METRICS, evaluate
 from surveysim.evaluation.summaries import diagnose, question_means
 from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_questions, truth_cells, unasked_table
+from surveysim.progress import announce, reported
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS
 from surveysim.survey.domains import traits_of_survey
@@ -144,7 +143,7 @@ def compare_methods(
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
     work = list(product(sizes, draws))
     parts = []
-    with tqdm(total=len(work) * (len(FLOORS) + len(names)), desc="comparing", disable=not progress, leave=False) as bar:
+    with reported(label="comparing", total=len(work) * (len(FLOORS) + len(names)), progress=progress) as bar:
         for n, seed in work:
             for part in _trial_scores(plan, n, seed, names, model=model, folder=folder, progress=progress):
                 parts.append(part)
@@ -282,7 +281,7 @@ def _say(plan: _Plan, scores: pd.DataFrame) -> None:
     row = scores.iloc[0]
     mean, where = scores.loc[scores[METRIC] == row[METRIC], ESTIMATE].mean(), f"{plan.survey.codebook.name}, {plan.split}"
     said = f"{where}, n = {row[N]:,}, seed {row['seed']}, {row['method']}: {row[METRIC]} {mean:.4f}, {row['seconds']:.0f} s"
-    tqdm.write(f"surveysim: {said}", file=sys.stderr)
+    announce(said)
 
 
 def _floor_cells(trial: Trial, plan: _Plan, name: str, seed: int) -> pd.DataFrame:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import response_distributions
+from surveysim.progress import reported
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.other_respondents import FOLD
 from surveysim.tables.schema import DISTRIBUTION_KEYS, PSU, RESPONDENT_ID, SHARE, SOURCE, STRATUM, check_distributions
@@ -120,7 +120,7 @@ def cross_fit(
     check_survey(survey)
     fold = draw_folds(survey, folds, seed)
     direct, simulated = [], []
-    for place in tqdm(range(folds), desc="cross-fitting", disable=not progress, leave=False):
+    for place in reported(range(folds), "cross-fitting", progress=progress):
         inside = survey.take(fold == place)
         direct.append(response_distributions(inside, by=by, questions=questions, lonely_psu=lonely_psu).assign(**{FOLD: place}))
         simulated.append(check_distributions(estimator(survey.take(fold != place)), "the estimator's table").assign(**{FOLD: place}))

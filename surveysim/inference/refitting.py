@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.readable import readable
 from surveysim.design.replication import Replicates
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.replicates import as_replicates
+from surveysim.progress import reported
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import FEWEST_DRAWS, draw_columns, with_draws
@@ -120,7 +120,7 @@ def resampled_errors(
     full = np.stack([_shares(table, base, "another seed") for table in tables])
     spread = full.var(0, ddof=1) / len(full) if len(full) > 1 else np.zeros(len(base))
     refitted = []
-    for place in tqdm(range(replicates.weights.shape[1]), desc="refitting", disable=not progress, leave=False):
+    for place in reported(range(replicates.weights.shape[1]), "refitting", progress=progress):
         table = estimator(_reweighted(survey, replicates.weights[:, place]), **given[0], **earlier.replicate(place))
         refitted.append(_shares(check_distributions(table, "the estimator's table"), base, f"replicate {place}"))
     return _table(base, full.mean(0), np.stack(refitted), replicates, spread if len(full) > 1 else None)

@@ -28,7 +28,7 @@ from transformers.pytorch_utils import Conv1D
 from surveysim.errors import ModelError, PromptError, first_few
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.base_model import load_backbone
-from surveysim.lm.base.model_files import file_sha256
+from surveysim.lm.base.model_files import file_sha256, hub_base
 from surveysim.lm.base.parallel import is_main, wait
 from surveysim.lm.fit.readout import QuestionHead, Readout
 from surveysim.lm.prompts.template import PromptTemplate
@@ -138,6 +138,7 @@ def _adapter_config(backbone: Backbone, readout: Readout) -> Any:
     from peft import LoraConfig
 
     vehicle = _vehicle(backbone)
+    base, commit = hub_base(backbone.name) or (backbone.name, None)
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=1,
@@ -145,7 +146,8 @@ def _adapter_config(backbone: Backbone, readout: Readout) -> Any:
         fan_in_fan_out=isinstance(backbone.model.get_submodule(vehicle), Conv1D),  # how GPT-2 stores its weights
         modules_to_save=[_module_name(backbone, backbone.layers[-1]), _module_name(backbone, backbone.norm)],
         trainable_token_indices={_module_name(backbone, backbone.head): readout.token_ids},
-        base_model_name_or_path=backbone.name,
+        base_model_name_or_path=base,
+        revision=commit,
         inference_mode=True,
     )
 

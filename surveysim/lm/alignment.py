@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from surveysim.baselines.training_cells import TrainingCells
 from surveysim.errors import TrainingError
@@ -26,6 +25,7 @@ from surveysim.lm.fit.targets import QuestionTargets
 from surveysim.lm.kernel import answer_states, closed_form
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.trunk.trunk import QuestionStates
+from surveysim.progress import reported
 from surveysim.tables.cells import Array
 
 FUSED = ("cpu", "cuda")  # devices on which torch has Adam's step as one operation
@@ -250,7 +250,7 @@ class Alignment:
 
     def _bar(self, items: Iterable[Any], label: str, total: int | None = None) -> Any:
         total = len(items) if isinstance(items, Sized) else len(own(self.tokenised)) if total is None else total
-        return tqdm(items, desc=label, total=total, disable=not self.progress, leave=False)
+        return reported(items, label, total=total, progress=self.progress)
 
 
 def _optimiser(readout: Readout, learning_rate: float) -> torch.optim.Optimizer:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.lm.base.parallel import exchange, is_main, n_processes, own
@@ -17,6 +16,7 @@ from surveysim.lm.base.tokens import TokenisedQuestion, require_room, tokenise
 from surveysim.lm.option_model import OptionModel, PutQuestions
 from surveysim.lm.prompts.template import question_prompts
 from surveysim.lm.trunk.trunk import question_states
+from surveysim.progress import reported
 from surveysim.tables.cells import Cells, to_cells, to_table
 from surveysim.tables.schema import BACKGROUND, QUESTION
 
@@ -52,8 +52,8 @@ def stream_shares(
     questions = tuple(sample[QUESTION].unique())
     tokenised = model.tokenise(codebook, questions, model.words(codebook, next(chunks())))
     cells = ((tokenised[name], backgrounds) for name in questions for backgrounds in chunks())
-    hidden = not (progress and is_main())
-    with tqdm(desc="simulating", total=n_backgrounds * len(questions), unit="cell", disable=hidden, leave=False) as bar:
+    shown = progress and is_main()
+    with reported(label="simulating", total=n_backgrounds * len(questions), unit="cell", progress=shown) as bar:
         while some := list(islice(cells, n_processes())):  # a part for each process; nearly always there is one alone
             for (question, backgrounds), shares in zip(some, _shares(model, codebook, some), strict=True):
                 answered = sample[sample[QUESTION] == question.question_id]
@@ -113,7 +113,7 @@ def predict(
 def answers(model: OptionModel, put: PutQuestions, *, progress: bool = True) -> dict[str, np.ndarray]:
     """Return every question's shares, `(backgrounds, options)`, of questions that are put already."""
     mine = own(put.tokenised)
-    bar = tqdm(model.states(mine), desc="simulating", total=len(mine), disable=not (progress and is_main()), leave=False)
+    bar = reported(model.states(mine), "simulating", total=len(mine), progress=progress and is_main())
     found = {name: model.option_shares(put.tokenised[name], states) for name, states in bar}
     shapes = {name: (len(question.suffixes), len(question.trie.steps)) for name, question in put.tokenised.items()}
     return {name: shares.numpy() for name, shares in exchange(found, shapes, torch.empty(0, dtype=torch.float64)).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from surveysim.codebook.codebook import ordinal_questions
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike
 from surveysim.errors import SurveySimError, nearest
+from surveysim.progress import announce
 from surveysim.simulation.request import (
     MODEL_METHODS,
     about_model,
@@ -240,10 +240,9 @@ def _aligned_now(
     from surveysim.lm.training import run_alignment
 
     if progress and is_main():
-        print(
-            f"surveysim: aligning {model.backbone.name} with {len(survey):,} respondents of {survey.codebook.name} (weight "
-            f"{survey.weight_name}), then simulating {len(grid)} backgrounds",
-            file=sys.stderr,
+        announce(
+            f"aligning {model.backbone.name} with {len(survey):,} respondents of {survey.codebook.name} (weight "
+            f"{survey.weight_name}), then simulating {len(grid)} backgrounds"
         )
     stages = DSA if method == "dsa" else DSA[:1]
     return run_alignment(

@@ -16,11 +16,11 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from token_counts import distinct_tokens
 
 import surveysim as ss
-from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time
+from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, prompts_cost
 from surveysim.lm.base.tokens import TokenisedQuestion
+from surveysim.lm.expected_cost import distinct_tokens
 from surveysim.lm.trunk.trees import packs
 from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnings
 
@@ -93,7 +93,7 @@ def shape_of(found: dict[str, Any]) -> dict[str, float]:
 
 def computed(size: ModelSize, operations: float, shape: dict[str, Any], prompts: float) -> dict[str, Any]:
     """Cost of so many prompts, 54 backgrounds a question."""
-    return asdict(memory_and_time(size, questions=max(1, round(prompts / 54)), backgrounds=54, operations=operations, **shape))
+    return asdict(prompts_cost(size, questions=max(1, round(prompts / 54)), backgrounds=54, operations=operations, **shape))
 
 
 def draw(found: dict[str, Any]) -> None:

@@ -23,11 +23,11 @@ from typing import Any
 
 import torch
 from marked_sections import write_section
-from token_counts import distinct_tokens
 
 import surveysim as ss
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.lm.base.tokens import TokenisedQuestion
+from surveysim.lm.expected_cost import distinct_tokens
 from surveysim.lm.fit.readout import Readout
 from surveysim.lm.prompts.words import describe_background
 from surveysim.lm.trunk.trees import TOKENS_AT_ONCE, packs

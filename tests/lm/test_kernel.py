@@ -14,8 +14,8 @@ import surveysim as ss
 from surveysim.codebook.codebook import Level, Option, Question, Trait
 from surveysim.lm import option_model
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
+from surveysim.lm.expected_cost import distinct_tokens
 from surveysim.lm.trunk.trees import question_trees, tree_sizes
-from tests.benchmarks.token_counts import distinct_tokens
 from tests.support.opinion_survey import load_tiny, opinion_codebook, opinion_frame
 from tests.support.tiny import save_tiny_model
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shlex
 import subprocess
 import sys
@@ -23,7 +25,7 @@ ON_A_PAGE = [
     for block in blocks(page)
     if block.language in ("sh", "powershell") and not block.not_run
     for line in block.text.splitlines()
-    if line.startswith(("surveysim ", "python -m surveysim "))
+    if re.match(r"([A-Z_]+=\S+ )?(python -m )?surveysim ", line)
 ]
 EXAMPLES = sorted({line for line in [*SHOWN, *ON_A_PAGE] if line})
 ONE = ["nonvoters2020", "--by", "gender", "--questions", "Q8_8"]
@@ -37,8 +39,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_an_example_runs(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(line.removeprefix("python -m "))
-    assert words[0] == "surveysim"
+    *variables, words = re.fullmatch(r"(?:([A-Z_]+)=(\S+) )?(?:python -m )?(surveysim .*)", line.split(" | ")[0]).groups()
+    if variables[0]:
+        monkeypatch.setenv(*variables)
+    words = shlex.split(words)
     if words[1] == "demo":  # the job itself is run in test_demo.py
         ran: list[dict] = []
         monkeypatch.setattr(cli.demo, "run", lambda **given: ran.append(given))
@@ -47,7 +51,7 @@ def test_an_example_runs(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         return
     assert cli.main(words[1:]) == 0
     printed = capsys.readouterr().out
-    if "--output" in words:
+    if "--output" in words and "-" not in words:
         assert Path(words[words.index("--output") + 1]).stat().st_size > 100
     else:
         assert printed.strip()
@@ -104,6 +108,33 @@ def test_a_table_is_written_by_its_ending_and_nothing_else_is_left(name: str, ow
     assert len(read(own_folder / name)) == 8
 
 
+def test_a_table_goes_to_standard_output_as_to_a_file(capsys: pytest.CaptureFixture[str], own_folder: Path) -> None:
+    rare = ["describe", "nonvoters2020", "--by", "race", "age6", "education", "income", "--questions", "Q8_8"]
+    assert cli.main([*rare, "--output", "shares.csv"]) == 0
+    capsys.readouterr()
+    assert cli.main([*rare, "--output", "-"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == Path("shares.csv").read_text(encoding="utf-8")
+    assert "written to standard output" in shown.err
+    assert "cells withheld (min_n 10" in shown.err
+    words = ["compare", *ONE, "--train-n", "200", "--methods", "raw", "--seeds", "1", "--quiet"]
+    assert cli.main([*words, "--output", "-"]) == 0
+    shown = capsys.readouterr()
+    scores = pd.read_csv(io.StringIO(shown.out))
+    assert set(scores["method"]) == {"floor", "fresh sample", "raw"}
+    assert "smaller is closer" in shown.err
+    assert sorted(path.name for path in own_folder.iterdir()) == ["shares.csv", "shares.csv.json"]
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    words = [sys.executable, "-m", "surveysim", "describe", "nonvoters2020", "--by", "race", "age6", "education", "income"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()  # as head does, sooner
+        assert (running.stderr.read(), running.wait()) == ("", 141)
+
+
 RARE = ["nonvoters2020", "--by", "race", "age6", "education", "income", "--questions", "Q8_8"]
 
 
@@ -138,13 +169,22 @@ def test_scores_are_those_of_the_verb(capsys: pytest.CaptureFixture[str]) -> Non
     ("words", "said"),
     [
         (["describe", "absent.sav"], "file 'absent.sav' does not exist"),
-        (["describe", "nonvoters2020", "--by", "gendr"], "has no trait 'gendr'; did you mean 'gender'"),
+        (["describe", "nonvoters2020", "--by", "gender", "gender", "--questions", "Q8_8"], "error: --by names 'gender' twice"),
+        (["describe", *ONE, "--min-n", "-3", "--output", "-"], "error: --min-n -3 must be at least 1"),
+        (["compare", *ONE, "--train-n", "100", "--methods", "raw", "--seeds", "0", "--quiet"], "error: --seeds is empty"),
+        (["describe", "nonvoters2020", "--draft", "mine.txt"], "error: --draft mine.txt: a codebook's name ends in .toml"),
+        (["describe", "nonvoters2020", "--ddi", "study.xml"], "error: --ddi: goes with --draft"),
+        (["describe", "nonvoters2020", "--weight", "w"], "error: --weight: the example 'nonvoters2020' has its own codebook"),
+        (
+            ["describe", "nonvoters2020", "--by", "gendr"],
+            "error: --by: codebook 'nonvoters2020' has no trait 'gendr'; did you mean 'gender'",
+        ),
         (["describe", "nonvoters2020", "--questions", "Q88"], "has no question 'Q88'; did you mean"),
-        (["simulate", *ONE, "--method", "mpr"], "method 'mpr' is unknown; did you mean 'mrp'"),
+        (["simulate", *ONE, "--method", "mpr"], "error: --method 'mpr' is unknown; did you mean 'mrp'"),
         (["simulate", *ONE, "--method", "raw", "--output", "shares.xlsx"], "--output shares.xlsx: the ending must be one of .csv .parquet"),
         (["describe", *ONE, "--output", "nowhere/shares.csv"], "folder 'nowhere' does not exist; make it first"),
         (["describe", *ONE, "--output", "nowhere/shares.sav"], "folder 'nowhere' does not exist; make it first"),
-        (["compare", *ONE, "--train-n", "9999999", "--methods", "raw", "--quiet"], "train_n=9,999,999 leaves nobody"),
+        (["compare", *ONE, "--train-n", "9999999", "--methods", "raw", "--quiet"], "--train-n 9,999,999 leaves nobody"),
     ],
 )
 def test_bad_input_gives_one_line_and_exit_code_2(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,7 +147,7 @@ class Cost:
         return self.weights + self.training + self.at_work + self.features
 
 
-def memory_and_time(
+def prompts_cost(
     size: ModelSize,
     *,
     questions: int,
@@ -195,8 +195,9 @@ def memory_and_time(
     Examples
     --------
     >>> import surveysim as ss
+    >>> from surveysim.lm.base.costs import prompts_cost
     >>> prompts = {"questions": 20, "backgrounds": 50, "opening_tokens": 80, "background_tokens": 12}
-    >>> cost = ss.memory_and_time(ss.MODEL_SIZES["Qwen3-4B"], **prompts, operations=66e12)
+    >>> cost = prompts_cost(ss.MODEL_SIZES["Qwen3-4B"], **prompts, operations=66e12)
     >>> f"{cost.weights / 1e9:.1f} GB of weights, {cost.cache / 1e6:.0f} MB of cache, {cost.trunk:.1f} s for {cost.tokens:,} tokens"
     '8.0 GB of weights, 70 MB of cache, 1.5 s for 13,600 tokens'
     """

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
-from tqdm.auto import tqdm
+from surveysim.progress import reported
 
 EVERY = 0.2  # seconds between two looks
 
@@ -19,7 +20,7 @@ def size_bar(folder: Path, total: int, label: str, progress: bool) -> Iterator[N
         yield
         return
     done = Event()
-    with tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False) as bar:
+    with reported(label=label, total=total, unit="B") as bar:
         watcher = Thread(target=_watch, args=(folder, bar, done), daemon=True)
         watcher.start()
         try:
@@ -29,7 +30,7 @@ def size_bar(folder: Path, total: int, label: str, progress: bool) -> Iterator[N
             watcher.join()
 
 
-def _watch(folder: Path, bar: tqdm, done: Event) -> None:
+def _watch(folder: Path, bar: Any, done: Event) -> None:
     while not done.wait(EVERY):
         bar.update(max(0, min(_size(folder), bar.total) - bar.n))
 

@@ -106,6 +106,26 @@ def fetch_model(name: str = DEFAULT_MODEL, *, folder: str | Path | None = None, 
     )
 
 
+def hub_base(name: str) -> tuple[str, str | None] | None:
+    """Return the hub id and the commit, where it is known, by which others find a model of this name; None for a folder.
+
+    The default model's id is that of the weights in 16 bits, from which its own, in 4 bits, were made.
+
+    Examples
+    --------
+    >>> from surveysim.lm.base.model_files import hub_base
+    >>> hub_base("smollm2-135m")
+    ('HuggingFaceTB/SmolLM2-135M-Instruct', None)
+    """
+    if name == DEFAULT_MODEL:
+        return HUB_ID, None
+    named = None if _is_folder(name) else HUB_NAME.fullmatch(name)
+    if named is None:
+        return None
+    hub_id, commit = named.groups()
+    return hub_id, commit or _read_note(cache_folder() / "models" / name.replace("/", "--") / ORIGIN).get("commit")
+
+
 def _is_folder(name: str) -> bool:
     try:
         return Path(name).is_dir()

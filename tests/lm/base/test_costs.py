@@ -10,10 +10,10 @@ from transformers import GPT2Config
 
 from surveysim.errors import ModelError
 from surveysim.lm.base.backbone import Backbone
-from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, memory_and_time, model_size
+from surveysim.lm.base.costs import QWEN3_4B, QWEN3_32B, SMOLLM2_135M, ModelSize, model_size, prompts_cost
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
+from surveysim.lm.expected_cost import distinct_tokens
 from surveysim.lm.trunk.activations import states_folder, stored_states
-from tests.benchmarks.token_counts import distinct_tokens
 from tests.support.tiny import CONFIGS, tiny_model
 
 PROMPTS = {"questions": 3, "backgrounds": 10, "opening_tokens": 40, "background_tokens": 5, "operations": 1e6}
@@ -41,7 +41,7 @@ def test_the_arithmetic_by_hand() -> None:
     assert size.attention == 8 * 8 + 8 * 4 + 8 * 4 + 8 * 8  # queries, keys, values, output
     assert size.layer == 192 + 3 * 8 * 16 + 16 == 592
     assert size.parameters == 3 * 592 + 800 + 8
-    cost = memory_and_time(size, **PROMPTS)
+    cost = prompts_cost(size, **PROMPTS)
     assert cost.tokens == 3 * 40 + 30 * 5
     assert cost.cache == 270 * 8 * 2
     assert cost.prompt == cost.cache / 30
@@ -52,12 +52,12 @@ def test_the_arithmetic_by_hand() -> None:
     assert cost.epoch == pytest.approx(6 * (192 * 270 + 592 * 30) / 0.5e6)
     assert cost.features == 30 * 8 * 4
     assert cost.memory == cost.weights + cost.training + cost.at_work + cost.features
-    assert memory_and_time(size, **PROMPTS, bytes_a_weight=0.5).weights == cost.weights / 4
-    assert memory_and_time(size, **PROMPTS, precise_operations=1e6).epoch == pytest.approx(cost.epoch / 2)
+    assert prompts_cost(size, **PROMPTS, bytes_a_weight=0.5).weights == cost.weights / 4
+    assert prompts_cost(size, **PROMPTS, precise_operations=1e6).epoch == pytest.approx(cost.epoch / 2)
 
 
 def test_time_and_cache_grow_with_the_prompts_and_memory_but_for_their_features_does_not() -> None:
-    few, many = (memory_and_time(QWEN3_4B, **{**PROMPTS, "questions": questions}) for questions in (100, 100_000))
+    few, many = (prompts_cost(QWEN3_4B, **{**PROMPTS, "questions": questions}) for questions in (100, 100_000))
     assert many.trunk / few.trunk == many.cache / few.cache == many.epoch / few.epoch == pytest.approx(1000)
     assert many.memory - many.features == few.memory - few.features
     assert many.features == 1000 * few.features
@@ -73,7 +73,7 @@ def test_the_cache_is_as_large_as_computed(own_cache: Path) -> None:
     real = sum(path.stat().st_size for path in states_folder().iterdir())
     tokens = distinct_tokens(questions)
     prompts = {"questions": 4, "backgrounds": 72, "opening_tokens": 51, "background_tokens": (tokens - 4 * 51) / (4 * 72)}
-    cost = memory_and_time(model_size(CONFIGS["llama"]), **prompts, operations=1.0)
+    cost = prompts_cost(model_size(CONFIGS["llama"]), **prompts, operations=1.0)
     assert cost.tokens == tokens
     assert cost.cache <= real < 1.01 * cost.cache + 4 * 1000, "a file has a head of some hundred bytes"
 
@@ -86,7 +86,7 @@ def test_the_page_shows_what_is_computed(name: str) -> None:
     """docs/scaling.md: 60 questions of 65 tokens to 1,000 backgrounds of 12, at 40% of the GPU's peaks."""
     size, peak, precise = GPUS[name]
     rates = {"operations": 0.4 * peak, "precise_operations": 0.4 * precise}
-    cost = memory_and_time(size, questions=60, backgrounds=1000, opening_tokens=65, background_tokens=12, **rates)
+    cost = prompts_cost(size, questions=60, backgrounds=1000, opening_tokens=65, background_tokens=12, **rates)
     shown = {
         "weights, bfloat16": f"{cost.weights / 1e9:.1f} GB",
         "last layer while it trains": f"{cost.training / 1e9:.1f} GB",
@@ -113,4 +113,4 @@ def test_what_cannot_be_computed_is_refused() -> None:
     with pytest.raises(ModelError, match=r"configuration GPT2Config lacks num_key_value_heads, intermediate_size; give a ModelSize"):
         model_size(GPT2Config())
     with pytest.raises(ModelError, match="must be positive"):
-        memory_and_time(replace(QWEN3_4B), **{**PROMPTS, "questions": 0})
+        prompts_cost(replace(QWEN3_4B), **{**PROMPTS, "questions": 0})

@@ -13,7 +13,8 @@ from surveysim.lm.base.download_bars import hub_bars, size_bar
 from tests.support.small_surveys import small_survey
 
 
-def test_a_growing_file_moves_the_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_growing_file_moves_the_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SURVEYSIM_PROGRESS", "bars")
     with size_bar(tmp_path, 2000, "fetching", True):
         (tmp_path / "inner").mkdir()
         (tmp_path / "inner" / "part").write_bytes(b"0" * 1000)

@@ -12,10 +12,10 @@ import torch
 from surveysim.errors import ModelError
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
+from surveysim.lm.expected_cost import distinct_tokens
 from surveysim.lm.fit.readout import Readout
 from surveysim.lm.trunk.trees import packs, shared_lengths
 from surveysim.lm.trunk.trunk import QuestionStates, pack_states, question_states, read_beginnings
-from tests.benchmarks.token_counts import distinct_tokens
 from tests.support.tiny import CONFIGS, WINDOWED, tiny_model
 
 OPENING = tuple(range(40, 52))
