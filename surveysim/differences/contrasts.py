@@ -27,6 +27,7 @@ from surveysim.tables.schema import (
     STD_ERROR,
     N,
     require_columns,
+    require_numbers,
 )
 
 VARIANCE = "variance"
@@ -125,6 +126,8 @@ def _numbers(table: pd.DataFrame, contrast: object, what: str) -> pd.DataFrame:
     require_columns(table, [QUESTION, BACKGROUND, value, STD_ERROR], what)
     if table.empty:
         raise TableError(f"{what} has no rows; give a table of shares or means with at least one")
+    if np.isinf(require_numbers(table, value, what)).any():
+        raise TableError(f"{what}: {value} is infinite; correct it, or leave it missing (NaN)")
     keys = [QUESTION, OPTION] if value == SHARE else [QUESTION]
     _refuse_ambiguous(table, [*keys, BACKGROUND], what)
     carried, named = carried_covariances(table), _named(contrast)

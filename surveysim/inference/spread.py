@@ -82,6 +82,8 @@ def restore_spread(simulated: pd.DataFrame, *, population: pd.DataFrame | None =
     (True, True)
     """
     check_distributions(simulated, "simulated")
+    if simulated[ORDER].isna().any():
+        raise TableError("simulated: option_order is missing in some rows; number each question's options in their order")
     _require_errors(simulated)
     names = draw_columns(simulated)
     parts = [_spread_question(rows, names, population) for _, rows in simulated.groupby([QUESTION, SOURCE], sort=False, observed=True)]

@@ -22,7 +22,7 @@ from surveysim.publishing.citation import cite
 from surveysim.publishing.exports import protected
 from surveysim.survey.survey import Survey
 from surveysim.tables.facts import status
-from surveysim.tables.schema import MIN_N, QUESTION, check_distributions
+from surveysim.tables.schema import MIN_N, QUESTION, check_distributions, require_scalars
 from surveysim.whole_files import write_whole
 
 MOST_BACKGROUNDS = 40  # in the figure
@@ -98,6 +98,8 @@ def report(
     True
     """
     check_distributions(result, "result")
+    for name in result:
+        require_scalars(result[name], f"result: column {name!r}")
     if result.empty:
         raise TableError("result has no rows; give a table of simulate() or response_distributions()")
     target = Path(path)

@@ -40,19 +40,7 @@ OPTION_LABEL, SIMULATED = "option_label", "simulated"  # what the option says; w
 
 CELL = [QUESTION, BACKGROUND]
 DISTRIBUTION_KEYS = [QUESTION, BACKGROUND, OPTION]
-DISTRIBUTION_COLUMNS = [
-    QUESTION,
-    BACKGROUND,
-    OPTION,
-    ORDER,
-    SHARE,
-    STD_ERROR,
-    CONF_LOW,
-    CONF_HIGH,
-    N,
-    N_EFF,
-    SOURCE,
-]
+DISTRIBUTION_COLUMNS = [QUESTION, BACKGROUND, OPTION, ORDER, SHARE, STD_ERROR, CONF_LOW, CONF_HIGH, N, N_EFF, SOURCE]
 SHIFT_COLUMNS = [QUESTION, "background_from", "background_to", OPTION, "shift", STD_ERROR]
 SCORE_COLUMNS = [QUESTION, BACKGROUND, METRIC, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH]
 ESTIMATE_COLUMNS = [QUESTION, BACKGROUND, ESTIMATE, STD_ERROR, CONF_LOW, CONF_HIGH, "df", N, N_EFF, "deff"]
@@ -89,6 +77,12 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str, *, e
             require_numbers(frame, column, what, error=error)
         elif column in IDS or column == OPTION or column in columns:
             require_ids(frame, column, what, text=column in IDS, error=error)
+        elif column in (OPTION_LABEL, SIMULATED):
+            require_scalars(frame[column], f"{what}: column {column!r}", error=error)
+    if SIMULATED in frame and not set(frame[SIMULATED].dropna().unique()) <= {True, False}:
+        raise error(
+            f"{what}: column {SIMULATED!r} says True or False; it holds {first_few(map(quoted, frame[SIMULATED].dropna().unique()))}"
+        )
     return frame
 
 
@@ -130,6 +124,8 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
         return require_scalars(pd.Series(values).astype(object), what, error=error)
+    if is_complex_dtype(values.dtype):
+        raise error(f"{what} holds complex numbers; give real ones")
     if is_numeric_dtype(values.dtype) or is_datetime64_any_dtype(values.dtype):
         return None
     if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(is_scalar, values)):

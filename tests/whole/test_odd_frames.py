@@ -84,6 +84,15 @@ INDEPENDENT: dict[str, Any] = {"independent": True}
 
 Call = Callable[[Any, Path], Any]
 # (verb, argument) -> a good frame, and the call with another in its place
+TOTALS = ss.response_distributions(SURVEY, questions=QUESTIONS)
+ROWS = ss.simulate_respondents(SURVEY, PEOPLE, questions=["taxes", "trust"], n=60, method="shrunken")
+REPLICATED = ss.response_distributions(ss.as_replicates(SURVEY, method="bootstrap", n_replicates=30), questions=QUESTIONS)
+CROSSWALK = pd.DataFrame({"wave": "prior", "variable": ["taxes"], "pooled": ["taxes"]})
+ELSEWHERE = {  # the same frame, checked by the same call as in a verb that is tried
+    *(("choose_method", "group_predictors"), ("choose_method", "prior"), ("plan_sample", "group_predictors"), ("plan_sample", "prior")),
+    *(("simulate_respondents", "group_predictors"), ("simulate_respondents", "prior"), ("resampled_errors", "prior")),
+    *(("scorecard", "against"), ("scorecard", "weights"), ("plot_change", "backgrounds")),
+}
 CALLS: dict[tuple[str, str], tuple[pd.DataFrame, Call]] = {
     ("abstain", "simulated"): (SIMULATED, lambda x, p: ss.abstain(x, TRAIN)),
     ("abstain", "sample"): (RAW, lambda x, p: ss.abstain(SIMULATED, x)),
@@ -202,6 +211,30 @@ CALLS: dict[tuple[str, str], tuple[pd.DataFrame, Call]] = {
     ("stack", "tables"): (RAW, lambda x, p: ss.stack([TRUTH, x])),
     ("summarise_comparison", "scores"): (TRIALS, lambda x, p: ss.summarise_comparison(x)),
     ("summarise_scores", "scores"): (SCORES, lambda x, p: ss.summarise_scores(x)),
+    ("audit_disclosure", "tables"): (RAW, lambda x, p: ss.audit_disclosure([x])),
+    ("benchmark_to", "table"): (RAW, lambda x, p: ss.benchmark_to(x, TOTALS, population=PEOPLE)),
+    ("benchmark_to", "totals"): (TOTALS, lambda x, p: ss.benchmark_to(RAW, x, population=PEOPLE)),
+    ("benchmark_to", "population"): (PEOPLE, lambda x, p: ss.benchmark_to(RAW, TOTALS, population=x)),
+    ("choose_method", "backgrounds"): (GRID, lambda x, p: ss.choose_method(TRAIN, x, methods=["shrunken", "pooled"], folds=2)),
+    ("coherence", "simulated"): (ROWS, lambda x, p: ss.coherence(x, SURVEY, questions=["taxes", "trust"])),
+    ("export_popfidelity", "published"): (TRUTH, lambda x, p: ss.export_popfidelity(RAW, p / "x.csv", codebook=BOOK, published=x)),
+    ("harmonise", "table"): (RAW, lambda x, p: ss.harmonise(x, BOOK)),
+    ("harmonise", "crosswalk"): (CROSSWALK, lambda x, p: ss.harmonise(RAW, BOOK, crosswalk=x)),
+    ("plan_sample", "backgrounds"): (GRID, lambda x, p: ss.plan_sample(TRAIN, x, more=20)),
+    ("plot_change", "now"): (RAW, lambda x, p: ss.plot_change(x, TRUTH, question="taxes")),
+    ("plot_change", "before"): (TRUTH, lambda x, p: ss.plot_change(RAW, x, question="taxes")),
+    ("replicates_needed", "table"): (REPLICATED, lambda x, p: ss.replicates_needed(x, target_cv=0.1)),
+    ("report", "published"): (TRUTH, lambda x, p: ss.report(RAW, p / "x.html", published=x)),
+    ("scorecard", "simulated"): (MODELLED, lambda x, p: ss.scorecard(x, DIRECT, codebook=BOOK)),
+    ("scorecard", "truth"): (DIRECT, lambda x, p: ss.scorecard(MODELLED, x, codebook=BOOK)),
+    ("simulate_respondents", "df"): (
+        opinion_frame(80)[["age", "gender", "w", "taxes", "vote"]],
+        lambda x, p: ss.simulate_respondents(x, PEOPLE, questions=["taxes", "vote"], codebook=BOOK, n=50, method="shrunken"),
+    ),
+    ("survey_contrast", "against"): (
+        SIMULATED,
+        lambda x, p: ss.survey_contrast(TRUTH, {"gender=female": 1, "gender=male": -1}, against=x, independent=True),
+    ),
     ("survey_contrast", "table"): (MEANS, lambda x, p: ss.survey_contrast(x, {"gender=female": 1, "gender=male": -1})),
     ("weights_applied", "table"): (RAW, lambda x, p: ss.weights_applied(x)),
     ("with_replicates", "weights"): (REPLICATES, lambda x, p: ss.with_replicates(SURVEY, x, method="bootstrap")),
@@ -279,7 +312,7 @@ def test_a_model_is_asked_nothing_of_an_odd_frame(verb: str, argument: str, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-FRAME_KINDS = ("DataFrame", "IntoFrame", "Margins", "FrameOrSurvey", "Floor")
+FRAME_KINDS = ("DataFrame", "PriorLike", "IntoFrame", "Margins", "FrameOrSurvey", "Floor")
 
 
 def test_no_verb_that_takes_a_frame_is_forgotten() -> None:
@@ -289,4 +322,4 @@ def test_no_verb_that_takes_a_frame_is_forgotten() -> None:
             for name, parameter in inspect.signature(getattr(ss, verb)).parameters.items():
                 if "Callable" not in str(parameter.annotation) and any(kind in str(parameter.annotation) for kind in FRAME_KINDS):
                     taken.add((verb, name))
-    assert taken == {*CALLS, *WITH_MODEL}
+    assert taken == {*CALLS, *WITH_MODEL, *ELSEWHERE}
