@@ -17,7 +17,8 @@ from tests.support.small_surveys import small_codebook, small_survey
 
 NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
-PARTS = {"pew", "subpop", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
+PARTS = {"pew", "subpop", "gd5-closed-form", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
+TABLES = ("rows", "asked_rows", "all_rows", "shared_rows")
 BOOK = small_codebook()
 
 
@@ -43,15 +44,15 @@ def truth() -> pd.DataFrame:
 
 def test_the_page_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
-    found = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    found, simulators = (json.loads(path.read_text(encoding="utf-8")) for path in (NUMBERS, NUMBERS.with_name("simulators.json")))
     assert set(found) == PARTS
-    assert (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8") == import_module("referee_page").page(found)
+    assert (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8") == import_module("referee_page").page(found, simulators)
 
 
 def test_its_numbers_are_means_and_no_data() -> None:
     """Every row is a mean over many questions; no question or group has a number of its own."""
     found = json.loads(NUMBERS.read_text(encoding="utf-8"))
-    rows = [row for part in found.values() for key in ("rows", "asked_rows") for row in part.get(key, [])]
+    rows = [row for part in found.values() for key in TABLES for row in part.get(key, [])]
     assert min(row["questions"] for row in rows) >= 15
     assert {key for row in rows for key in row} == {
         *("source", "metric", "questions", "estimate", "low", "high", "difference", "difference_low", "difference_high")
