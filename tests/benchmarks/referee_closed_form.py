@@ -15,8 +15,8 @@ PUBLISHED = {
     "floor: people drawn again": 0.033,
 }  # Suh et al. (2025), Table 1, as a public summary of it has them
 RATIOS = """
-Ratios of these errors, with 95% intervals over questions. Beside *shrunken* stands what learning from all segments is worth, beside *shrunken,
-one trait* what the likeness of segments adds to that, and beside `mrp` what the language model adds: below 1, something.
+Ratios of these errors, with 95% intervals over questions. Beside *shrunken* stands what learning from all segments is worth, beside
+*shrunken, one trait* what the likeness of segments adds to that, and beside `mrp` what the language model adds: below 1, something.
 """
 Rounds = dict[str, dict[str, Any]]
 
