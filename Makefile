@@ -103,7 +103,7 @@ bench-prior: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_simulators.py "$(DATA)"
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_countries.py "$(DATA)"
 
-# Published tables of simulators beside human shares and nulls: docs/referee.md and docs/benchmarks/referee.json. About half an hour.
+# Published tables of simulators beside human shares and nulls: docs/referee.md and docs/benchmarks/referee.json. About an hour.
 bench-referee: install
 	test -n "$(DATA)" || (echo "say where the published tables are: make bench-referee DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_referee.py "$(DATA)"

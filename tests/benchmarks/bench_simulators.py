@@ -15,7 +15,7 @@ import numpy as np
 import outside_nulls as nulls
 import pandas as pd
 from marked_sections import write_section
-from outside_data import pew_tables
+from outside_data import one_trait, pew_tables
 
 import surveysim as ss
 
@@ -25,13 +25,6 @@ SIMULATORS = ("GPT-4", "Claude 3 Opus")
 EACH = (5, 10, 25, 50)  # answers a group
 FOLDS, HELD_GROUPS = 5, 3
 KEYS = ["question_id", "background_id", "option_code"]
-
-
-def one_trait(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose groups, of six traits, are the levels of one."""
-    found = table.assign(background_id="group=" + table["background_id"].str.replace("=", ": "))
-    found.attrs = {}
-    return found
 
 
 def sampled(truth: pd.DataFrame, each: int, rng: np.random.Generator) -> pd.DataFrame:

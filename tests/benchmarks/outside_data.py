@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +35,22 @@ WORDS = {
     ("POLPARTY", "Republican"): "a Republican",
     ("SEX", "Female"): "a woman",
     ("SEX", "Male"): "a man",
-}  # how a person of a SubPOP group is put to a language model; a group that is not here is put by its own name
+    ("gender", "female"): "a woman",
+    ("gender", "male"): "a man",
+    ("ageGroup", "65"): "aged 65 or older",
+    ("religion", "i-do-not-identify-with-any-religious-group-or-faith"): "without any religion",
+    ("religion", "other-religious-group"): "of another religion",
+}  # how a person of a group is put to a language model; a group that is not here is put by its own name
+
+
+TRAITS = {
+    "ageGroup": "aged {}",
+    "environment": "living in a {} area",
+    "aiConcern": "{} about AI",
+    "religion": "whose religion is {}",
+    "country": "living in {}",
+}  # the same for any level of a trait
+SPELT = ("aiConcern", "country", "religion")  # traits whose levels are published with hyphens for blanks
 
 
 @dataclass(frozen=True)
@@ -47,13 +63,59 @@ class OutsideData:
     left_out: int = 0  # questions
 
 
-def _codebook(name: str, title: str, traits: Mapping[str, Iterable[str]], questions: Sequence[ss.Question]) -> ss.Codebook:
+def _codebook(
+    name: str, title: str, traits: Mapping[str, Iterable[str]], questions: Sequence[ss.Question], country: str = "the United States"
+) -> ss.Codebook:
     """Return a codebook of groups and questions as published; codes of levels are their places, since there is no file of respondents."""
     made = {
-        trait: ss.Trait(trait, trait, tuple(Level(level, WORDS.get((trait, level), level), (place,)) for place, level in enumerate(levels)))
+        trait: ss.Trait(trait, trait, tuple(Level(level, _words(trait, level), (place,)) for place, level in enumerate(levels)))
         for trait, levels in traits.items()
     }
-    return ss.Codebook(name, title, made, {question.question_id: question for question in questions}, country="the United States")
+    return ss.Codebook(name, title, made, {question.question_id: question for question in questions}, country=country)
+
+
+def _words(trait: str, level: str) -> str:
+    """Return how a person of a group is put to a language model."""
+    return WORDS.get((trait, level)) or TRAITS.get(trait, "{}").format(level.replace("-", " ") if trait in SPELT else level)
+
+
+def one_trait(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose groups, of several traits, are the levels of one."""
+    found = table.assign(background_id="group=" + table["background_id"].str.replace("=", ": "))
+    found.attrs = {}
+    return found
+
+
+def own_traits(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it was before `one_trait`."""
+    groups = table["background_id"].str.removeprefix("group=")
+    found = table.assign(background_id=groups.str.replace(": ", "=", n=1))
+    found.attrs = {}
+    return found
+
+
+def one_trait_book(book: ss.Codebook) -> ss.Codebook:
+    """Return the codebook of `one_trait`: its levels are put to a language model as they were."""
+    words = [(f"{name}: {level.name}", level.text) for name, trait in book.traits.items() for level in trait.levels]
+    levels = tuple(Level(name, label, (place,)) for place, (name, label) in enumerate(words))
+    return replace(book, traits={"group": ss.Trait("group", "group", levels)})
+
+
+def shared_questions(later: ss.Codebook, earlier: ss.Codebook) -> dict[str, str]:
+    """Return the earlier round's question of each later one that has its wording and its options, but for case and blanks.
+
+    A wording that stands twice in a round is left out.
+    """
+
+    def alike(book: ss.Codebook) -> dict[tuple[str, ...], str]:
+        found: dict[tuple[str, ...], list[str]] = {}
+        for name, question in book.questions.items():
+            texts = (question.text, *(option.label for option in question.options))
+            found.setdefault(tuple(" ".join(text.split()).casefold() for text in texts), []).append(name)
+        return {key: names[0] for key, names in found.items() if len(names) == 1}
+
+    before = alike(earlier)
+    return {name: before[key] for key, name in alike(later).items() if key in before}
 
 
 def _options(labels: Iterable[str]) -> tuple[ss.Option, ...]:
@@ -85,8 +147,7 @@ def subpop_cells(folder: Path) -> OutsideData:
 
     Options stand in the order of their published scale values; a question with an option that is on no scale (value -1) is nominal.
     """
-    text = gzip.decompress((folder / "subpop_eval" / "subpop_eval.jsonl.gz").read_bytes()).decode()
-    lines = [json.loads(line) for line in text.splitlines()]
+    lines = _subpop_lines(folder)
     questions = {line["qkey"]: _subpop_question(line) for line in lines}
     traits = {
         name: sorted({line["group"] for line in lines if line["attribute"] == name})
@@ -100,6 +161,20 @@ def subpop_cells(folder: Path) -> OutsideData:
     ]
     truth = ss.as_distributions(pd.DataFrame(cells), book, shares="share", option="option", source="survey", simulated=False)
     return OutsideData(book, truth)
+
+
+def subpop_values(folder: Path) -> dict[tuple[str, str], float]:
+    """Return the published scale value of every question's options, by label; -1 is on no scale."""
+    return {
+        (str(line["qkey"]), label.strip()): float(value)
+        for line in _subpop_lines(folder)
+        for label, value in zip(line["options"], line["ordinal"], strict=False)
+    }
+
+
+def _subpop_lines(folder: Path) -> list[dict[str, Any]]:
+    text = gzip.decompress((folder / "subpop_eval" / "subpop_eval.jsonl.gz").read_bytes()).decode()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def _subpop_question(line: Mapping[str, list[str]]) -> ss.Question:
@@ -119,7 +194,7 @@ def global_dialogues(folder: Path, name: str) -> OutsideData:
     for segment in published["segments"]:
         trait, _, level = segment["id"].partition(":")
         traits.setdefault(trait, []).append(level)
-    book = _codebook(name, published["surveyName"], traits, questions)
+    book = _codebook(name, published["surveyName"], traits, questions, country="the world")
     cells = [
         {
             "question_id": own["questionId"],

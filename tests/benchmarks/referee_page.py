@@ -1,21 +1,13 @@
-"""The page docs/referee.md, made of docs/benchmarks/referee.json."""
+"""The page docs/referee.md, made of docs/benchmarks/referee.json and, for one line, docs/benchmarks/simulators.json."""
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import Any
 
-SIMILARITY = "1 - sqrt(JSD)"
-JOINED = "\0"  # in the place of a blank where no line may end: a line that began with the minus sign would be an item of a list
-NAMES = {
-    "wasserstein": "Wasserstein",
-    "total_variation": "total variation",
-    "kl": "KL",
-    "similarity": SIMILARITY,
-}
-BETTER_HIGH = frozenset({"similarity"})
-WIDTH = 140
-TV, LEARNT = "total_variation", ("pooled", "raw", "shrunken", "mrp")
+from referee_closed_form import closed_form_section, folds_section
+from referee_tables import NAMES, TV, by_round, table_of, wrapped
+
+LEARNT = ("pooled", "raw", "shrunken", "mrp")
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
 
 TITLE = "# The referee: simulators' tables beside human shares and nulls"
@@ -53,24 +45,23 @@ counts or log probabilities, becomes one that can be scored by [`ss.as_distribut
 """
 
 
-def _wrapped(text: str, indent: str = "") -> str:
-    """Return a paragraph, or an item of a list, in lines of the pages' width."""
-    words = " ".join(text.split()).replace(SIMILARITY, SIMILARITY.replace(" ", JOINED))
-    return fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False).replace(JOINED, " ")
-
-
-def page(found: dict[str, Any]) -> str:
-    """Return the page of whatever parts are there."""
-    items = "\n".join(_wrapped(f"- {item}", "  ") for item in NULLS)
-    sections = [f"{TITLE}\n\n{_wrapped(MADE)}\n\n{_wrapped(WHY)}\n\n{items}\n\n{_wrapped(READ)}\n"]
+def page(found: dict[str, Any], simulators: dict[str, dict[str, list[float]]]) -> str:
+    """Return the page of whatever parts are there; `simulators` are the errors of large models' tables as priors."""
+    items = "\n".join(wrapped(f"- {item}", "  ") for item in NULLS)
+    sections = [f"{TITLE}\n\n{wrapped(MADE)}\n\n{wrapped(WHY)}\n\n{items}\n\n{wrapped(READ)}\n"]
     if "pew" in found:
-        sections.append(_pew(found["pew"]))
+        sections.append(_pew(found["pew"]) + "\n" + _as_priors(simulators) + "\n")
     rounds = {name: found[name] for name in ROUNDS if name in found}
     if rounds:
         held = {name: found[f"{name}-held-out"] for name in ROUNDS if f"{name}-held-out" in found}
         sections.append(_dialogues(rounds, held))
+    closed = {name: found[f"{name}-closed-form"] for name in ROUNDS if f"{name}-closed-form" in found}
+    if closed:
+        sections.append(closed_form_section(closed))
     if "subpop" in found:
         sections.append(_subpop(found["subpop"]))
+    if "subpop-folds" in found:
+        sections.append(folds_section(found["subpop-folds"]))
     return "\n".join([*sections, FOOT])
 
 
@@ -82,8 +73,8 @@ def _pew(part: dict[str, Any]) -> str:
     left out whose options had been cut at their commas before they were published. The surveys are older than the models, which
     may have read them. Differences are from the human marginal.
     """
-    table = _table(part["rows"], ["wasserstein", "total_variation", "similarity"], "wasserstein")
-    return "\n".join(["## Four large models on contested Pew questions", "", _wrapped(about), "", *table, "", _pew_words(part["rows"]), ""])
+    table = table_of(part["rows"], ["wasserstein", "total_variation", "similarity"], "wasserstein")
+    return "\n".join(["## Four large models on contested Pew questions", "", wrapped(about), "", *table, "", _pew_words(part["rows"]), ""])
 
 
 def _pew_words(rows: list[dict[str, Any]]) -> str:
@@ -94,10 +85,25 @@ def _pew_words(rows: list[dict[str, Any]]) -> str:
         f"{name} {error[name] / error[f'{name}, its marginal']:.2f} and {error[name] / error[f'{name}, groups shuffled']:.2f}"
         for name in models
     )
-    return _wrapped(
+    return wrapped(
         f"""{len(better)} of the {len(models)} models have a smaller error than the human marginal, which has seen the mean answer and knows
         no groups. What a model says of groups: its Wasserstein error over that of its own marginal for everybody (below 1: its
         differences between groups help), and over that of its own groups exchanged (below 1: they go the right way): {each}."""
+    )
+
+
+def _as_priors(simulators: dict[str, dict[str, list[float]]]) -> str:
+    """Return what large models' tables are worth once human answers calibrate them."""
+    mean = {case: {name: sum(values) / len(values) for name, values in own.items()} for case, own in simulators.items()}
+    sampled = {int(case.split(", ")[1]): own for case, own in mean.items() if case.startswith("sampled")}
+    said = []
+    for name in ("GPT-4", "Claude 3 Opus", "both"):
+        ratios = [own[f"prior {name}"] / min(own["mrp"], own["low_rank"]) for own in sampled.values()]
+        said.append(f"{name} {', '.join(f'{value:.2f}' for value in ratios)}")
+    return wrapped(
+        f"""Calibrated: with such a table as `prior=` and {", ".join(map(str, sampled))} human answers a group, the Wasserstein error over
+        that of the best estimate from these answers alone is {"; ".join(said)} ([benchmarks](benchmarks.md), the big models' tables
+        as priors). More than {max(sampled)} answers a group were not measured."""
     )
 
 
@@ -110,7 +116,7 @@ def _dialogues(rounds: dict[str, dict[str, Any]], held: dict[str, dict[str, Any]
     collect-intel). Shares are published to .1% and miss 1 by up to {gap:.3f}, which is scaled away. A person stands in several segments.
     The rounds' public leaderboard uses 1 - sqrt(JSD) too. *pooled* is the marginal of the answers drawn.
     """
-    lines = ["## Global Dialogues 2025: surveys younger than the default model", "", _wrapped(about), ""]
+    lines = ["## Global Dialogues 2025: surveys younger than the default model", "", wrapped(about), ""]
     if held:
         lines += _held_out(held)
     caution = f"""
@@ -120,9 +126,9 @@ def _dialogues(rounds: dict[str, dict[str, Any]], held: dict[str, dict[str, Any]
     segment's own would score, says how much of every distance is such error. Bold: better than the published marginal, which is made of the
     truth itself.
     """
-    lines += ["### All segments, published shares as truth", "", _wrapped(caution)]
+    lines += ["### All segments, published shares as truth", "", wrapped(caution)]
     for metric in ("similarity", "total_variation"):
-        lines += ["", f"{NAMES[metric][:1].upper()}{NAMES[metric][1:]}:", "", *_by_round(rounds, metric)]
+        lines += ["", f"{NAMES[metric][:1].upper()}{NAMES[metric][1:]}:", "", *by_round(rounds, metric)]
     return "\n".join([*lines, "", _ratios(rounds, "published marginal", "floor: segments asked again"), ""])
 
 
@@ -135,20 +141,10 @@ def _held_out(held: dict[str, dict[str, Any]]) -> list[str]:
     Every method learns from the segments of one trait, two to four of them. The floor is what the published shares score against as many
     answers as the truth has. Bold: better than the marginal of the truth, which has seen hundreds of answers where the methods have dozens.
     """
-    lines = ["### Segments parted into a sample and a truth", "", _wrapped(about)]
+    lines = ["### Segments parted into a sample and a truth", "", wrapped(about)]
     for metric in ("similarity", "total_variation"):
-        lines += ["", f"{NAMES[metric][:1].upper()}{NAMES[metric][1:]}:", "", *_by_round(held, metric)]
+        lines += ["", f"{NAMES[metric][:1].upper()}{NAMES[metric][1:]}:", "", *by_round(held, metric)]
     return [*lines, "", _ratios(held, "marginal of the truth", "floor: the shares themselves"), ""]
-
-
-def _by_round(rounds: dict[str, dict[str, Any]], metric: str) -> list[str]:
-    values = {name: {row["source"]: row for row in part["rows"] if row["metric"] == metric} for name, part in rounds.items()}
-    sources = list(next(iter(values.values())))
-    lines = [f"| | {' | '.join(rounds)} |", "|---|" + "---|" * len(rounds)]
-    for source in sources:
-        cells = [_cell(values[name][source]) for name in rounds]
-        lines.append(f"| {source} | {' | '.join(cells)} |")
-    return lines
 
 
 def _ratios(rounds: dict[str, dict[str, Any]], marginal: str, floor: str) -> str:
@@ -158,7 +154,7 @@ def _ratios(rounds: dict[str, dict[str, Any]], marginal: str, floor: str) -> str
 
     learnt = {method: [mean(f"{method}, n = {n}") / mean(marginal) for n in (10, 25, 50)] for method in LEARNT}
     said = "; ".join(f"{method} {', '.join(f'{value:.2f}' for value in values)}" for method, values in learnt.items())
-    return _wrapped(
+    return wrapped(
         f"""Total variation over that of the {marginal}, means of the rounds, with 10, 25 and 50 answers a segment: {said}. The floor
         lies at {mean(floor) / mean(marginal):.2f}."""
     )
@@ -181,48 +177,13 @@ def _subpop(part: dict[str, Any]) -> str:
         [
             "## SubPOP's evaluation set: nulls, and the default model asked without any respondent",
             "",
-            _wrapped(about),
+            wrapped(about),
             "",
-            *_table(part["rows"], metrics, "kl"),
+            *table_of(part["rows"], metrics, "kl"),
             "",
-            _wrapped(model),
+            wrapped(model),
             "",
-            *_table(part["asked_rows"], metrics, "kl"),
+            *table_of(part["asked_rows"], metrics, "kl"),
             "",
         ]
     )
-
-
-def _table(rows: list[dict[str, Any]], metrics: list[str], compared: str) -> list[str]:
-    """Return a table of all sources, with the paired difference in one metric."""
-    sources = list(dict.fromkeys(row["source"] for row in rows))
-    values = {(row["source"], row["metric"]): row for row in rows}
-    lines = [
-        f"| | {' | '.join(NAMES[name] for name in metrics)} | difference in {NAMES[compared]} |",
-        "|---|" + "---|" * (len(metrics) + 1),
-    ]
-    for source in sources:
-        cells = [_interval(values[source, metric]) for metric in metrics]
-        lines.append(f"| {source} | {' | '.join(cells)} | {_difference(values[source, compared])} |")
-    return lines
-
-
-def _interval(row: dict[str, Any]) -> str:
-    return f"{row['estimate']:.4f} ({row['low']:.4f}-{row['high']:.4f})"
-
-
-def _difference(row: dict[str, Any]) -> str:
-    if not row["difference"] and not row["difference_low"]:
-        return "–"
-    text = f"{row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
-    return f"**{text}**" if _better(row) else text
-
-
-def _cell(row: dict[str, Any]) -> str:
-    text = f"{row['estimate']:.4f}"
-    return f"**{text}**" if _better(row) else text
-
-
-def _better(row: dict[str, Any]) -> bool:
-    """Whether the interval of the difference excludes 0 in favour of the row."""
-    return row["difference_low"] > 0 if row["metric"] in BETTER_HIGH else row["difference_high"] < 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,8 @@ from tests.support.small_surveys import small_codebook, small_survey
 
 NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
-PARTS = {"pew", "subpop", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
+PARTS = {"pew", "subpop", "gd5-closed-form", "gd6-closed-form", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
+TABLES = ("rows", "asked_rows", "all_rows", "shared_rows")
 BOOK = small_codebook()
 
 
@@ -35,6 +37,12 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module("outside_data")
 
 
+@pytest.fixture
+def learners(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    return import_module("outside_learners")
+
+
 @pytest.fixture(scope="module")
 def truth() -> pd.DataFrame:
     """Shares of two questions by the groups of two single traits."""
@@ -44,15 +52,15 @@ def truth() -> pd.DataFrame:
 
 def test_the_page_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
-    found = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    found, simulators = (json.loads(path.read_text(encoding="utf-8")) for path in (NUMBERS, NUMBERS.with_name("simulators.json")))
     assert set(found) == PARTS
-    assert (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8") == import_module("referee_page").page(found)
+    assert (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8") == import_module("referee_page").page(found, simulators)
 
 
 def test_its_numbers_are_means_and_no_data() -> None:
     """Every row is a mean over many questions; no question or group has a number of its own."""
     found = json.loads(NUMBERS.read_text(encoding="utf-8"))
-    rows = [row for part in found.values() for key in ("rows", "asked_rows") for row in part.get(key, [])]
+    rows = [row for part in found.values() for key in TABLES for row in part.get(key, [])]
     assert min(row["questions"] for row in rows) >= 15
     assert {key for row in rows for key in row} == {
         *("source", "metric", "questions", "estimate", "low", "high", "difference", "difference_low", "difference_high")
@@ -122,6 +130,56 @@ def test_answers_learnt_from_are_no_part_of_the_truth(nulls: ModuleType, truth: 
     assert (first["share_x"] * 10 <= first["share_y"] * 50 + 1e-9).all()  # nested
 
 
+def test_groups_become_the_levels_of_one_trait_and_come_back(readers: ModuleType, truth: pd.DataFrame) -> None:
+    one = readers.one_trait(truth)
+    assert one["background_id"].iloc[0] == "group=" + truth["background_id"].iloc[0].replace("=", ": ")
+    assert readers.own_traits(one)["background_id"].tolist() == truth["background_id"].tolist()
+    levels = readers.one_trait_book(BOOK).trait("group").levels
+    assert set(one["background_id"]) <= {f"group={level.name}" for level in levels}
+    assert [level.text for level in levels] == [level.text for trait in BOOK.traits.values() for level in trait.levels]
+
+
+def test_questions_are_shared_by_wording_and_options(readers: ModuleType) -> None:
+    q1, q2 = BOOK.question("q1"), BOOK.question("q2")
+    respelt = replace(q1, question_id="a", text=f" {q1.text.upper()}\t")
+    other_options = replace(q2, question_id="b", options=q2.options[::-1])
+    earlier = replace(BOOK, questions={"a": respelt, "b": other_options})
+    assert readers.shared_questions(BOOK, earlier) == {"q1": "a"}
+    twice = replace(BOOK, questions={"a": respelt, "c": replace(respelt, question_id="c")})
+    assert readers.shared_questions(BOOK, twice) == {}
+
+
+def test_a_segment_that_the_round_before_lacks_gets_its_mean(learners: ModuleType, truth: pd.DataFrame) -> None:
+    before = truth[truth["background_id"] != "age=old"].reset_index(drop=True)
+    made = learners.as_it_is(before, truth)
+    there = truth["background_id"] != "age=old"
+    assert made.loc[there, "share"].tolist() == truth.loc[there, "share"].tolist()
+    given = made[~there].set_index(["question_id", "option_code"])["share"]
+    for cell, own in before.groupby(["question_id", "option_code"]):
+        assert given[cell] == pytest.approx(np.average(own["share"], weights=own["n"]))
+
+
+def test_a_ratio_of_errors_is_that_of_a_survey(learners: ModuleType, nulls: ModuleType, truth: pd.DataFrame) -> None:
+    """Checked against the linearised variance of a ratio of two totals, by `svyratio`'s formula written out for two questions."""
+    tables = [nulls.uniform(truth).assign(source="a"), nulls.marginal(truth).assign(source="b")]
+    scores = pd.concat([ss.evaluate(table, truth, codebook=BOOK, metrics=["total_variation"], by="source") for table in tables])
+    found = learners.ratio(scores, "a", "b", "total_variation")
+    each = ss.summarise_scores(scores, by=["source", "question_id"]).set_index(["source", "question_id"])["estimate"]
+    ratio = each["a"].sum() / each["b"].sum()
+    variance = 2 / (2 - 1) * ((each["a"] - ratio * each["b"]) ** 2).sum() / each["b"].sum() ** 2
+    assert found["ratio"] == pytest.approx(ratio, abs=1e-4)
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * np.sqrt(variance), abs=2e-4)
+
+
+def test_the_distance_between_scale_values_leaves_out_what_is_on_no_scale(learners: ModuleType) -> None:
+    rows = {"question_id": "q", "background_id": "a=b", "option_code": [1, 2, 3, 4], "option_label": ["no", "maybe", "yes", "unsure"]}
+    people = pd.DataFrame(rows | {"share": [0.2, 0.2, 0.4, 0.2]})
+    guess = people.assign(share=[0.4, 0.4, 0.0, 0.2])
+    values = {("q", label): value for label, value in zip(rows["option_label"], [1, 1.5, 3, -1], strict=True)}
+    # cumulative gaps .25-.5 and .5-1 over steps .5 and 1.5, of a range of 2
+    assert learners.distance_of_values(guess, people, values)["q"] == pytest.approx((0.25 * 0.5 + 0.5 * 1.5) / 2)
+
+
 def test_the_published_tables_are_read(shared_data: Path, readers: ModuleType) -> None:
     pew, subpop = readers.pew_tables(shared_data), readers.subpop_cells(shared_data)
     sizes = [len(table[["question_id", "background_id"]].drop_duplicates()) for table in (pew.truth, subpop.truth)]
@@ -134,4 +192,6 @@ def test_the_published_tables_are_read(shared_data: Path, readers: ModuleType) -
     dialogues = readers.global_dialogues(shared_data, "gd3")
     assert dialogues.truth.attrs["n_stated"] is True
     assert dialogues.truth["n"].min() == 10
+    later = readers.global_dialogues(shared_data, "gd4")
+    assert len(readers.shared_questions(later.codebook, dialogues.codebook)) == 39
     assert dialogues.truth.attrs["largest_gap"] == pytest.approx(0.002)
