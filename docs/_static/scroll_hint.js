@@ -1,5 +1,5 @@
-// Tables and printed text that are wider than their place say so: site.css shows the words and fades the edge that hides something.
-const WIDE = ".pst-scrollable-table-container, .highlight-text pre, .cell_output .output, .cell_output pre";
+// Tables, printed text and figures that are wider than their place say so: site.css shows the words and fades the edge that hides something.
+const WIDE = ".pst-scrollable-table-container, .highlight-text pre, .cell_output .output, .cell_output pre, .bd-article p:has(> img)";
 
 function note(box) {
   const hidden = box.scrollWidth - box.clientWidth;
