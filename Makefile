@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents bench-planning bench-choosing r-reference clean
+.PHONY: install demo test test-fast release-check test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents bench-planning bench-choosing r-reference clean
 
 install: .venv/installed
 
@@ -21,6 +21,10 @@ test: install
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+# For work in between: the test files that take little time, under two minutes on two cores. CONTRIBUTING.md says what it leaves out.
+test-fast: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $$($(BIN)/python -m tests.support.fast_tests)
+
 # The tests with the lowest versions that pyproject.toml declares, in .venv-minimum; a model that newer ones kept is not read there.
 # Old packages on new ones may say that something will go: that is no error here.
 test-minimum: .venv-minimum/installed
@@ -31,6 +35,19 @@ test-minimum: .venv-minimum/installed
 	$(PYTHON) -m venv .venv-minimum
 	.venv-minimum/bin/python -m pip install --quiet --constraint constraints-minimum.txt --editable ".[dev]"
 	touch .venv-minimum/installed
+
+# Wheel and source distribution: built, their metadata checked, each installed with its dependencies in an environment of its own, and
+# used there. Needs a network; HERE=1 uses the dependencies of .venv in place of installing them.
+release-check: install .venv-release/installed
+	rm -rf dist/*.whl dist/*.tar.gz
+	.venv-release/bin/python -m build --outdir dist .
+	.venv-release/bin/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m tests.support.release_check $(if $(HERE),--here)
+
+.venv-release/installed:
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet build twine
+	touch .venv-release/installed
 
 # The documentation site: docs/_build/html/index.html. Runs the notebooks whose code has changed since they last ran.
 docs: install
@@ -126,4 +143,4 @@ r-reference:
 	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 
 clean:
-	rm -rf .venv .venv-minimum .venv-audit docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-minimum .venv-audit .venv-release docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

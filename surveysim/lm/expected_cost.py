@@ -171,12 +171,12 @@ def memory_and_time(
         numbers: dict[str, Any] = {"questions": questions, **shape, **rates}
         return prompts_cost(size, **numbers)
     given = [name for name, value in shape.items() if value is not None]
-    if given or by is None or isinstance(questions, int):
+    if given or by is None:
         leave = f", and leave out {first_few(given)}" if given else ""
-        raise ModelError(f"with a survey, backgrounds and tokens are counted: give by=, a list of traits, and questions= as ids{leave}")
+        raise ModelError(f"with a survey, backgrounds and tokens are counted: give by=, a list of traits{leave}")
     book = load_codebook(survey)
     default = survey.questions if isinstance(survey, Survey) else tuple(book.questions)
-    asked = book.questions_named(default if questions is None else questions)
+    asked = book.questions_named(default if questions is None else questions)  # type: ignore[arg-type]  # a number is refused there
     ids = background_grid(book, by=by)[BACKGROUND].tolist()
     tokenizer, counted_with = _tokenizer(model)
     chosen = template or (model.template if isinstance(model, OptionModel) else PromptTemplate())

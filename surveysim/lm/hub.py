@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -211,15 +212,13 @@ def _about(model: OptionModel, survey: Survey | CodebookLike, weight: str | None
 
 
 def _card(model: OptionModel, facts: dict[str, Any]) -> str:
-    from surveysim import __version__
-
     recipe, min_n = model.recipe, facts["min_n"]
     smallest = recipe.get("smallest_cell")
     backgrounds = recipe["backgrounds"]
     kept = f"No cell that it learnt from had fewer than {min_n} respondents." if min_n else "No minimum of respondents was asked for."
     return CARD.format(
         **facts,
-        version=__version__,
+        version=version("surveysim-dsa"),
         n=recipe["n_respondents"],
         n_eff=recipe["n_eff"],
         questions=len(recipe["questions"]),

@@ -137,6 +137,8 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("survey_ratio", "by", "gender"): lambda x, p, m: ss.survey_ratio(SURVEY, numerator="taxes", denominator="trust", by=x),
     ("population_margins", "by", "gender"): lambda x, p, m: ss.population_margins(SURVEY, by=x),
     ("poststratify", "by", "gender"): lambda x, p, m: ss.poststratify(TABLE, PEOPLE, by=x),
+    ("memory_and_time", "by", "gender"): lambda x, p, m: ss.memory_and_time(m, SURVEY, by=x, questions="taxes", gpu="24GB"),
+    ("memory_and_time", "questions", "taxes"): lambda x, p, m: ss.memory_and_time(m, SURVEY, by="gender", questions=x, gpu="24GB"),
     ("cross_fit", "by", "gender"): lambda x, p, m: _halves(by=x),
     ("cross_fit", "questions", "taxes"): lambda x, p, m: _halves(questions=x),
     ("prediction_powered", "by", "gender"): lambda x, p, m: _powered(by=x),
