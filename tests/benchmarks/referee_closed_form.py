@@ -54,9 +54,9 @@ def _aim(rounds: Rounds) -> str:
     published = _reached(rounds, "all_rows", "closed form")
     parted = _reached(rounds, "rows", "closed form")
     text = f"""
-    Aimed at was, with {AIMED_AT} answers a segment, an error clearly below the marginal's, the interval of the difference below 0, and at most
-    .9 of the shrunken segments'. The closed form, with published shares as the truth: {published}. Segments parted, where sample and
-    truth share no answer: {parted}.
+    Aimed at was, with {AIMED_AT} answers a segment, an error clearly below the marginal's, the interval of the difference below 0,
+    and at most .9 of the shrunken segments'. The closed form, with published shares as the truth: {published}. Segments parted, where
+    sample and truth share no answer: {parted}.
     """
     before = {name: part for name, part in rounds.items() if "shared_rows" in part}
     if before:
