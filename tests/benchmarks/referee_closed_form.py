@@ -54,9 +54,9 @@ def _aim(rounds: Rounds) -> str:
     published = _reached(rounds, "all_rows", "closed form")
     parted = _reached(rounds, "rows", "closed form")
     text = f"""
-    Aimed at was, with {AIMED_AT} answers a segment, an error clearly below the marginal's, the interval of the difference below 0, and at most
-    .9 of the shrunken segments'. The closed form, with published shares as the truth: {published}. Segments parted, where sample and
-    truth share no answer: {parted}.
+    Aimed at was, with {AIMED_AT} answers a segment, an error clearly below the marginal's, the interval of the difference below 0,
+    and at most .9 of the shrunken segments'. The closed form, with published shares as the truth: {published}. Segments parted, where
+    sample and truth share no answer: {parted}.
     """
     before = {name: part for name, part in rounds.items() if "shared_rows" in part}
     if before:
@@ -101,7 +101,7 @@ def folds_section(part: dict[str, Any]) -> str:
     As the authors take the Wasserstein distance, between the published scale values over their range, options on no scale left out, and
     beside their numbers (Suh, Jahanparast, Moon, Kang and Chang 2025, arXiv:2502.16761). The paper's text was not at hand: its numbers are
     those that public summaries of its Table 1 quote. Their uniform distribution comes out as quoted, at {part["by_values"]["uniform"]:.3f},
-    so measure and cells are the same. Other models of theirs are left out, as no number could be checked.
+    which speaks for the same measure on the same cells. Other models of theirs are left out, as no number could be checked.
     """
     own = [f"| {name} | {value:.4f} | |" for name, value in part["by_values"].items() if name != "uniform"]
     theirs = [f"| {name} | | {value:.3f} |" for name, value in PUBLISHED.items() if name != "uniform"]
@@ -116,10 +116,12 @@ def _verdict(part: dict[str, Any]) -> str:
     own = part["by_values"]
     tuned, zero, closed = PUBLISHED["Llama-2-7B tuned on SubPOP-Train"], own["zero-shot"], own["closed form over questions"]
     blind = own["blind: other questions"]
+    kl = {row["source"]: row["estimate"] for row in part["rows"] if row["metric"] == "kl"}
+    in_kl = kl["closed form over questions"] / kl["blind: other questions"]
     return wrapped(
         f"""The model of 135 million parameters loses: as it is, its error is {zero / PUBLISHED["Llama-2-7B, zero-shot"]:.2f} times that of
         Llama-2-7B asked without tuning, and {zero / own["uniform"]:.2f} times that of all options alike. With the shares of the other GSS
-        questions to learn from, the closed form over questions has {closed / blind:.2f} times the blind guess's error and
-        {closed / tuned:.2f} times that of Llama-2-7B tuned on 3,229 Pew questions. The human marginal, which
+        questions to learn from, the closed form over questions has {closed / blind:.2f} times the blind guess's error ({in_kl:.2f} times
+        its KL) and {closed / tuned:.2f} times the error of Llama-2-7B tuned on 3,229 Pew questions. The human marginal, which
         has seen the answers to the question itself, is at {own["human marginal"]:.3f}."""
     )
