@@ -23,7 +23,17 @@ from surveysim.survey.survey import Survey, check_survey
 from surveysim.synthesis.combining import combine_syntheses
 from surveysim.synthesis.respondents import SYNTHESIS
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import CONF_HIGH, CONF_LOW, METRIC, STD_ERROR, WEIGHT, require_columns
+from surveysim.tables.schema import (
+    CONF_HIGH,
+    CONF_LOW,
+    METRIC,
+    STD_ERROR,
+    WEIGHT,
+    refuse_extreme,
+    require_columns,
+    require_numbers,
+    require_scalars,
+)
 
 TRUE, SIMULATED, INDEPENDENT = "truth", "simulated", "independent"
 ERROR, FLOOR_ERROR, INDEPENDENT_ERROR = "error", "floor_error", "independent_error"
@@ -100,6 +110,11 @@ def coherence(
     check_survey(truth)
     rows = _valid(simulated) if isinstance(simulated, Survey) else simulated
     require_columns(rows, [WEIGHT], "simulated")
+    if rows.empty:
+        raise EvaluationError("simulated has no rows; give respondents of simulate_respondents, or a Survey")
+    for name in rows:
+        require_scalars(rows[name], f"simulated: column {name!r}", error=EvaluationError)
+    refuse_extreme(require_numbers(rows, WEIGHT, "simulated"), f"simulated: {WEIGHT}")
     asked = _asked(rows, truth, questions)
     scales = {name: _items(name, items, asked) for name, items in (constructs or {}).items()}
     traits = [name for name in truth.traits if name in rows]
@@ -169,7 +184,7 @@ def _answers(rows: pd.DataFrame, asked: Sequence[Question], traits: Sequence[str
         If there are none, a weight is missing or below 0, or an answer is no option.
     """
     weights = rows[WEIGHT].to_numpy(float)
-    if not len(rows) or not (weights >= 0).all() or not weights.sum() > 0:
+    if not len(rows) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
         raise EvaluationError(f"{what}: {len(rows)} rows whose weights must be numbers of 0 or more, not all 0; leave other rows out")
     places = []
     for question in asked:

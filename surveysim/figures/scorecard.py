@@ -20,19 +20,7 @@ from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
 from surveysim.figures.scorecard_panels import MARGINAL, draw_scorecard, measure_in_words
 from surveysim.figures.style import embedded
 from surveysim.html import Section, facts_line, frame_table, page, paragraph
-from surveysim.tables.schema import (
-    CELL,
-    CONF_HIGH,
-    CONF_LOW,
-    ESTIMATE,
-    METRIC,
-    N_EFF,
-    SHARE,
-    SOURCE,
-    STD_ERROR,
-    N,
-    check_distributions,
-)
+from surveysim.tables.schema import CELL, CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, N_EFF, SHARE, SOURCE, STD_ERROR, N, check_distributions
 from surveysim.whole_files import write_whole
 
 RESERVED = (FLOOR, FRESH_SAMPLE, MARGINAL)
@@ -206,6 +194,7 @@ def scorecard(
     book = codebook_if_any(codebook)
     tables = _tables(simulated, against)
     ordered = ordinal_questions(book, ordinal, needed=bool(set(names) & ORDERED_ONLY))
+    check_distributions(truth, "truth")
     if N not in truth and N_EFF not in truth:
         raise EvaluationError("truth has neither n nor n_eff, so its noise is unknown; add one of them")
     tables, kept, dropped = _on(tables, truth, on)

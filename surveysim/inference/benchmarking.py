@@ -29,6 +29,7 @@ from surveysim.tables.schema import (
     check_distributions,
     population_shares,
     require_columns,
+    require_numbers,
 )
 
 METHODS = ("raking", "difference", "ratio")
@@ -129,6 +130,8 @@ def benchmark_to(
 def _check(table: pd.DataFrame, totals: pd.DataFrame, value: str, method: str) -> None:
     for frame, what in ((table, "table"), (totals, "totals")):
         require_columns(frame, [QUESTION, BACKGROUND, value], what)
+        if STD_ERROR in frame and np.isinf(require_numbers(frame, STD_ERROR, what)).any():
+            raise TableError(f"{what}: {STD_ERROR} is infinite; correct it, or leave it missing where it is not known")
         if SOURCE in frame and len(frame[SOURCE].unique()) > 1:
             raise TableError(f"{what} holds sources {first_few(frame[SOURCE].unique())}; keep one at a time")
         if value == SHARE:
