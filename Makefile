@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee r-reference clean
+.PHONY: install demo test test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior r-reference clean
 
 install: .venv/installed
 
@@ -90,6 +90,14 @@ bench-performance: install
 # How far shares depend on the prompt's wording and order: docs/benchmarks.md and docs/benchmarks/robustness.json. Ten alignments a method.
 bench-robustness: install
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_robustness.py
+
+# What is known besides the sample: an earlier wave, big models' tables, income and regions of countries. Three sections of
+# docs/benchmarks.md; some fifteen minutes.
+bench-prior: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make bench-prior DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_prior.py "$(DATA)"
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_simulators.py "$(DATA)"
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_countries.py "$(DATA)"
 
 # Published tables of simulators beside human shares and nulls: docs/referee.md and docs/benchmarks/referee.json. About half an hour.
 bench-referee: install

@@ -61,6 +61,7 @@ _PUBLIC = {
     "evaluation.floor": ["noise_floor"],
     "publishing.popfidelity": ["export_popfidelity", "population_fidelity"],
     "evaluation.summaries": ["data_saved", "diagnose", "summarise_scores"],
+    "simulation.harmonised": ["harmonise"],
     "simulation.in_memory": ["simulate"],
     "simulation.sensitivity": ["prompt_sensitivity", "prompt_variants"],
     "simulation.to_parquet": ["simulate_to_parquet"],

@@ -87,11 +87,17 @@ def simulate(given: argparse.Namespace) -> None:
     _give(ss.simulate(survey, given.by, model=model, progress=not given.quiet, **chosen), given, survey)
 
 
-def _prior(given: argparse.Namespace, survey: ss.Survey) -> pd.DataFrame | ss.Survey | None:
-    """Read what was known before: a table of shares, or a survey file under the codebook of the survey itself."""
-    if given.prior is None:
+def _prior(given: argparse.Namespace, survey: ss.Survey) -> pd.DataFrame | ss.Survey | dict[str, pd.DataFrame | ss.Survey] | None:
+    """Read what was known before: tables of shares, or survey files under the codebook of the survey itself."""
+    if not given.prior:
         return None
-    path = Path(given.prior)
+    found = {Path(name).stem: _one_prior(Path(name), given, survey) for name in given.prior}
+    if len(found) < len(given.prior):
+        raise ReadError(f"--prior: two files have the same name ({', '.join(given.prior)}); rename one")
+    return found if len(found) > 1 else next(iter(found.values()))
+
+
+def _one_prior(path: Path, given: argparse.Namespace, survey: ss.Survey) -> pd.DataFrame | ss.Survey:
     require_file(path)
     if path.suffix.lower() == ".parquet":
         return ss.read_table(path)
@@ -233,7 +239,10 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
 
 def _prior_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--prior", metavar="FILE", help="shares known before: a table (.csv, .parquet), or an earlier wave's file of the same codebook"
+        "--prior",
+        metavar="FILE",
+        action="append",
+        help="shares known before: a table (.csv, .parquet), or an earlier wave's file of the same codebook; several are weighed",
     )
 
 

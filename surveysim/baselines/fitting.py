@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import move_prior
+from surveysim.baselines.moved_prior import MovedPrior, move_prior
 from surveysim.baselines.multilevel import fit_multilevel
-from surveysim.baselines.prior import about_prior
 from surveysim.baselines.training_cells import TrainingCells
 from surveysim.baselines.variance_components import Kernel
 from surveysim.errors import EstimationError
+from surveysim.tables.cells import Array, Cells
 
+SAID = 3  # digits
+FEWEST_BACKGROUNDS = 3  # sampled, for a standard error of what a prior was worth
 TAKE_PRIOR = ("mrp", "mean_tilt", "low_rank", "dsa", "dsa-kernel")
 
 
@@ -67,5 +70,47 @@ def fitted_table(
     moved = move_prior(sample.cells, kernels, start, ordered=sample.ordered, draws=draws, seed=seed)
     table = sample.to_table(moved.shares, source=source, std_error=moved.std_error, draws=moved.draws)
     assert sample.known.prior is not None
-    table.attrs["prior"] = about_prior(sample.known.prior, sample.cells.questions, moved)
+    table.attrs["prior"] = about_prior(sample, moved, _without_prior(sample, kernels, learn))
     return table
+
+
+def _without_prior(sample: TrainingCells, kernels: Sequence[Kernel], learn: bool) -> Array:
+    """Shares of each sampled background as the others say, without the prior; a question that nobody answered has even shares."""
+    fit = fit_multilevel(sample.cells, kernels, ordered=sample.ordered, pooled=sample.pooled_positive, learn=learn, leave_out=True)
+    assert fit.left_out is not None
+    return fit.left_out
+
+
+def about_prior(sample: TrainingCells, moved: MovedPrior, without: Array) -> dict[str, Any]:
+    """Return what a table says of its prior.
+
+    Returns
+    -------
+    dict
+        `name`, `digest`; by question of `question_id` the `slope` of its differences, the `level_shift`, and what it has `explained` of
+        the differences; the `weights` of several sources; and what it was worth where a sampled background's answers are foretold by all
+        others': `left_out` has the mean squared error with the prior less that without, by cells' effective size, its `std_error`, and
+        `misleads`, True where it is above 0 by two of them.
+    """
+    prior = sample.known.prior
+    assert prior is not None
+    numbers = {"slope": moved.slope, "level_shift": moved.level_shift, "explained": moved.explained}
+    said: dict[str, Any] = {"name": prior.name, "digest": prior.digest, "question_id": list(sample.cells.questions)}
+    said |= {name: values.round(SAID).tolist() for name, values in numbers.items()}
+    if moved.weights is not None:
+        said["weights"] = dict(zip(prior.names, moved.weights.round(SAID).tolist(), strict=True))
+    return said | {"left_out": _left_out(sample.cells, moved.left_out, without)}
+
+
+def _left_out(cells: Cells, with_prior: Array, without: Array) -> dict[str, Any]:
+    """Compare two ways to foretell each background; the same respondents answer all questions, so a background is a cluster."""
+    both = [((shares - cells.shares) ** 2).sum(-1) for shares in (with_prior, without)]
+    gain, sizes = (cells.n_eff * (both[0] - both[1])).sum(0), cells.n_eff.sum(0)
+    seen = sizes > 0
+    if seen.sum() < FEWEST_BACKGROUNDS:
+        return {"difference": None, "std_error": None, "misleads": None}
+    difference = gain.sum() / sizes.sum()
+    around = (gain - difference * sizes)[seen]
+    error = np.sqrt((around**2).sum() * seen.sum() / (seen.sum() - 1)) / sizes.sum()
+    said = {"difference": float(f"{difference:.3g}"), "std_error": float(f"{error:.3g}")}
+    return {**said, "misleads": bool(difference > 2 * error)}

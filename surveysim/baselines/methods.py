@@ -14,14 +14,13 @@ import pandas as pd
 from surveysim.baselines.fitting import check_takes_prior, fitted_table
 from surveysim.baselines.knowledge import NOTHING, Knowledge, Levels, told
 from surveysim.baselines.predictors import check_uses_predictors
-from surveysim.baselines.prior import prior_of
+from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.regressions import _concentration, boosted_shares, choose_penalty, cumulative_ridge, multinomial_ridge
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.matching import scales_of
 from surveysim.errors import EstimationError, nearest
-from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import check_draws
 from surveysim.tables.schema import BACKGROUND, QUESTION, require_columns
@@ -41,7 +40,7 @@ def estimate_baseline(
     codebook: Codebook | None = None,
     levels: Levels | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     seed: int = 0,
     draws: int = 0,
 ) -> pd.DataFrame:
@@ -64,7 +63,7 @@ def estimate_baseline(
     group_predictors : DataFrame, optional
         Numbers known of the levels of a trait (a country's income), or of combinations of several traits' levels: columns of level names,
         named as the traits, and numeric columns. Not for raw, pooled and shrunken.
-    prior : DataFrame or Survey, optional
+    prior : DataFrame, Survey, or several of them, optional
         Shares known before the sample, of an earlier wave or any simulator, for mrp, mean_tilt and low_rank: the estimate starts from its
         cells and is moved by the sample (`surveysim.baselines.moved_prior`). A table without `n` states no error.
     seed : int

@@ -6,9 +6,11 @@ contrasts of `surveysim.baselines.multilevel`, orthonormal under the prior's mea
     d ~ N(g eta, S + level 1 1' + slope eta eta' + sum_j v_j kernel_j),
 
 where eta are the prior's own contrasts, centred, S is the covariance of their errors, and 1 + g is the slope of the prior's differences:
-0 ignores them, 1 takes them as they are. The kernels are those of the estimate without a prior. How much opinion has moved is expected
-in proportion to how much it differs: v_j is centred on `CHANGED` of what the prior's own differences put on kernel_j. All are found by
-their posterior mode, for a question's rows weighted by how many independent ones they are worth.
+0 ignores them, 1 takes them as they are. Of several sources the prior's cells are the geometric mean; what source p has apart from it,
+delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2): its weight is 1 / P + b_p - mean b. The kernels are those of the
+estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is centred on a part of what
+the prior's own differences put on kernel_j (`Expected`). All are found by their posterior mode, for a question's rows weighted by how many
+independent ones they are worth.
 """
 
 from __future__ import annotations
@@ -18,50 +20,56 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.learned_covariance import independent_rows
-from surveysim.baselines.multilevel import option_contrasts
-from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import Kernel, information, scaled_covariance, variance_components
+from surveysim.baselines.posterior import SMALLEST_VARIANCE, contrast_variance, left_out_shares, offset_mode, posterior_covariance
+from surveysim.baselines.prior import Sources, StartCells
+from surveysim.baselines.regressions import softmax
+from surveysim.baselines.variance_components import (
+    Kernel,
+    information,
+    row_worth,
+    scaled_covariance,
+    variance_components,
+)
 from surveysim.tables.cells import Array, Cells
 
-CHANGED = 0.1  # part of a kernel's variance in the prior that is expected of its change
-CHANGED_SPREAD = 1.0  # prior standard deviation of the log of that part, for each kernel
+CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that changed, for each kernel
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
-LEVEL, LEVEL_SPREAD = np.log(2.5e-3), 0.7  # log variance of a question's level shift: a twentieth of a respondent's standard deviation
 SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
-TYPICAL_SLOPE, TAIL = 0.07, 3  # scale and degrees of freedom of the t prior of the common slope's departure from 1
-HIGHER = np.log(0.1)  # of an ordered question's higher contrasts, less is expected
+APART = 0.5  # prior standard deviation of b: one source of two may well be all that counts
+TAIL = 3  # degrees of freedom of the t prior of the common slope
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
-STEPS, HALVINGS, FIRST_STEP, TOLERANCE = 200, 12, 0.8, 1e-9
-SMALLEST_VARIANCE = 1e-6
+DIFFERENCE = 1e-3  # of log variances, for second derivatives
 
 
-@dataclass(frozen=True, eq=False)
-class StartCells:
-    """What is known of every cell before the sample.
+@dataclass(frozen=True)
+class Expected:
+    """How far a prior is expected to be moved.
 
     Attributes
     ----------
-    shares : array, shape (questions, backgrounds, options)
-        Positive where there is an option; each cell sums to 1.
-    error : array, shape (questions, contrasts, backgrounds, backgrounds)
-        Covariance of the contrasts' errors; 0 where none are stated.
-    reference : array, shape (questions, options)
-        Mean shares, under which the contrasts are orthonormal.
+    changed : float
+        Part of a kernel's variance in the prior that is expected of its change.
+    level, level_spread : float
+        Of the log variance of a question's level shift, where a respondent's answer has variance 1: its centre and standard deviation.
+    typical_slope : float
+        Scale of the t prior of the common slope's departure from 1.
+    higher : float
+        What is added to the log variances of an ordered question's higher contrasts.
+    rounds : int
+        How often the contrasts' observations are made linear: at the start, and then at what was found.
     """
 
-    shares: Array
-    error: Array
-    reference: Array
+    changed: float = 0.1
+    level: float = float(np.log(2.5e-3))  # a twentieth of a standard deviation
+    level_spread: float = 0.7
+    typical_slope: float = 0.07
+    higher: float = float(np.log(0.1))
+    rounds: int = 1
 
-    def contrasts(self, mask: np.ndarray) -> tuple[Array, Array]:
-        """Return the option contrasts, (questions, options, contrasts), and each cell's, centred: (questions, backgrounds, contrasts)."""
-        basis = option_contrasts(np.where(mask, self.reference, 1.0), mask)
-        logs = np.where(mask[:, None], np.log(np.where(mask[:, None], self.shares, 1.0)), 0.0)
-        weighted = basis * np.where(mask, self.reference, 0.0)[..., None]
-        own = np.einsum("qbk,qkm->qbm", logs, weighted)
-        return basis, own - own.mean(1, keepdims=True)
+
+WAVE = Expected()  # a survey that states its respondents: chosen on draws of ESS 11 with ESS 9 before it
+SIMULATOR = Expected(1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +86,14 @@ class MovedPrior:
         Mean shift of the first contrast over backgrounds, in standard deviations of a respondent's answer.
     explained : array, shape (questions,)
         Share of the first contrast's variance between backgrounds that the prior's differences account for, 0-1.
+    covariance : array, shape (questions, contrasts, backgrounds, backgrounds)
+        Of the contrasts' errors, in the prior's basis.
+    expected : array, shape (questions, backgrounds, options)
+        Shares before a question's own answers are looked at: the prior's, with the slope and weights that all questions show.
+    left_out : array, shape (questions, backgrounds, options)
+        Shares of each sampled background as the others say (`left_out_shares`).
+    weights : array, shape (sources,), optional
+        Of several sources: what each counts for in the first contrasts of ordered questions, where there are any.
     """
 
     shares: Array
@@ -86,10 +102,21 @@ class MovedPrior:
     slope: Array
     level_shift: Array
     explained: Array
+    covariance: Array
+    expected: Array
+    left_out: Array
+    weights: Array | None = None
 
 
 def move_prior(
-    cells: Cells, kernels: Sequence[Kernel], start: StartCells, *, ordered: np.ndarray, draws: int = 0, seed: int = 0
+    cells: Cells,
+    kernels: Sequence[Kernel],
+    start: StartCells,
+    *,
+    ordered: np.ndarray,
+    expected: Expected | None = None,
+    draws: int = 0,
+    seed: int = 0,
 ) -> MovedPrior:
     """Move a prior's cells by a sample.
 
@@ -101,6 +128,8 @@ def move_prior(
     start : StartCells
         In the layout of `cells`.
     ordered : array of bool, shape (questions,)
+    expected : Expected, optional
+        Default `WAVE` where the start states errors, else `SIMULATOR`.
     draws, seed : int
         From the posterior, to first order as the standard errors are.
 
@@ -110,23 +139,64 @@ def move_prior(
     """
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    spread = contrast_variance(start.shares, basis)
-    seen = (cells.n_eff > 0)[..., None]
-    away = np.einsum("qbk,qkm->qbm", cells.shares - start.shares, basis)
-    scores, sizes = np.where(seen, away / spread, 0.0), cells.n_eff[..., None] * spread
-    covariance, mean = np.zeros_like(start.error), np.zeros_like(scores)
-    for higher, questions, orders in change_classes(modelled, ordered):
-        rows = _Rows(kernels, questions, scores[questions, :, orders], sizes[questions, :, orders], eta[questions, :, orders])
-        found = rows.fit(start.error[questions, orders], HIGHER if higher else 0.0)
-        covariance[questions, orders], mean[questions, :, orders] = found
-    base = start.shares * np.exp(np.einsum("qbm,qkm->qbk", mean, basis))
-    base = np.where(cells.mask[:, None], base, 0.0) / np.where(cells.mask[:, None], base, 0.0).sum(-1, keepdims=True)
-    shares, departures = offset_mode(cells, basis, modelled, base, covariance)
-    posterior = _posterior_covariance(cells, basis, modelled, shares, covariance)
+    foreseen = expected or (WAVE if start.error.any() else SIMULATOR)
+    shares, moved = start.shares, np.zeros_like(eta)
+    for _ in range(foreseen.rounds):
+        found = _expected_change(cells, kernels, start, modelled, ordered, around=(shares, moved), foreseen=foreseen)
+        base = softmax(_logs(start.shares, cells.mask) + np.einsum("qbm,qkm->qbk", found.mean, basis), cells.mask[:, None])
+        shares, departures = offset_mode(cells, basis, modelled, base, found.covariance)
+        moved = found.mean + departures
+    posterior = posterior_covariance(cells, basis, modelled, shares, found.wide)
     slopes = shares[..., None] * (basis[:, None] - np.einsum("qbk,qkm->qbm", shares, basis)[:, :, None])
     error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
     drawn = _draws(shares, slopes, posterior, draws, seed) if draws else None
-    return MovedPrior(shares, error, drawn, *_worth(eta[..., 0], (mean + departures)[..., 0]))
+    left_out = left_out_shares(cells, basis, modelled, base, found.covariance, reference=start.reference, shares=shares)
+    weights = found.weights if len(found.weights) else None
+    return MovedPrior(shares, error, drawn, *_worth(eta[..., 0], moved[..., 0]), posterior, base, left_out, weights)
+
+
+def _logs(shares: Array, mask: np.ndarray) -> Array:
+    return np.where(mask[:, None], np.log(np.where(mask[:, None], shares, 1.0)), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What is expected of every contrast's change: mean (questions, backgrounds, contrasts) and covariance; the sources' weights."""
+
+    mean: Array
+    covariance: Array
+    wide: Array
+    weights: Array
+
+
+def _expected_change(
+    cells: Cells,
+    kernels: Sequence[Kernel],
+    start: StartCells,
+    modelled: np.ndarray,
+    ordered: np.ndarray,
+    *,
+    around: tuple[Array, Array],
+    foreseen: Expected,
+) -> _Change:
+    """Find it from the contrasts' observations, made linear around some shares and the change that they are."""
+    shares, moved = around
+    basis, eta = start.contrasts(cells.mask)
+    spread = contrast_variance(shares, basis)
+    away = np.einsum("qbk,qkm->qbm", cells.shares - shares, basis)
+    scores = np.where((cells.n_eff > 0)[..., None], moved + away / spread, 0.0)
+    sizes, apart = cells.n_eff[..., None] * spread, start.sources(basis)
+    covariance, wide, mean = np.zeros_like(start.error), np.zeros_like(start.error), np.zeros_like(scores)
+    weights = []
+    for higher, questions, orders in change_classes(modelled, ordered):
+        at = questions, slice(None), orders
+        rows = _Rows(
+            kernels, questions, scores[at], sizes[at], eta[at], error=start.error[questions, orders], sources=apart.rows(questions, orders)
+        )
+        found = rows.fit(foreseen, higher)
+        covariance[questions, orders], wide[questions, orders], mean[at] = found.covariance, found.wide, found.mean
+        weights.append(found.weights)
+    return _Change(mean, covariance, wide, weights[0])
 
 
 def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool, np.ndarray, np.ndarray]]:
@@ -136,106 +206,109 @@ def change_classes(modelled: np.ndarray, ordered: np.ndarray) -> list[tuple[bool
     return [(place == 1, rows[0], rows[1]) for place, rows in enumerate(map(np.nonzero, groups)) if len(rows[0])]
 
 
-def contrast_variance(shares: Array, basis: Array) -> Array:
-    """Return the variance of one respondent's contrasts at the shares of a cell, shape (questions, backgrounds, contrasts)."""
-    mean = np.einsum("qbk,qkm->qbm", shares, basis)
-    return np.maximum(np.einsum("qbk,qkm->qbm", shares, basis**2) - mean**2, SMALLEST_VARIANCE)
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """What is expected of the changes of a class of contrasts.
+
+    `covariance` (rows, backgrounds, backgrounds) at the mode of the log variances, `wide` at the means of the variances, which a
+    skewed posterior has above it; `mean` (rows, backgrounds); `weights` of the sources.
+    """
+
+    covariance: Array
+    wide: Array
+    mean: Array
+    weights: Array
 
 
 class _Rows:
-    """Rows of contrasts that share the variances of their changes, and the common slope."""
+    """Rows of contrasts that share the variances of their changes, the common slope, and the weights of several sources."""
 
-    def __init__(self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array) -> None:
-        self.scores, self.sizes, self.eta = scores, sizes, eta
+    def __init__(
+        self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array, *, error: Array, sources: Sources
+    ) -> None:
+        self.scores, self.sizes, self.eta, self.error, self.sources = scores, sizes, eta, error, sources
         own = [kernel[questions] if kernel.ndim == 3 else kernel[None] for kernel in kernels]
         size = eta.shape[1]
         self.kernels = [*own, np.ones((1, size, size)), eta[:, :, None] * eta[:, None]]
         split = variance_components(kernels, eta, np.full(eta.shape, WORTH), questions, SMALLEST_VARIANCE)
         self.differences = np.log(np.maximum(split, 1e-12)).mean(0) if len(kernels) else np.zeros(0)
-        self.worth = independent_rows(scores, sizes) / len(scores)
+        level = np.divide((scores * sizes).sum(1), sizes.sum(1), out=np.zeros(len(scores)), where=sizes.sum(1) > 0)
+        self.worth = row_worth(scores - level[:, None], sizes)  # each question's level is its own: it says nothing of common respondents
 
-    def fit(self, error: Array, less: float) -> tuple[Array, Array]:
-        """Return covariance (rows, backgrounds, backgrounds) and mean (rows, backgrounds) of the changes."""
+    def fit(self, expected: Expected, higher: bool) -> _Class:
+        """Find variances, slope and weights."""
         from scipy.optimize import minimize
 
-        change = np.maximum(self.differences + np.log(CHANGED), LEAST_CHANGE)
-        centre = np.r_[change + less, LEVEL + less, SLOPE + less]
-        width = np.r_[np.full(len(change), CHANGED_SPREAD), LEVEL_SPREAD, SLOPE_SPREAD]
-        bounds = [(LOWEST, HIGHEST)] * len(centre) + [(None, None)]
-        loss = lambda point: self._loss(point, error, centre, width)  # noqa: E731
-        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), LEVEL, SLOPE, -1.0]
-        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[centre, 0.0], ignoring)]
+        less = expected.higher if higher else 0.0
+        change = np.maximum(self.differences + np.log(expected.changed), LEAST_CHANGE)
+        before = _Before(
+            np.r_[change + less, expected.level + less, SLOPE + less],
+            np.r_[np.full(len(change), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD],
+            expected.typical_slope,
+        )
+        none = np.zeros(self.sources.number)
+        bounds = [(LOWEST, HIGHEST)] * len(before.centre) + [(None, None)] * (1 + len(none))
+        loss = lambda point: self._loss(point, before)  # noqa: E731
+        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), expected.level, SLOPE, -1.0, none]
+        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[before.centre, 0.0, none], ignoring)]
         best = min(found, key=lambda each: each.fun).x
-        return error + self._change(best), best[-1] * self.eta
+        variances, slope, departures = self._parts(best)
+        error = self.sources.error(departures, self.error)[0]
+        expected_variances = variances + 0.5 / self._curvature(best, before)
+        weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
+        return _Class(error + self._change(variances), error + self._change(expected_variances), self._mean(slope, departures), weights)
 
-    def _change(self, point: Array) -> Array:
-        total: Array = sum(np.exp(each) * kernel for each, kernel in zip(point, self.kernels, strict=False))  # the last is the slope
+    def _curvature(self, point: Array, before: _Before) -> Array:
+        """Second derivatives of the loss by each log variance, at least those of their prior."""
+        found = np.zeros(len(self.kernels))
+        for place in range(len(found)):
+            step = np.zeros(len(point))
+            step[place] = DIFFERENCE
+            found[place] = (self._loss(point + step, before)[1] - self._loss(point - step, before)[1])[place] / (2 * DIFFERENCE)
+        return np.maximum(found, 1 / before.width**2)
+
+    def _parts(self, point: Array) -> tuple[Array, float, Array]:
+        split = len(self.kernels)
+        return point[:split], float(point[split]), point[split + 1 :]
+
+    def _mean(self, slope: float, departures: Array) -> Array:
+        return np.asarray(slope * self.eta + np.einsum("rpb,p->rb", self.sources.apart, departures))
+
+    def _change(self, variances: Array) -> Array:
+        total: Array = sum(np.exp(each) * kernel for each, kernel in zip(variances, self.kernels, strict=True))
         return total
 
-    def _loss(self, point: Array, error: Array, centre: Array, width: Array) -> tuple[float, Array]:
-        """Negative log posterior of log variances and slope, and its gradient."""
-        matrix = scaled_covariance(error + self._change(point), self.sizes)
+    def _loss(self, point: Array, before: _Before) -> tuple[float, Array]:
+        """Negative log posterior of log variances, slope and weights, and its gradient."""
+        variances, slope, departures = self._parts(point)
+        error, by = self.sources.error(departures, self.error)
+        matrix = scaled_covariance(error + self._change(variances), self.sizes)
         known = information(matrix, self.sizes)
-        left = self.scores - point[-1] * self.eta
+        left = self.scores - self._mean(slope, departures)
         weights = np.einsum("rab,rb->ra", known, left)
         value = 0.5 * float((left * weights).sum() + np.linalg.slogdet(matrix)[1].sum())
         by_covariance = 0.5 * (known - weights[:, :, None] * weights[:, None])
-        slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(point, self.kernels, strict=False)]
-        gradient = self.worth * np.r_[slopes, -float((weights * self.eta).sum())]
-        away, tilt = (point[:-1] - centre) / width, point[-1] / TYPICAL_SLOPE
-        gradient += np.r_[away / width, (TAIL + 1) * tilt / (TAIL + tilt**2) / TYPICAL_SLOPE]
-        return self.worth * value + 0.5 * float(away @ away) + 0.5 * (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)), gradient
+        slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
+        of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
+        apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
+        known_before, its_gradient = before.loss(variances, slope, departures)
+        return self.worth * value + known_before, self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart] + its_gradient
 
 
-def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:
-    """Return the shares at the posterior mode, and the contrasts of their departure from `base`, by damped Fisher scoring."""
-    spread = contrast_variance(base, basis)
-    sizes = (cells.n_eff[..., None] * spread).swapaxes(1, 2)
-    rows = np.nonzero(modelled)
-    gain = np.zeros_like(covariance)
-    gain[rows] = information(scaled_covariance(covariance[rows], sizes[rows]), sizes[rows])
-    logs = np.where(cells.mask[:, None], np.log(np.where(cells.mask[:, None], base, 1.0)), 0.0)
-    observed = np.einsum("qbk,qkm->qbm", cells.shares, basis)
-    seen = (cells.n_eff > 0)[..., None]
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """The prior of log variances (centre and standard deviation), of the slope's departure from 1, and of the sources' departures."""
 
-    def at(dual: Array) -> tuple[Array, Array, Array]:
-        modes = np.einsum("qmab,qbm->qam", covariance, dual)
-        shares = softmax(logs + np.einsum("qbm,qkm->qbk", modes, basis), cells.mask[:, None])
-        return modes, shares, log_likelihood(cells.counts, shares) - 0.5 * (dual * modes).sum((1, 2))
+    centre: Array
+    width: Array
+    typical_slope: float
 
-    dual = np.zeros_like(observed)  # (covariance)^-1 times the contrasts
-    modes, shares, value = at(dual)
-    for _ in range(STEPS):
-        residual = np.where(seen, observed - np.einsum("qbk,qkm->qbm", shares, basis), 0.0) / spread
-        towards = np.einsum("qmab,qbm->qam", gain, modes + residual) - dual
-        dual, (modes, shares, after) = _halved(dual, towards, value, at)
-        progress, value = after - value, after
-        if progress.max() < TOLERANCE:
-            break
-    return shares, modes
-
-
-def _halved(dual: Array, towards: Array, value: Array, at: object) -> tuple[Array, tuple[Array, Array, Array]]:
-    """Go towards a point, each question half as far until its posterior does not fall; stay where it always does."""
-    step = np.full(len(dual), FIRST_STEP)
-    for _ in range(HALVINGS):
-        after = dual + step[:, None, None] * towards
-        found = at(after)  # type: ignore[operator]
-        worse = found[2] < value - 1e-10
-        if not worse.any():
-            return after, found
-        step = np.where(worse, step / 2, step)
-    after = np.where(worse[:, None, None], dual, after)
-    return after, at(after)  # type: ignore[operator]
-
-
-def _posterior_covariance(cells: Cells, basis: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:
-    """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds)."""
-    sizes = (cells.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)
-    posterior, rows = np.zeros_like(covariance), np.nonzero(modelled)
-    own = covariance[rows]
-    posterior[rows] = own - own @ information(scaled_covariance(own, sizes[rows]), sizes[rows]) @ own
-    return posterior
+    def loss(self, variances: Array, slope: float, departures: Array) -> tuple[float, Array]:
+        """Return the negative log density, and its gradient."""
+        away, tilt = (variances - self.centre) / self.width, slope / self.typical_slope
+        value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
+        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
+        return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
 
 
 def _draws(shares: Array, slopes: Array, posterior: Array, draws: int, seed: int) -> Array:

@@ -15,9 +15,8 @@ from itertools import combinations
 import numpy as np
 
 from surveysim.baselines.kernel_parts import Kernel, parts_of
-from surveysim.baselines.learned_covariance import learned_covariance
-from surveysim.baselines.posterior import Prior, posterior_mode, posterior_variance
-from surveysim.baselines.variance_components import kernel_sum, variance_components
+from surveysim.baselines.posterior import Prior, left_out_shares, posterior_mode, posterior_variance
+from surveysim.baselines.variance_components import kernel_sum, learned_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
 
 INTERCEPT_VARIANCE = 1.0  # of a contrast's mean over backgrounds, whose scale is that of one respondent's answer
@@ -34,11 +33,14 @@ class MultilevelFit:
         (`surveysim.baselines.variance_components.unexplained_variance`).
     draws : array, shape (draws, questions, backgrounds, options), optional
         Shares drawn from the posterior.
+    left_out : array, shape (questions, backgrounds, options), optional
+        Shares of each sampled background as the others say (`surveysim.baselines.posterior.left_out_shares`).
     """
 
     shares: Array
     std_error: Array
     draws: Array | None = None
+    left_out: Array | None = None
 
 
 def trait_kernels(levels: np.ndarray) -> tuple[list[Array], list[tuple[int, ...]]]:
@@ -101,6 +103,7 @@ def fit_multilevel(
     pooled: Array,
     tilt_only: np.ndarray | None = None,
     learn: bool = False,
+    leave_out: bool = False,
     draws: int = 0,
     seed: int = 0,
 ) -> MultilevelFit:
@@ -120,6 +123,8 @@ def fit_multilevel(
         True: the first contrast alone is modelled, so shares are the pooled ones tilted to the mean.
     learn : bool
         Also learn, from the first contrasts of all ordered questions, which backgrounds go together (`learned_covariance`).
+    leave_out : bool
+        Also say each sampled background's shares without its own answers.
     draws : int
         From the posterior, to first order as the standard errors are.
     seed : int
@@ -139,7 +144,19 @@ def fit_multilevel(
     noise = np.random.default_rng(seed).standard_normal((draws, *modelled.shape, len(cells.backgrounds))) if draws else None
     variance = posterior_variance(cells, contrasts, modelled, shares, priors, noise)
     error = np.sqrt(np.einsum("qbkm,qbm->qbk", _slopes(shares, contrasts) ** 2, np.clip(variance, 0.0, None)))
-    return MultilevelFit(shares, error, None if noise is None else _drawn_shares(shares, contrasts, noise))
+    without = _left_out(cells, contrasts, modelled, pooled, shares, priors) if leave_out else None
+    return MultilevelFit(shares, error, None if noise is None else _drawn_shares(shares, contrasts, noise), without)
+
+
+def _left_out(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, shares: Array, priors: list[Prior]) -> Array:
+    size = len(cells.backgrounds)
+    covariance = np.zeros((*modelled.shape, size, size))
+    for prior in priors:
+        dense = prior.summed().dense()
+        for row, question in enumerate(prior.questions):
+            covariance[question, prior.orders] = dense[row]
+    base = np.broadcast_to(pooled[:, None], shares.shape)
+    return left_out_shares(cells, contrasts, modelled, base, covariance, reference=pooled, shares=shares)
 
 
 def _priors(

@@ -10,11 +10,12 @@ import numpy as np
 from surveysim.baselines.covariances import Summed, factor, sum_kernels, times_information
 from surveysim.baselines.kernel_parts import Parts
 from surveysim.baselines.regressions import log_likelihood, softmax
-from surveysim.baselines.variance_components import point_likelihoods, posterior_mean_variance
+from surveysim.baselines.variance_components import information, point_likelihoods, posterior_mean_variance, scaled_covariance
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import normal_root
 
 STEPS, HALVINGS, FIRST_STEP = 200, 12, 0.8
+SMALLEST_VARIANCE = 1e-6  # of a respondent's contrast in a cell
 TOLERANCE = 1e-9  # gain in log posterior, in nats over all respondents of a question, at which the mode is found
 
 
@@ -98,7 +99,7 @@ def posterior_variance(
     The information of a cell is that at its own shares. What cells have beyond the kernels is added as far as the sample leaves
     it open: the part of it that the estimate does not follow.
     """
-    observed, respondent = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), _contrast_variance(shares, contrasts)
+    observed, respondent = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), contrast_variance(shares, contrasts)
     beyond = _unexplained(cells, observed, modelled, priors)
     variance = np.zeros_like(observed)
     if noise is not None:
@@ -142,7 +143,110 @@ def _unexplained(cells: Cells, observed: Array, modelled: np.ndarray, priors: li
     return np.array([posterior_mean_variance(of_order) for of_order in np.sum(logs, axis=0)])
 
 
-def _contrast_variance(shares: Array, contrasts: Array) -> Array:
-    """Variance of one respondent's contrasts at the shares of a cell, shape (questions, backgrounds, contrasts); 1 at the pooled shares."""
-    mean = np.einsum("qbk,qkm->qbm", shares, contrasts)
-    return np.maximum(np.einsum("qbk,qkm->qbm", shares, contrasts**2) - mean**2, 0.0)
+def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:
+    """Return the shares at the posterior mode, and the contrasts of their departure from `base`, by damped Fisher scoring."""
+    spread = contrast_variance(base, basis)
+    sizes = (cells.n_eff[..., None] * spread).swapaxes(1, 2)
+    rows = np.nonzero(modelled)
+    gain = np.zeros_like(covariance)
+    gain[rows] = information(scaled_covariance(covariance[rows], sizes[rows]), sizes[rows])
+    logs = np.where(cells.mask[:, None], np.log(np.where(cells.mask[:, None], base, 1.0)), 0.0)
+    observed = np.einsum("qbk,qkm->qbm", cells.shares, basis)
+    seen = (cells.n_eff > 0)[..., None]
+
+    def at(dual: Array) -> tuple[Array, Array, Array]:
+        modes = np.einsum("qmab,qbm->qam", covariance, dual)
+        shares = softmax(logs + np.einsum("qbm,qkm->qbk", modes, basis), cells.mask[:, None])
+        return modes, shares, log_likelihood(cells.counts, shares) - 0.5 * (dual * modes).sum((1, 2))
+
+    dual = np.zeros_like(observed)  # (covariance)^-1 times the contrasts
+    modes, shares, value = at(dual)
+    for _ in range(STEPS):
+        residual = np.where(seen, observed - np.einsum("qbk,qkm->qbm", shares, basis), 0.0) / spread
+        towards = np.einsum("qmab,qbm->qam", gain, modes + residual) - dual
+        dual, (modes, shares, after) = _halved(dual, towards, value, at)
+        progress, value = after - value, after
+        if progress.max() < TOLERANCE:
+            break
+    return shares, modes
+
+
+def _halved(dual: Array, towards: Array, value: Array, at: object) -> tuple[Array, tuple[Array, Array, Array]]:
+    """Go towards a point, each question half as far until its posterior does not fall; stay where it always does."""
+    step = np.full(len(dual), FIRST_STEP)
+    for _ in range(HALVINGS):
+        after = dual + step[:, None, None] * towards
+        found = at(after)  # type: ignore[operator]
+        worse = found[2] < value - 1e-10
+        if not worse.any():
+            return after, found
+        step = np.where(worse, step / 2, step)
+    after = np.where(worse[:, None, None], dual, after)
+    return after, at(after)  # type: ignore[operator]
+
+
+def left_out_shares(
+    cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array, *, reference: Array, shares: Array
+) -> Array:
+    """Return the shares of each sampled background as all others say, at the variances found with it; those of the rest as they are.
+
+    Parameters
+    ----------
+    cells, basis, modelled, base, covariance
+        What is expected of every cell, and the covariance of its contrasts: (questions, contrasts, backgrounds, backgrounds).
+    reference : array, shape (questions, options)
+        Shares under which the contrasts are orthonormal.
+    shares : array, shape (questions, backgrounds, options)
+        At the mode.
+
+    References
+    ----------
+    Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, equation 5.12, at the mode's linearised observations.
+    """
+    spread = contrast_variance(shares, basis)
+    seen = (cells.n_eff > 0)[..., None]
+    there = cells.mask[:, None]
+    logs = np.where(there, np.log(np.where(there, shares, 1.0)) - np.log(np.where(there, base, 1.0)), 0.0)
+    modes = np.einsum("qbk,qk,qkm->qbm", logs, np.where(cells.mask, reference, 0.0), basis)
+    observed = np.where(seen, np.einsum("qbk,qkm->qbm", cells.shares - shares, basis) / spread, 0.0)
+    at, linear = np.nonzero(modelled), (modes + observed).swapaxes(1, 2)
+    sizes = (cells.n_eff[..., None] * spread).swapaxes(1, 2)[at]
+    known = information(scaled_covariance(covariance[at], sizes), sizes)
+    own = np.einsum("raa->ra", known)
+    gone = np.divide(np.einsum("rab,rb->ra", known, linear[at]), own, out=np.zeros_like(own), where=own > 0)
+    others = modes.swapaxes(1, 2).copy()
+    others[at] = np.where(own > 0, linear[at] - gone, others[at])
+    logs = np.where(there, np.log(np.where(there, base, 1.0)), 0.0)
+    return softmax(logs + np.einsum("qmb,qkm->qbk", others, basis), there)
+
+
+def posterior_covariance(
+    cells: Cells, basis: Array, modelled: np.ndarray, shares: Array, covariance: Array, *, beyond: Array | None = None
+) -> Array:
+    """Return the posterior covariance of every contrast between backgrounds, the information of a cell being that at its own shares.
+
+    Parameters
+    ----------
+    cells, basis, modelled, shares, covariance
+        As of `left_out_shares`.
+    beyond : array, shape (contrasts,), optional
+        Variance that cells have besides: added as far as the sample leaves it open, the part that the estimate does not follow.
+
+    Returns
+    -------
+    array, shape (questions, contrasts, backgrounds, backgrounds)
+    """
+    sizes = (cells.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)
+    posterior, rows = np.zeros_like(covariance), np.nonzero(modelled)
+    own = covariance[rows]
+    left = np.eye(own.shape[1]) - own @ information(scaled_covariance(own, sizes[rows]), sizes[rows])
+    posterior[rows] = left @ own
+    if beyond is not None:
+        posterior[rows] += beyond[rows[1]][:, None, None] * left @ left.swapaxes(1, 2)
+    return posterior
+
+
+def contrast_variance(shares: Array, basis: Array) -> Array:
+    """Return the variance of one respondent's contrasts at the shares of a cell, shape (questions, backgrounds, contrasts)."""
+    mean = np.einsum("qbk,qkm->qbm", shares, basis)
+    return np.maximum(np.einsum("qbk,qkm->qbm", shares, basis**2) - mean**2, SMALLEST_VARIANCE)

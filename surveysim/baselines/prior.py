@@ -1,63 +1,171 @@
-"""A prior: shares known before the sample, of an earlier wave, another survey or any simulator, laid out as the start of an estimate."""
+"""A prior: shares known before the sample, of earlier waves, other surveys or any simulators."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import MovedPrior, StartCells, change_classes, contrast_variance, offset_mode
-from surveysim.baselines.multilevel import option_contrasts, trait_kernels
-from surveysim.baselines.variance_components import information, kernel_sum, scaled_covariance, variance_components
-from surveysim.codebook.backgrounds import background_id, parse_background_id, traits_in
+from surveysim.baselines.multilevel import option_contrasts
+from surveysim.codebook.backgrounds import traits_in
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import cell_shares
 from surveysim.survey.survey import Survey
-from surveysim.tables.cells import Array, Cells, to_cells
-from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, ORDER, POOLED, QUESTION, SHARE, N, check_distributions
+from surveysim.tables.cells import Array
+from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, ORDER, QUESTION, SHARE, SOURCE, N, check_distributions
 
-FLOOR = 0.002  # share spread evenly over the options of a prior without stated error, so that none is impossible
-INTERCEPT = 1.0  # variance of a contrast's mean over backgrounds in the prior itself
-SAID = 3  # digits
+OnePrior: TypeAlias = pd.DataFrame | Survey
+PriorLike: TypeAlias = OnePrior | Sequence[OnePrior] | Mapping[str, OnePrior] | Mapping[int, OnePrior]
 
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Shares that are known before the sample.
+    """Shares that are known before the sample, from one source or several.
 
     Attributes
     ----------
-    table : DataFrame
-        A distributions table; a table without `n` states no error, and its shares are taken as they are.
-    name : str
+    tables : tuple of DataFrame
+        A distributions table of each source; one without `n` states no error, and its shares are taken as they are.
+    names : tuple of str
+    years : tuple of int, optional
+        Of waves of one survey, in order: each moves the one before it. Without years the sources are weighed against each other.
     """
 
-    table: pd.DataFrame
-    name: str
+    tables: tuple[pd.DataFrame, ...]
+    names: tuple[str, ...]
+    years: tuple[int, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """All names."""
+        return " + ".join(self.names)
 
     @property
     def digest(self) -> str:
         """SHA-256 of its cells, for those who must not mix results of two priors."""
-        kept = self.table[[QUESTION, BACKGROUND, OPTION, SHARE]].astype({SHARE: float}).round(12)
-        return sha256(kept.to_csv(index=False).encode()).hexdigest()[:16]
+        text = "".join(_cells_as_text(table) for table in self.tables) + ("" if self.years is None else str(self.years))
+        return sha256(text.encode()).hexdigest()[:16]
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """Questions that it knows."""
-        return tuple(self.table[QUESTION].unique())
+        """Questions that any source knows."""
+        return tuple(dict.fromkeys(name for table in self.tables for name in table[QUESTION].unique()))
 
 
-def prior_of(prior: pd.DataFrame | Survey, traits: Sequence[str], questions: Sequence[str] | None = None) -> Prior:
-    """Return what a caller gives as ``prior=`` as a table over traits of the backgrounds to estimate.
+@dataclass(frozen=True, eq=False)
+class StartCells:
+    """What is known of every cell before the sample.
+
+    Attributes
+    ----------
+    shares : array, shape (questions, backgrounds, options)
+        Positive where there is an option; each cell sums to 1.
+    error : array, shape (questions, contrasts, backgrounds, backgrounds)
+        Covariance of the contrasts' errors; 0 where none are stated.
+    reference : array, shape (questions, options)
+        Mean shares, under which the contrasts are orthonormal.
+    apart : array, shape (questions, sources, backgrounds, options), optional
+        Of several sources: log shares less their mean, 0 where a source lacks the question.
+    errors : array, shape (questions, contrasts, sources, backgrounds, backgrounds), optional
+        Each source's own `error`.
+    there : array of bool, shape (questions, sources), optional
+        Which source has which question.
+    """
+
+    shares: Array
+    error: Array
+    reference: Array
+    apart: Array | None = None
+    errors: Array | None = None
+    there: np.ndarray | None = None
+
+    def rows(self, questions: Sequence[int]) -> StartCells:
+        """Return some questions of one source's cells."""
+        at = np.asarray(questions)
+        return StartCells(self.shares[at], self.error[at], self.reference[at])
+
+    def placed(self, into: StartCells | None, questions: Sequence[int], size: int) -> StartCells:
+        """Return the cells of `size` questions of which these are some, the others as in `into`."""
+        kept = (self.shares, self.error, self.reference)
+        laid = [np.zeros((size, *each.shape[1:])) for each in kept] if into is None else [into.shares, into.error, into.reference]
+        for whole, own in zip(laid, kept, strict=True):
+            whole[np.asarray(questions)] = own
+        return StartCells(*laid)
+
+    def contrasts(self, mask: np.ndarray) -> tuple[Array, Array]:
+        """Return the option contrasts, (questions, options, contrasts), and each cell's, centred: (questions, backgrounds, contrasts)."""
+        basis = option_contrasts(np.where(mask, self.reference, 1.0), mask)
+        logs = np.where(mask[:, None], np.log(np.where(mask[:, None], self.shares, 1.0)), 0.0)
+        weighted = basis * np.where(mask, self.reference, 0.0)[..., None]
+        own = np.einsum("qbk,qkm->qbm", logs, weighted)
+        return basis, own - own.mean(1, keepdims=True)
+
+    def sources(self, basis: Array) -> Sources:
+        """Return what each source has apart from the mean, in contrasts."""
+        if self.apart is None or self.errors is None or self.there is None:
+            questions, backgrounds, contrasts = len(basis), self.shares.shape[1], basis.shape[2]
+            none = np.zeros((questions, contrasts, 0, backgrounds))
+            return Sources(none, np.zeros((*none.shape, backgrounds)), np.zeros((questions, 0)))
+        apart = np.einsum("qpbk,qkm->qmpb", self.apart, basis * self.reference[..., None])
+        return Sources(apart, self.errors, self.there.astype(float))
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What several sources have apart from their mean, for all contrasts or some rows (question, contrast) of them.
+
+    Attributes
+    ----------
+    apart : array, shape (..., sources, backgrounds)
+        Sums to 0 over the sources.
+    errors : array, shape (..., sources, backgrounds, backgrounds)
+    there : array, shape (questions or rows, sources)
+        1 where a source has the question.
+    """
+
+    apart: Array
+    errors: Array
+    there: Array
+
+    def rows(self, questions: np.ndarray, orders: np.ndarray) -> Sources:
+        """Return some rows."""
+        return Sources(self.apart[questions, orders], self.errors[questions, orders], self.there[questions])
+
+    @property
+    def number(self) -> int:
+        """Sources; 0 where there is one alone."""
+        return int(self.there.shape[1])
+
+    def weights(self, departures: Array) -> tuple[Array, Array]:
+        """Return each row's weights (rows, sources), and their derivatives by the departures b (rows, sources, sources)."""
+        part = self.there / self.there.sum(1, keepdims=True)
+        by = self.there[:, :, None] * np.eye(self.number) - self.there[:, :, None] * part[:, None]
+        return part + by @ departures, by
+
+    def error(self, departures: Array, plain: Array) -> tuple[Array, Array]:
+        """Return the covariance (rows, backgrounds, backgrounds) and what its derivatives by the departures are made of."""
+        if not self.number:
+            return plain, np.zeros((len(plain), 0, 0))
+        weights, by = self.weights(departures)
+        return np.einsum("rp,rpab->rab", weights**2, self.errors), 2.0 * weights[:, :, None] * by
+
+
+def _cells_as_text(table: pd.DataFrame) -> str:
+    return table[[QUESTION, BACKGROUND, OPTION, SHARE]].astype({SHARE: float}).round(12).to_csv(index=False)
+
+
+def prior_of(prior: PriorLike, traits: Sequence[str], questions: Sequence[str] | None = None) -> Prior:
+    """Return what a caller gives as ``prior=`` as tables over traits of the backgrounds to estimate.
 
     Parameters
     ----------
-    prior : DataFrame or Survey
-        A distributions table of one source, or a survey, of which the traits and questions that it shares are tabulated, weighted.
+    prior : DataFrame, Survey, or several of them
+        A distributions table of one source, or a survey, of which the traits and questions that it shares are tabulated, weighted. A
+        list, or a mapping with their names, is weighed; a mapping of years is one of waves.
     traits : sequence of str
         Of the backgrounds to estimate; a prior may have fewer.
     questions : sequence of str, optional
@@ -70,48 +178,71 @@ def prior_of(prior: pd.DataFrame | Survey, traits: Sequence[str], questions: Seq
     TableError
         If a table breaks its contract.
     """
+    if isinstance(prior, pd.DataFrame | Survey):
+        table, name = _one(prior, traits, questions, "prior")
+        return Prior((table,), (name,))
+    if not isinstance(prior, Mapping | list | tuple):
+        raise EstimationError(f"prior must be a distributions table, a Survey, or a list or mapping of them; got {type(prior).__name__}")
+    if not prior:
+        raise EstimationError("prior is empty; leave it out, or give a distributions table or a Survey")
+    keys = list(prior) if isinstance(prior, Mapping) else list(range(1, len(prior) + 1))
+    years = isinstance(prior, Mapping) and all(isinstance(key, int | np.integer) and not isinstance(key, bool) for key in keys)
+    if isinstance(prior, Mapping) and not years and not all(isinstance(key, str) for key in keys):
+        raise EstimationError(f"prior: the keys of a mapping are names, or years as whole numbers; got {first_few(map(repr, keys))}")
+    values = list(prior.values()) if isinstance(prior, Mapping) else list(prior)
+    if years:
+        keys, values = map(list, zip(*sorted(zip(keys, values, strict=True), key=lambda pair: pair[0]), strict=True))
+    found = [_one(value, traits, questions, f"prior {key!r}") for key, value in zip(keys, values, strict=True)]
+    tables, own = (tuple(each) for each in zip(*found, strict=True))
+    names = tuple(map(str, keys)) if isinstance(prior, Mapping) else _told_apart(own)
+    return Prior(tables, names, tuple(int(key) for key in keys) if years and len(keys) > 1 else None)
+
+
+def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, start=1))
+
+
+def _one(prior: object, traits: Sequence[str], questions: Sequence[str] | None, what: str) -> tuple[pd.DataFrame, str]:
+    """One source as a table and its name."""
     if isinstance(prior, Survey):
         shared = [name for name in traits if name in prior.traits]
         if not shared:
             raise EstimationError(
-                f"prior: survey {prior.codebook.name!r} was read with none of the traits {first_few(traits)}; read it with them"
+                f"{what}: survey {prior.codebook.name!r} was read with none of the traits {first_few(traits)}; read it with them"
             )
         known = [name for name in prior.questions if questions is None or name in questions]
         if not known:
-            raise EstimationError(_without(questions or (), prior.questions))
-        return Prior(cell_shares(prior, by=shared, questions=known), prior.codebook.name)
-    if isinstance(prior, list | tuple):
-        raise EstimationError(
-            f"prior must be one distributions table or Survey; got {len(prior)} in a {type(prior).__name__}: give the nearest one"
-        )
+            raise EstimationError(_without(what, questions or (), prior.questions))
+        return cell_shares(prior, by=shared, questions=known), prior.codebook.name
     if not isinstance(prior, pd.DataFrame):
-        raise EstimationError(f"prior must be a distributions table or a Survey; got {type(prior).__name__}")
-    check_distributions(prior, "prior")
+        raise EstimationError(f"{what} must be a distributions table or a Survey; got {type(prior).__name__}")
+    check_distributions(prior, what)
     if prior.attrs.get("n_respondents") and prior.attrs.get("simulated"):
         raise EstimationError(
-            f"prior was simulated from {prior.attrs['n_respondents']:,} respondents of {prior.attrs.get('survey')!r}: combined with "
+            f"{what} was simulated from {prior.attrs['n_respondents']:,} respondents of {prior.attrs.get('survey')!r}: combined with "
             "the same respondents they would count twice; give what was known before them, or clear prior.attrs if they were others"
         )
-    return _table_prior(prior, traits, questions)
+    return _table_prior(prior, traits, questions, what)
 
 
-def _table_prior(prior: pd.DataFrame, traits: Sequence[str], questions: Sequence[str] | None) -> Prior:
+def _table_prior(prior: pd.DataFrame, traits: Sequence[str], questions: Sequence[str] | None, what: str) -> tuple[pd.DataFrame, str]:
     known = [name for name in prior[QUESTION].unique() if questions is None or name in questions]
     if not known:
-        raise EstimationError(_without(questions or (), list(prior[QUESTION].unique())))
+        raise EstimationError(_without(what, questions or (), list(prior[QUESTION].unique())))
     own = traits_in(list(prior[BACKGROUND].unique()))
     more = [trait for trait in own if trait not in traits]
     if more:
         raise EstimationError(
-            f"prior has trait {first_few(more)}, which the backgrounds to estimate lack ({first_few(traits)}); tabulate it by these, "
+            f"{what} has trait {first_few(more)}, which the backgrounds to estimate lack ({first_few(traits)}); tabulate it by these, "
             "with response_distributions(by=...) or poststratify(by=...)"
         )
-    kept = prior[prior[QUESTION].isin(known)]
-    return Prior(kept.reset_index(drop=True), str(prior.attrs.get("survey") or kept["source"].iloc[0]))
+    source = str(prior[SOURCE].iloc[0])
+    name = source if prior.attrs.get("simulated") else str(prior.attrs.get("survey") or source)
+    return prior[prior[QUESTION].isin(known)].reset_index(drop=True), name
 
 
-def _without(questions: Sequence[str], known: Sequence[str]) -> str:
-    return f"prior has none of the questions {first_few(questions)}; it has {first_few(known)}: rename its question_id to the sample's"
+def _without(what: str, questions: Sequence[str], known: Sequence[str]) -> str:
+    return f"{what} has none of the questions {first_few(questions)}; it has {first_few(known)}: rename its question_id to the sample's"
 
 
 def with_prior_questions(sample: pd.DataFrame, prior: Prior, questions: Sequence[str]) -> pd.DataFrame:
@@ -128,137 +259,10 @@ def with_prior_questions(sample: pd.DataFrame, prior: Prior, questions: Sequence
         raise EstimationError(f"questions: neither the sample nor prior {prior.name!r} has {first_few(strange)}")
     if not lacking:
         return sample
-    rows = prior.table[prior.table[QUESTION].isin(lacking)].drop_duplicates([QUESTION, OPTION])[[QUESTION, OPTION, ORDER]]
+    first = {name: table for table in reversed(prior.tables) for name in table[QUESTION].unique()}
+    rows = pd.concat([first[name].loc[first[name][QUESTION] == name, [QUESTION, OPTION, ORDER]].drop_duplicates() for name in lacking])
     empty = rows.merge(pd.DataFrame({BACKGROUND: sample[BACKGROUND].unique()}), how="cross").sort_values([QUESTION, BACKGROUND, ORDER])
-    added = empty.reindex(columns=sample.columns).assign(**{SHARE: np.nan, N: 0, N_EFF: 0.0, "source": sample["source"].iloc[0]})
+    added = empty.reindex(columns=sample.columns).assign(**{SHARE: np.nan, N: 0, N_EFF: 0.0, SOURCE: sample[SOURCE].iloc[0]})
     out = pd.concat([sample, added], ignore_index=True)
     out.attrs = dict(sample.attrs)
     return out
-
-
-def start_cells(prior: Prior, cells: Cells, ordered: np.ndarray) -> StartCells:
-    """Lay a prior out in the cells of a sample: smoothed by multilevel regression where it states how many respondents it has.
-
-    Parameters
-    ----------
-    prior : Prior
-    cells : Cells
-        The sample's questions, options and backgrounds.
-    ordered : array of bool, shape (questions,)
-
-    Raises
-    ------
-    EstimationError
-        If a question of the sample is not in the prior or has other options there, or no background of it matches.
-    """
-    questions, backgrounds, options = cells.shares.shape
-    contrasts = options - 1
-    shares = np.where(cells.mask[:, None], 1.0, 0.0) / cells.mask.sum(-1)[:, None, None] + np.zeros(cells.shares.shape)
-    error = np.zeros((questions, contrasts, backgrounds, backgrounds))
-    reference = np.where(cells.mask, 1.0, 0.0) / cells.mask.sum(-1, keepdims=True)
-    known = _in_options(prior, cells)
-    absent = [name for name in cells.questions if name not in known.questions]
-    if absent:
-        raise EstimationError(
-            f"prior {prior.name!r} lacks question {first_few(absent)}; leave it out with questions=, or simulate it without prior="
-        )
-    parts, places = _by_traits(known, cells.backgrounds)
-    logs, spread = np.zeros_like(shares), np.zeros_like(error)
-    for number, part in enumerate(parts):
-        fitted, errors, mean = _smoothed(part, ordered)
-        own = np.log(np.where(cells.mask[:, None], fitted[:, places[number]], 1.0))
-        centre = np.log(np.where(cells.mask, mean, 1.0))[:, None]
-        logs += own - centre * (number > 0)  # the first set of traits brings the level, each its differences
-        spread += errors[:, :, places[number][:, None], places[number]]
-        reference = mean if number == 0 else reference
-    shares = np.where(cells.mask[:, None], np.exp(logs), 0.0)
-    return StartCells(shares / shares.sum(-1, keepdims=True), spread, reference)
-
-
-def _in_options(prior: Prior, cells: Cells) -> Cells:
-    """The prior's cells with the sample's questions and options."""
-    found = to_cells(prior.table, what="prior")
-    names = [name for name in cells.questions if name in found.questions]
-    laid = found.on(questions=names)
-    for place, name in enumerate(names):
-        theirs, ours = laid.codes[place], cells.codes[cells.questions.index(name)]
-        if [str(code) for code in theirs] != [str(code) for code in ours]:
-            raise EstimationError(
-                f"prior: question {name!r} has options {first_few(theirs, 12)} in {prior.name!r}, {first_few(ours, 12)} in the sample; "
-                "recode the prior's option_code and option_order to the sample's options (a scale of another length is never stretched)"
-            )
-    width = cells.shares.shape[-1]
-    padded = np.zeros((*laid.shares.shape[:2], width))
-    padded[:, :, : min(width, laid.shares.shape[-1])] = laid.shares[:, :, :width]
-    rows = [cells.questions.index(name) for name in names]
-    return Cells(laid.questions, laid.backgrounds, laid.codes, laid.orders, padded, laid.n, laid.n_eff, cells.mask[rows])
-
-
-def _by_traits(known: Cells, wanted: Sequence[str]) -> tuple[list[Cells], list[np.ndarray]]:
-    """Part the prior's cells by which traits they name; return each part, and where every background wanted lies in it."""
-    sets: dict[tuple[str, ...], list[str]] = {}
-    for identifier in known.backgrounds:
-        sets.setdefault(tuple(sorted(parse_background_id(identifier))), []).append(identifier)
-    richest = max(sets, key=len)
-    if len(richest) > 1 and len([traits for traits in sets if traits]) > 1:
-        shown = first_few(" x ".join(traits) for traits in sets if traits)
-        raise EstimationError(
-            f"prior mixes backgrounds of other traits ({shown}); give those of one set of traits, or of single traits alone"
-        )
-    used = [richest] if len(richest) > 1 or len(sets) == 1 else [traits for traits in sets if traits]
-    parts, places = [], []
-    for traits in used:
-        own = [background_id({trait: parse_background_id(name)[trait] for trait in traits}) if traits else POOLED for name in wanted]
-        if not set(own) & set(sets[traits]):
-            raise EstimationError(
-                f"prior: none of its backgrounds ({first_few(sets[traits])}) is one to estimate ({first_few(own)}); "
-                "give its traits the same levels"
-            )
-        order = list(dict.fromkeys([*sets[traits], *own]))
-        parts.append(known.on(backgrounds=order))
-        places.append(pd.Index(order).get_indexer(pd.Index(own)))
-    return parts, places
-
-
-def _smoothed(part: Cells, ordered: np.ndarray) -> tuple[Array, Array, Array]:
-    """Return shares, covariance of the contrasts' errors, and mean shares of the prior's own cells."""
-    counts = part.counts.sum(1) + np.where(part.mask, 0.5, 0.0) / part.mask.sum(-1, keepdims=True)
-    mean = counts / counts.sum(-1, keepdims=True)
-    questions, backgrounds, options = part.shares.shape
-    if not (part.n > 0).any():  # no stated error
-        return _as_they_are(part)
-    basis = option_contrasts(np.where(part.mask, mean, 1.0), part.mask)
-    modelled = np.arange(options - 1) < (part.mask.sum(-1) - 1)[:, None]
-    base = np.broadcast_to(mean[:, None], part.shares.shape)
-    scores = np.einsum("qbk,qkm->qbm", np.where((part.n_eff > 0)[..., None], part.shares - base, 0.0), basis)
-    levels = [parse_background_id(identifier) for identifier in part.backgrounds]
-    codes = [pd.factorize(np.array([own[trait] for own in levels], dtype=object))[0] for trait in (levels[0] if levels else ())]
-    kernels = trait_kernels(np.stack(codes, 1))[0] if codes else []
-    covariance = np.zeros((questions, options - 1, backgrounds, backgrounds))
-    for _, rows, orders in change_classes(modelled, ordered):
-        found = variance_components(kernels, scores[rows, :, orders], part.n_eff[rows], rows, INTERCEPT)
-        covariance[rows, orders] = kernel_sum(kernels, found, rows) + INTERCEPT
-    shares, _ = offset_mode(part, basis, modelled, np.array(base), covariance)
-    at = np.nonzero(modelled)
-    sizes = (part.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)[at]
-    own = covariance[at]
-    error = np.zeros_like(covariance)
-    error[at] = own - own @ information(scaled_covariance(own, sizes), sizes) @ own
-    return shares, error, mean
-
-
-def _as_they_are(part: Cells) -> tuple[Array, Array, Array]:
-    there = (part.shares.sum(-1, keepdims=True) > 0) & part.mask[:, None]
-    even = np.where(part.mask, 1.0, 0.0) / part.mask.sum(-1, keepdims=True)
-    floored = np.where(there, (1 - FLOOR) * part.shares + FLOOR * even[:, None], 0.0)
-    mean = floored.sum(1) / np.maximum(there.any(-1).sum(1), 1)[:, None]
-    shares = np.where(there, floored, mean[:, None])
-    contrasts, size = part.shares.shape[-1] - 1, len(part.backgrounds)
-    return shares, np.zeros((len(part.questions), contrasts, size, size)), mean
-
-
-def about_prior(prior: Prior, questions: Sequence[str], moved: MovedPrior) -> dict[str, Any]:
-    """Return what a table says of its prior: by question the slope of its differences, the level shift, and what it explains."""
-    numbers = {"slope": moved.slope, "level_shift": moved.level_shift, "explained": moved.explained}
-    said = {name: values.round(SAID).tolist() for name, values in numbers.items()}
-    return {"name": prior.name, "digest": prior.digest, "question_id": list(questions), **said}

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from surveysim.baselines.knowledge import NOTHING, Knowledge
-from surveysim.baselines.moved_prior import StartCells
 from surveysim.baselines.multilevel import trait_kernels
-from surveysim.baselines.prior import start_cells
+from surveysim.baselines.prior import StartCells
+from surveysim.baselines.prior_cells import start_cells
 from surveysim.codebook.backgrounds import parse_background_id, same_traits
 from surveysim.codebook.codebook import ordinal_questions
 from surveysim.errors import EstimationError, SurveySimError, first_few

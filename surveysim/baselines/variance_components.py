@@ -1,4 +1,4 @@
-"""Variances of covariance kernels by marginal likelihood, for many questions that borrow strength from one another."""
+"""Variances of covariance kernels by marginal likelihood, and learned covariances, for questions that borrow strength from one another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from surveysim.baselines.covariances import Factored, factor, invert, sum_kernels
-from surveysim.baselines.kernel_parts import Kernel, Parts, parts_of
+from surveysim.baselines.kernel_parts import CHUNK, Kernel, Parts, parts_of
 from surveysim.tables.cells import Array
 
 LARGEST_SPREAD = 0.4  # of cells, as a standard deviation where one respondent's answer has 1: far more than surveys show
@@ -19,6 +19,8 @@ LOWEST, HIGHEST = -12.0, 2.0
 SHARED_SPREAD = 10.0  # prior standard deviation of the shared log variances: all but flat
 QUESTION_SPREAD = 1.0  # ... of a question's departure from them in all its log variances together
 KERNEL_SPREAD = 0.5  # ... and in each of them
+FEWEST_COMMON = 3  # cells, for a correlation of two rows
+LEARNING_STEPS = 15  # of expectation-maximisation, for a learned covariance
 
 
 def kernel_sum(kernels: Sequence[Kernel], components: Array, questions: np.ndarray) -> Array:
@@ -258,3 +260,81 @@ def _spectral_likelihoods(covariances: Array, scores: Array, sizes: Array) -> Ar
         total = np.maximum(values, 0.0) + added
         likelihoods[row] = -0.5 * ((1.0 / total) @ (vectors.T @ observed[sampled]) ** 2 + np.log(total).sum(1)[:, None])
     return likelihoods
+
+
+def learned_covariance(prior: Array, scores: Array, sizes: Array, intercept_variance: float = 1.0) -> Array:
+    """Return covariances between backgrounds that lean towards the pattern all rows share.
+
+    The pattern is a common covariance S, scaled to each row's variance: the mode under an inverse-Wishart prior centred
+    on the mean of the rows' own covariances and worth as many rows as there are sampled backgrounds, found by
+    expectation-maximisation. A few strong patterns (its leading eigenvectors) make it a soft form of a low-rank
+    regression across questions. Rows answered by the same respondents err together, so they count as the number of rows
+    that would carry as much information independently, estimated from the correlation of their residuals.
+
+    Parameters
+    ----------
+    prior : array, shape (rows, backgrounds, backgrounds)
+    scores, sizes : array, shape (rows, backgrounds)
+        Observed contrasts and effective sizes.
+    intercept_variance : float
+        Of a row's mean over backgrounds, beside its covariance.
+
+    Returns
+    -------
+    array, shape (rows, backgrounds, backgrounds)
+    """
+    sampled = np.flatnonzero((sizes > 0).any(0))
+    scale = np.maximum(np.einsum("raa->ra", prior)[:, sampled].mean(1), 1e-12)
+    centre = (prior / scale[:, None, None]).mean(0)
+    pattern, worth = centre, None
+    for _ in range(LEARNING_STEPS):
+        known, weights = _learning_step(pattern[np.ix_(sampled, sampled)], scale, scores[:, sampled], sizes[:, sampled], intercept_variance)
+        reach = pattern[:, sampled]
+        mean = scale[:, None] * (weights @ reach.T)
+        if worth is None:
+            worth = row_worth(scores - mean, sizes)
+        total = worth * ((mean / scale[:, None]).T @ mean + len(scores) * pattern - reach @ known @ reach.T)
+        pattern = (len(sampled) * centre + total) / (len(sampled) + worth * len(scores))
+    return scale[:, None, None] * pattern
+
+
+def _learning_step(pattern: Array, scale: Array, scores: Array, sizes: Array, intercept_variance: float) -> tuple[Array, Array]:
+    """Information on a row's effects, times its scale and summed over rows, and that times the scores, shape (rows, backgrounds)."""
+    known, weights = np.zeros_like(pattern), np.zeros_like(scores)
+    step = max(CHUNK // pattern.size, 1)
+    for start in range(0, len(scores), step):
+        rows = slice(start, start + step)
+        gains = information(scaled_covariance(scale[rows, None, None] * pattern + intercept_variance, sizes[rows]), sizes[rows])
+        known += np.einsum("r,rab->ab", scale[rows], gains)
+        weights[rows] = (gains @ scores[rows, :, None])[..., 0]
+    return known, weights
+
+
+def row_worth(residuals: Array, sizes: Array) -> float:
+    """Return what part of a row's information is its own: independent rows over the rows that have any (`independent_rows`)."""
+    return independent_rows(residuals, sizes) / max(int((sizes > 0).any(1).sum()), 1)
+
+
+def independent_rows(residuals: Array, sizes: Array) -> float:
+    """Number of independent rows that carry as much information: R^2 over the summed squared correlations of residuals.
+
+    Two rows are compared over the cells that both have; where these are fewer than `FEWEST_COMMON` the rows are taken as one another's.
+
+    Parameters
+    ----------
+    residuals, sizes : array, shape (rows, cells)
+        A size of 0: the row has no such cell.
+    """
+    there = (sizes > 0).astype(float)
+    standard = np.sqrt(sizes) * np.where(there > 0, residuals, 0.0)
+    kept = (standard**2).sum(1) > 0
+    there, standard = there[kept], standard[kept]
+    rows = len(standard)
+    if rows < 2:
+        return float(min(len(residuals), 1))
+    common, lengths = there @ there.T, standard**2 @ there.T
+    apart = ~np.eye(rows, dtype=bool)
+    scale = lengths * lengths.T
+    squared = np.divide((standard @ standard.T) ** 2, scale, out=np.ones_like(scale), where=scale > 0)
+    true = np.where(common < FEWEST_COMMON, 1.0, squared - 1 / np.maximum(common, 1))[apart].sum()  # by chance 1 / cells on average
+    return float(rows**2 / (rows + max(true, 0.0)))

@@ -76,6 +76,9 @@ def survey_contrast(table: pd.DataFrame, contrast: Weights | Curve | Mapping[str
     """
     value = SHARE if isinstance(table, pd.DataFrame) and SHARE in table else ESTIMATE
     require_columns(table, [QUESTION, BACKGROUND, value, STD_ERROR], "table")
+    infinite = np.isinf(table[value].to_numpy(float))
+    if infinite.any():
+        raise TableError(f"table: {value} is infinite in row {first_few(table.index[infinite])}; leave these rows out")
     keys = [QUESTION, OPTION] if value == SHARE else [QUESTION]
     _refuse_ambiguous(table, [*keys, BACKGROUND])
     carried, named = table.attrs.get(COVARIANCE), _named(contrast)

@@ -18,7 +18,7 @@ from surveysim.baselines.fitting import TAKE_PRIOR
 from surveysim.baselines.knowledge import FEWEST_LEVELS, Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, BLIND
 from surveysim.baselines.predictors import PREDICTORLESS
-from surveysim.baselines.prior import prior_of
+from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.errors import EvaluationError, first_few, nearest
 from surveysim.evaluation.floor import noise_floor
 from surveysim.evaluation.metrics import METRICS, require_metrics
@@ -60,7 +60,7 @@ def compare_methods(
     equal_by: str | None = None,
     min_truth: int = 1,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     results: str | Path | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def compare_methods(
         Cells with fewer respondents left out are not scored.
     group_predictors : DataFrame, optional
         As of `simulate`, for every method that uses them.
-    prior : DataFrame or Survey, optional
+    prior : DataFrame, Survey, or several of them, optional
         As of `simulate`, for every method that takes one: the others have none. Not for questions held out.
     results : str or Path, optional
         Folder for one file per size, seed and method; what is there already is read and not computed again.
@@ -168,7 +168,7 @@ class _Plan:
     equal_by: str | None
     min_truth: int
     group_predictors: pd.DataFrame | None
-    prior: pd.DataFrame | Survey | None = None
+    prior: PriorLike | None = None
 
     def known(self) -> Knowledge:
         return knowledge_of(self.survey.codebook, self.by, self.group_predictors)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from surveysim.baselines.prior import PriorLike
 from surveysim.design.replication import Replicates
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.replicates import as_replicates
@@ -41,6 +43,7 @@ def resampled_errors(
     method: str = "bootstrap",
     n_replicates: int = 100,
     seeds: Sequence[int] = (),
+    prior: PriorLike | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -66,6 +69,8 @@ def resampled_errors(
         Of the bootstrap, at least 20.
     seeds : sequence of int
         None: the estimator is called without a seed. Refits on replicates use the first.
+    prior : DataFrame, Survey, or several of them, optional
+        Handed to the estimator as ``prior=``, which it then takes: tables are fixed, a `Survey` gets replicate weights of its own.
     seed : int
         Of the bootstrap.
     progress : bool
@@ -106,16 +111,45 @@ def resampled_errors(
     """
     check_survey(survey)
     replicates = _replicates(survey, method, n_replicates, seed)
+    earlier = _Prior(prior, lambda wave, place: _replicates(wave, method, n_replicates, seed + 1 + place))
     given: list[dict[str, int]] = [{"seed": int(one)} for one in seeds] or [{}]
-    tables = [check_distributions(estimator(survey, **each), "the estimator's table") for each in given]
+    whole = [estimator(survey, **each, **earlier.whole()) for each in given]
+    tables = [check_distributions(table, "the estimator's table") for table in whole]
     base = tables[0].drop(columns=draw_columns(tables[0]))
     full = np.stack([_shares(table, base, "another seed") for table in tables])
     spread = full.var(0, ddof=1) / len(full) if len(full) > 1 else np.zeros(len(base))
     refitted = []
     for place in tqdm(range(replicates.weights.shape[1]), desc="refitting", disable=not progress, leave=False):
-        table = estimator(_reweighted(survey, replicates.weights[:, place]), **given[0])
+        table = estimator(_reweighted(survey, replicates.weights[:, place]), **given[0], **earlier.replicate(place))
         refitted.append(_shares(check_distributions(table, "the estimator's table"), base, f"replicate {place}"))
     return _table(base, full.mean(0), np.stack(refitted), replicates, spread if len(full) > 1 else None)
+
+
+class _Prior:
+    """What is handed on as ``prior=``: as given, or with each survey in it reweighted by a replicate of its own."""
+
+    def __init__(self, prior: PriorLike | None, replicates_of: Callable[[Survey, int], Replicates]) -> None:
+        self._one = isinstance(prior, pd.DataFrame | Survey)
+        self._given = prior
+        if prior is None or isinstance(prior, pd.DataFrame | Survey):
+            self._parts: dict[Any, Any] = {0: prior}
+        else:
+            self._parts = dict(prior) if isinstance(prior, Mapping) else dict(enumerate(prior))
+        waves = [(key, wave) for key, wave in self._parts.items() if isinstance(wave, Survey)]
+        self._weights = {key: replicates_of(wave, place).weights for place, (key, wave) in enumerate(waves)}
+
+    def whole(self) -> dict[str, Any]:
+        """Return it as it was given."""
+        return {} if self._given is None else {"prior": self._given}
+
+    def replicate(self, place: int) -> dict[str, Any]:
+        """Return it with the surveys of one replicate; where a survey has fewer, they come round again."""
+        if not self._weights:
+            return self.whole()
+        parts = dict(self._parts)
+        for key, weights in self._weights.items():
+            parts[key] = _reweighted(parts[key], weights[:, place % weights.shape[1]])
+        return {"prior": parts[0] if self._one else parts if isinstance(self._given, Mapping) else list(parts.values())}
 
 
 def _replicates(survey: Survey, method: str, n_replicates: int, seed: int) -> Replicates:

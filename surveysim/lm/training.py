@@ -12,7 +12,7 @@ import pandas as pd
 from surveysim.baselines.knowledge import Knowledge, knowledge_of, known_order
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.moved_prior import WORTH
-from surveysim.baselines.prior import prior_of
+from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, traits_in, with_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
@@ -22,7 +22,6 @@ from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
 from surveysim.lm.fit.stages import DSA, KERNEL, StageConfig
 from surveysim.lm.fit.targets import pooled_shares, question_targets
 from surveysim.lm.option_model import OptionModel, PutQuestions, require_model
-from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, DISTRIBUTION_KEYS, POPULATION_SHARE, QUESTION, require_columns
 
@@ -36,7 +35,7 @@ def align(
     stages: Sequence[StageConfig] = DSA,
     validation: pd.DataFrame | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> OptionModel:
@@ -64,7 +63,7 @@ def align(
         is compared with them, and each stage keeps the best (0: the heads alone). Without it all epochs are kept.
     group_predictors : DataFrame, optional
         Numbers known of a trait's levels, as of `simulate`: the pooled shifts of stage 2 lean on them.
-    prior : DataFrame or Survey, optional
+    prior : DataFrame, Survey, or several of them, optional
         Shares known before the sample, as of `simulate`: stage 1 learns the prior's cells, stage 2 how the sample moves them.
     seed : int
         Order of the questions.

@@ -12,6 +12,7 @@ import pandas as pd
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
+from surveysim.baselines.prior import PriorLike
 from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.errors import SurveySimError, nearest
@@ -28,6 +29,7 @@ from surveysim.simulation.request import (
     requested_backgrounds,
     require_survey,
     sample_and_prior,
+    warn_of_misleading_prior,
     warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
@@ -53,7 +55,7 @@ def simulate(
     method: str = "dsa",
     weight: str | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     seed: int = 0,
     draws: int = 0,
     progress: bool = True,
@@ -85,10 +87,13 @@ def simulate(
         Numbers known of the levels of a trait (a country's income, a district's past vote), or of combinations of several traits' levels:
         columns of level names, named as the traits, and numeric columns. They enter "dsa", "dsa-kernel" and the regressions; a level
         without a row gets the mean and its own effect, and is named in ``attrs["group_predictors"]``.
-    prior : DataFrame or Survey, optional
+    prior : DataFrame, Survey, or several of them, optional
         Shares known before the sample: a distributions table of any simulator (a table without `n` states no error), or a `Survey`, such as
         an earlier wave. For "dsa", "dsa-kernel", "mrp", "mean_tilt" and "low_rank": the estimate starts from the prior's cells and is moved
-        by the sample, as far as the sample shows. Questions that only the prior has are simulated from it; a prior may have fewer traits.
+        by the sample, as far as the sample shows; the last three are then one and the same. Questions that only the prior has are simulated
+        from it; a prior may have fewer traits. A list, or a mapping with names, is weighed, each source by how near the sample it is; a
+        mapping of years (``{2018: wave9, 2020: wave10}``) is one of waves, each of which moves the one before. Other codes or coarser
+        levels: `harmonise`. What it was worth stands in ``attrs["prior"]``, and a prior that misleads is warned of.
     seed : int
         The same seed, data and model give the same shares.
     draws : int
@@ -160,6 +165,7 @@ def simulate(
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     if learnt is not None:
         table.attrs["prior"] = learnt
+        warn_of_misleading_prior(learnt)
     if known.predictors is not None:
         table.attrs["group_predictors"] = known.predictors.about([*sample[BACKGROUND], *grid[BACKGROUND]])
     return table

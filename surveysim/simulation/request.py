@@ -13,7 +13,7 @@ from pandas.api.types import is_list_like
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
-from surveysim.baselines.prior import Prior, prior_of, with_prior_questions
+from surveysim.baselines.prior import Prior, PriorLike, prior_of, with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import load_codebook
@@ -123,6 +123,16 @@ def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Ba
             f"backgrounds has columns of unequal length ({said}); a mapping is taken as columns, a background a row: {remedy}"
         )
     return pd.DataFrame({trait: list(levels) for trait, levels in backgrounds.items()})
+
+
+def warn_of_misleading_prior(about: Mapping[str, Any]) -> None:
+    """Log a warning where sampled backgrounds, each left out in turn, are foretold worse with the prior than without."""
+    if about["left_out"]["misleads"]:
+        log.warning(
+            "prior %r misleads: each sampled background, foretold by the others, is missed by more with it than without (mean squared "
+            "error %+.2g, standard error %.2g); compare with prior=None",
+            about["name"], about["left_out"]["difference"], about["left_out"]["std_error"],
+        )  # fmt: skip
 
 
 def _levels(identifiers: list[str]) -> dict[str, list[str]]:
@@ -247,7 +257,7 @@ def sample_and_prior(
     traits: Sequence[str],
     questions: str | Sequence[str] | None,
     *,
-    prior: pd.DataFrame | Survey | None,
+    prior: PriorLike | None,
     method: str,
 ) -> tuple[pd.DataFrame, Prior | None]:
     """Return the sample's table, with rows of nobody for questions that only the prior knows, and the prior.

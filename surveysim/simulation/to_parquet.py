@@ -15,6 +15,7 @@ import pandas as pd
 
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.predictors import check_uses_predictors
+from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.backgrounds import checked_traits, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few
@@ -57,7 +58,7 @@ def simulate_to_parquet(
     method: str = "dsa",
     weight: str | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     progress: bool = True,
 ) -> Path:
     """Simulate as `simulate` does, but to a Parquet file, in memory that does not grow with the number of cells.

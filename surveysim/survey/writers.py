@@ -127,6 +127,8 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     else:
         book = None if codebook is None else load_codebook(codebook)
         frame, reasons = require_frame(pandas_frame(frame_or_survey), "frame", error=ReadError), {}
+        for name in frame:
+            require_scalars(frame[name], f"column {name!r}")
     columns = [_column(name, frame[name], reasons.get(name), book) for name in frame.columns]
     weighted = isinstance(frame_or_survey, Survey) and frame_or_survey.weight_name != NO_WEIGHT
     return write_columns(columns, path, title="" if book is None else book.title, weight=WEIGHT if weighted else "")
@@ -168,7 +170,8 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: str | Path | Co
     shares.sav
     """
     book = None if codebook is None else load_codebook(codebook)
-    require_frame(frame, "frame")
+    for name in require_frame(frame, "frame"):
+        require_scalars(frame[name], f"column {name!r}")
     table = with_codes_of_one_kind(frame if book is None else spelled_out(frame, book))
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
@@ -197,7 +200,6 @@ def spelled_out(frame: pd.DataFrame, book: Codebook) -> pd.DataFrame:
 
 
 def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codebook | None) -> OutColumn:
-    require_scalars(values, f"column {name!r}")
     if book is not None and name in book.questions:
         return _question_column(book.question(name), values, reasons, book)
     if isinstance(values.dtype, pd.CategoricalDtype):

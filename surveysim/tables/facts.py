@@ -73,6 +73,8 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
         said |= {"model": "none: a classical estimate", "model SHA-256": ""}
     if about.get("beyond_training"):
         said["never sampled"] = reach_in_words(about["beyond_training"])
+    if about.get("prior"):
+        said["prior"] = prior_in_words(about["prior"])
     return {**facts, **{name: NOT_RECORDED if value is None else str(value) for name, value in said.items()}}
 
 
@@ -122,6 +124,24 @@ def reach_in_words(found: Mapping[str, Any]) -> str:
     levels = [f"{trait}={level}" for trait, names in found["levels"].items() for level in names]
     unseen = f"; levels of nobody in the sample: {first_few(levels)}" if levels else ""
     return f"{found['backgrounds']:,} of {found['of']:,} backgrounds, {away}{unseen}"
+
+
+def prior_in_words(about: Mapping[str, Any]) -> str:
+    """Put what `surveysim.baselines.fitting.about_prior` found into words.
+
+    Examples
+    --------
+    >>> from surveysim.tables.facts import prior_in_words
+    >>> prior_in_words({"name": "wave 9", "slope": [0.9, 1.2], "left_out": {"difference": 0.01, "std_error": 0.004, "misleads": True}})
+    'wave 9; slope of its differences 0.9 to 1.2; MISLEADS: backgrounds left out are missed by more with it than without'
+    """
+    weights = [f"{name} {weight:.2f}" for name, weight in about.get("weights", {}).items()]
+    slopes = [f"{value:.2g}" for value in (min(about["slope"]), max(about["slope"]))] if about.get("slope") else []
+    said = [about["name"], *([f"weights {', '.join(weights)}"] if weights else [])]
+    said += [f"slope of its differences {' to '.join(dict.fromkeys(slopes))}"] if slopes else []
+    if about.get("left_out", {}).get("misleads"):
+        said.append("MISLEADS: backgrounds left out are missed by more with it than without")
+    return "; ".join(said)
 
 
 def _weighting(table: pd.DataFrame) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.baselines.learned_covariance import independent_rows
-from surveysim.baselines.moved_prior import StartCells, contrast_variance, move_prior, offset_mode
+from surveysim.baselines.moved_prior import move_prior
 from surveysim.baselines.multilevel import option_contrasts
+from surveysim.baselines.posterior import contrast_variance, offset_mode
+from surveysim.baselines.prior import StartCells
+from surveysim.baselines.variance_components import independent_rows, row_worth
 from surveysim.tables.cells import Cells
 
 
@@ -65,6 +67,18 @@ def test_rows_answered_alike_count_once() -> None:
     row = rng.standard_normal(400)
     assert independent_rows(np.stack([row, row]), np.ones((2, 400))) == pytest.approx(1.0, abs=0.02)
     assert independent_rows(rng.standard_normal((2, 400)), np.ones((2, 400))) == pytest.approx(2.0, abs=0.1)
+
+
+def test_rows_are_compared_where_both_have_cells() -> None:
+    """Rows without any, and cells that one row lacks, say nothing of the others."""
+    rng = np.random.default_rng(204)
+    sizes = np.ones((4, 400))
+    sizes[0, :200] = sizes[1, 300:] = 0.0
+    sizes[3] = 0.0
+    residuals = rng.standard_normal((4, 400))
+    residuals[1] = residuals[0]
+    assert independent_rows(residuals, sizes) == pytest.approx(9 / 5, abs=0.1)
+    assert row_worth(residuals, sizes) == pytest.approx(3 / 5, abs=0.04)
 
 
 def test_contrasts_of_one_respondent_have_variance_1_at_the_reference(start: StartCells) -> None:

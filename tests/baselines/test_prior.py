@@ -113,12 +113,103 @@ def test_draws_carry_it() -> None:
     np.testing.assert_allclose(draws.std(1), table["std_error"], rtol=0.6, atol=0.01)
 
 
+def _dealt_anew(prior: pd.DataFrame) -> pd.DataFrame:
+    """Return a prior whose backgrounds have one another's shares."""
+    names = sorted(prior["background_id"].unique())
+    other = dict(zip(names, np.random.default_rng(4).permutation(names), strict=True))
+    return prior.assign(background_id=prior["background_id"].map(other))
+
+
+def test_a_source_twice_is_a_source_once() -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS).assign(n=0, n_eff=0.0)
+    once, twice = (_estimate(_sample(200), each) for each in (prior, [prior, prior]))
+    np.testing.assert_allclose(twice["share"], once["share"], atol=1e-3)
+    assert twice.attrs["prior"]["weights"] == pytest.approx({"opinions (1)": 0.5, "opinions (2)": 0.5})
+
+
+def test_of_two_sources_the_better_one_counts(truth: pd.DataFrame) -> None:
+    good = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    sources = {"wave": good, "simulator": _dealt_anew(good).assign(n=0, n_eff=0.0)}
+    sample = _sample(600)
+    both, alone = _estimate(sample, sources), _estimate(sample, good)
+    assert both.attrs["prior"]["weights"]["wave"] > 0.75
+    assert sum(both.attrs["prior"]["weights"].values()) == pytest.approx(1.0, abs=0.01)
+    assert _error(both, truth) < 1.15 * _error(alone, truth)
+
+
+def test_a_source_may_lack_a_question_that_another_has() -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    parts = {"first": prior[prior["question_id"] != "news"], "second": prior[prior["question_id"] == "news"]}
+    apart, together = (_estimate(_sample(200), each)["share"] for each in (parts, prior))
+    assert np.abs(apart - together).mean() < 0.003, "the same shares but for what the questions' variances have in common"
+
+
+def test_waves_move_one_another(truth: pd.DataFrame) -> None:
+    """Two small waves of one population say more than the last alone, whatever order the mapping has."""
+    waves = {2020: _before(300, 5), 2018: _before(300, 6)}
+    sample = _sample(60)
+    assert _error(_estimate(sample, waves), truth) < _error(_estimate(sample, waves[2020]), truth)
+    turned = dict(reversed(waves.items()))
+    np.testing.assert_array_equal(_estimate(sample, turned)["share"], _estimate(sample, waves)["share"])
+
+
+def test_waves_that_changed_much_leave_the_last_word_to_the_last(truth: pd.DataFrame) -> None:
+    old = _dealt_anew(ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS))
+    waves = {2000: old, 2020: _before(seed=5)}
+    assert _error(_estimate(_sample(60), waves), truth) < 1.2 * _error(_estimate(_sample(60), waves[2020]), truth)
+
+
+def test_a_prior_that_misleads_is_told_by_the_backgrounds_left_out() -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    good, bad = (_estimate(_sample(400), each).attrs["prior"]["left_out"] for each in (prior, _dealt_anew(prior)))
+    assert good["difference"] < 0
+    assert good["misleads"] is False
+    assert bad["difference"] > good["difference"]
+
+
+@pytest.mark.parametrize("misleading", [False, True])
+def test_a_prior_that_misleads_is_warned_of(misleading: bool, caplog: pytest.LogCaptureFixture) -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    given = _dealt_anew(prior) if misleading else prior
+    table = ss.simulate(opinion_survey(400, 1), TRAITS, method="mrp", questions=QUESTIONS, prior=given)
+    assert table.attrs["prior"]["left_out"]["misleads"] == misleading
+    assert ("misleads" in caplog.text) == misleading
+    assert ("MISLEADS" in repr(ss.show(table))) == misleading
+
+
+def test_a_simulator_that_is_off_in_level_alone_helps(truth: pd.DataFrame) -> None:
+    """A simulator states no n and may be far off: its level is moved, its differences are kept."""
+    exact = ss.response_distributions(opinion_survey(20_000, 78), by=TRAITS, questions=QUESTIONS).assign(n=0, n_eff=0.0)
+    tilted = exact["share"] * np.exp(0.8 * exact["option_order"])
+    off = exact.assign(share=tilted / tilted.groupby([exact["question_id"], exact["background_id"]]).transform("sum"))
+    without = np.mean([_error(_estimate(_sample(150, seed)), truth) for seed in range(3)])
+    moved = np.mean([_error(_estimate(_sample(150, seed), off), truth) for seed in range(3)])
+    assert _error(off, truth) > 2 * without
+    assert moved < 0.9 * without
+
+
 def _not_a_prior(prior: pd.DataFrame) -> object:
     return "ess9"
 
 
-def _two(prior: pd.DataFrame) -> object:
-    return [prior, prior]
+def _none(prior: pd.DataFrame) -> object:
+    return []
+
+
+def _one_of_two_is_none(prior: pd.DataFrame) -> object:
+    return [prior, "ess9"]
+
+
+def _keys_of_both_kinds(prior: pd.DataFrame) -> object:
+    return {"first": prior, 2018: prior}
+
+
+def _later_wave_without_n(prior: pd.DataFrame) -> object:
+    return {2016: prior, 2018: prior.assign(n=0, n_eff=0.0)}
+
+
+def _waves_of_other_traits(prior: pd.DataFrame) -> object:
+    return {2016: prior, 2018: ss.response_distributions(_before(500), by=["age"], questions=QUESTIONS)}
 
 
 def _other_question(prior: pd.DataFrame) -> object:
@@ -158,15 +249,19 @@ def _double_use(prior: pd.DataFrame) -> object:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (_not_a_prior, EstimationError, "prior must be a distributions table or a Survey; got str"),
-        (_two, EstimationError, "prior must be one distributions table or Survey; got 2 in a list"),
+        (_not_a_prior, EstimationError, "prior must be a distributions table, a Survey, or a list or mapping of them; got str"),
+        (_none, EstimationError, "prior is empty"),
+        (_one_of_two_is_none, EstimationError, "prior 2 must be a distributions table or a Survey; got str"),
+        (_keys_of_both_kinds, EstimationError, "keys of a mapping are names, or years as whole numbers; got 'first', 2018"),
+        (_later_wave_without_n, EstimationError, "wave '2018' states no n, so it cannot move the wave before"),
+        (_waves_of_other_traits, EstimationError, "waves have backgrounds of other traits"),
         (_other_question, EstimationError, "prior has none of the questions trust, taxes, news; it has weather"),
         (_one_question, EstimationError, "lacks question taxes, news; leave it out with questions="),
         (_other_options, EstimationError, "never stretched"),
         (_percent, TableError, "are these percentages"),
         (_more_traits, EstimationError, "prior has trait region, which the backgrounds to estimate lack"),
-        (_other_levels, EstimationError, "none of its backgrounds .* give its traits the same levels"),
-        (_mixed_traits, EstimationError, "prior mixes backgrounds of other traits .* or of single traits alone"),
+        (_other_levels, EstimationError, "none of the backgrounds of .* give its traits the same levels"),
+        (_mixed_traits, EstimationError, "prior .* mixes backgrounds of other traits .* or of single traits alone"),
         (_double_use, EstimationError, "would count twice"),
     ],
 )

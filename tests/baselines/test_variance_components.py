@@ -18,6 +18,7 @@ from surveysim.baselines.variance_components import (
     _grouped,
     _Groups,
     _marginal_loss,
+    learned_covariance,
     point_likelihoods,
     unexplained_variance,
     variance_components,
@@ -170,3 +171,17 @@ def test_likelihoods_of_what_is_beyond_are_the_same_in_blocks_and_whole() -> Non
     blocks = point_likelihoods(parts, weights, questions, scores[..., None], sizes)
     whole = point_likelihoods(parts_of([0.1 * sum(kernels)]), np.ones((7, 1)), questions, scores[..., None], sizes)
     np.testing.assert_allclose(blocks - blocks[:, :1], whole - whole[:, :1], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("empty", [0, 4])
+@pytest.mark.parametrize("cells", [1, 30])
+def test_a_learned_covariance_is_that_of_the_plain_form(cells: int, empty: int) -> None:
+    """With one background, and with backgrounds that nobody was sampled from."""
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(9, cells + empty, 40))
+    prior, scores = features @ features.swapaxes(1, 2) / 300, generator.normal(0, 0.4, (9, cells + empty))
+    sizes = generator.uniform(1, 20, (9, cells + empty))
+    sizes[:, cells:] = 0.0
+    sizes[0, 0] = 0.0
+    found, expected = learned_covariance(prior, scores, sizes), plain_multilevel.learned_covariance(prior, scores, sizes)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)

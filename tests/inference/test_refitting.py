@@ -86,3 +86,19 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
 def test_what_cannot_be_refitted_says_so(broken: Callable[[], object], error: type[SurveySimError], says: str) -> None:
     with pytest.raises(error, match=says):
         broken()
+
+
+def test_a_prior_table_is_fixed_and_a_prior_survey_is_resampled_too() -> None:
+    """With hardly any sample the errors are the prior's own: none of a table, those of its respondents of a survey."""
+    earlier, few = small_survey(n=600, seed=5), small_survey(n=40, seed=6)
+
+    def moved(part: ss.Survey, prior: object) -> pd.DataFrame:
+        return ss.simulate(part, ["gender"], questions=["q1"], method="mrp", prior=prior)
+
+    table = ss.response_distributions(earlier, by=["gender"], questions=["q1"])
+    fixed, resampled, several = (
+        ss.resampled_errors(few, moved, prior=prior, n_replicates=25, progress=False)["std_error"].mean()
+        for prior in (table, earlier, {"one": earlier, "other": table})
+    )
+    assert resampled > 1.05 * fixed
+    assert several > 0

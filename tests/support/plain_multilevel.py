@@ -8,18 +8,19 @@ import numpy as np
 from scipy.optimize import minimize
 
 from surveysim.baselines import multilevel
-from surveysim.baselines.learned_covariance import LEARNING_STEPS, independent_rows
-from surveysim.baselines.posterior import FIRST_STEP, HALVINGS, STEPS, TOLERANCE, _contrast_variance
+from surveysim.baselines.posterior import FIRST_STEP, HALVINGS, STEPS, TOLERANCE, contrast_variance
 from surveysim.baselines.regressions import log_likelihood, softmax
 from surveysim.baselines.variance_components import (
     HIGHEST,
     KERNEL_SPREAD,
     LARGEST_SPREAD,
+    LEARNING_STEPS,
     LOWEST,
     POINTS,
     QUESTION_SPREAD,
     SHARED_SPREAD,
     START,
+    row_worth,
 )
 from surveysim.tables.cells import Array, Cells
 
@@ -130,7 +131,7 @@ def learned_covariance(prior: Array, scores: Array, sizes: Array) -> Array:
         mean = np.einsum("rab,rb->ra", smooth, scores)
         spread = mean[:, :, None] * mean[:, None] + rows - smooth @ rows
         if worth is None:
-            worth = independent_rows(scores - mean, sizes) / len(scores)
+            worth = row_worth(scores - mean, sizes)
         total = worth * (spread / scale[:, None, None]).sum(0)
         pattern = (sampled.sum() * centre + total) / (sampled.sum() + worth * len(scores))
     return scale[:, None, None] * pattern
@@ -181,7 +182,7 @@ def posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled:
 
 def posterior_covariance(cells: Cells, contrasts: Array, modelled: np.ndarray, shares: Array, covariance: Array) -> Array:
     """Posterior covariance of every contrast between backgrounds, shape (questions, contrasts, backgrounds, backgrounds)."""
-    observed, variance = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), _contrast_variance(shares, contrasts)
+    observed, variance = np.einsum("qbk,qkm->qbm", cells.shares, contrasts), contrast_variance(shares, contrasts)
     prior, posterior = covariance + INTERCEPT_VARIANCE, np.zeros_like(covariance)
     for order in range(modelled.shape[1]):
         rows = np.flatnonzero(modelled[:, order])

@@ -85,6 +85,12 @@ def test_a_prior_is_a_table_or_a_file(capsys: pytest.CaptureFixture[str]) -> Non
     assert ours["prior.csv"] == pytest.approx(table.share.tolist(), abs=1e-9)
     assert ours["prior.sav"] == pytest.approx(table.share.tolist(), abs=1e-6)
     capsys.readouterr()
+    both = [*ONE, "--method", "mrp", "--prior", "prior.csv", "--prior", "prior.sav", "--quiet"]
+    assert cli.main(["simulate", *both]) == 2, "two files of one name"
+    prior.to_csv("again.csv", index=False)
+    both[-2] = "again.csv"
+    assert cli.main(["simulate", *both]) == 0
+    assert "prior: prior + again; weights prior 0.50, again 0.50" in capsys.readouterr().out
     assert cli.main(["simulate", *ONE, "--method", "mrp", "--prior", "priro.csv"]) == 2
     assert "priro.csv" in capsys.readouterr().err
 

@@ -17,6 +17,7 @@ from tests.support.opinion_survey import opinion_codebook, opinion_survey
 SURVEY = opinion_survey(200)
 BOOK = opinion_codebook()
 TABLE = ss.response_distributions(SURVEY, by=["age", "gender"], questions=["taxes", "vote"])
+TABLE_BY_GENDER = ss.response_distributions(SURVEY, by="gender", questions="taxes")
 TRAIN, REST = ss.hold_out_respondents(SURVEY, n_train=100, seed=0)
 RAW, TRUTH = (ss.response_distributions(part, by=["gender"], questions=["taxes", "vote"]) for part in (TRAIN, REST))
 GRID = ss.background_grid(BOOK, by=["gender"])
@@ -88,6 +89,7 @@ CALLS: dict[tuple[str, str, str], Call] = {
     ("background_grid", "by", "gender"): lambda x, p, m: ss.background_grid(BOOK, by=x),
     ("observed_backgrounds", "by", "gender"): lambda x, p, m: ss.observed_backgrounds(SURVEY, by=x),
     ("describe_background", "order", "gender"): lambda x, p, m: ss.describe_background({"age": "old", "gender": "male"}, BOOK, order=x),
+    ("harmonise", "by", "gender"): lambda x, p, m: ss.harmonise(TABLE_BY_GENDER, BOOK, by=x),
     ("response_distributions", "by", "gender"): lambda x, p, m: ss.response_distributions(SURVEY, by=x),
     ("response_distributions", "questions", "vote"): lambda x, p, m: ss.response_distributions(SURVEY, questions=x),
     ("survey_mean", "by", "gender"): lambda x, p, m: ss.survey_mean(SURVEY, questions=["taxes"], by=x),
