@@ -13,7 +13,18 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.matching import known_background, level_names
 from surveysim.errors import BackgroundError, TableError, first_few, nearest, quoted
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND, N_EFF, POOLED, QUESTION, SOURCE, STD_ERROR, N, require_frame, require_scalars
+from surveysim.tables.schema import (
+    BACKGROUND,
+    N_EFF,
+    POOLED,
+    QUESTION,
+    SOURCE,
+    STD_ERROR,
+    N,
+    refuse_extreme,
+    require_frame,
+    require_scalars,
+)
 
 OPTION_GIVEN, NUMBER = "option_given", "number"
 STATED = (N, N_EFF, STD_ERROR)
@@ -203,9 +214,11 @@ def _as_numbers(column: pd.Series, what: str) -> npt.NDArray[np.float64]:
         held = f"column {column.name!r} holds {first_few(map(quoted, texts))} where numbers belong"
         raise TableError(f"{what}: {held}; write 0.25, without a percent sign")
     try:
-        return column.astype(float).to_numpy(float, na_value=np.nan)
+        numbers = np.asarray(column.astype(float).to_numpy(float, na_value=np.nan))
     except (TypeError, ValueError) as error:
         raise TableError(f"{what}: column {column.name!r} holds what is no number: {error}; write 0.25") from error
+    refuse_extreme(numbers, f"{what}: column {column.name!r}", small=0.0)
+    return numbers
 
 
 def _refuse(bad: npt.NDArray[np.bool_], number: npt.NDArray[np.float64], what: str, rows: pd.DataFrame, rule: str, remedy: str) -> None:

@@ -116,7 +116,7 @@ def coherence(
         require_scalars(rows[name], f"simulated: column {name!r}", error=EvaluationError)
     refuse_extreme(require_numbers(rows, WEIGHT, "simulated"), f"simulated: {WEIGHT}")
     if SYNTHESIS in rows and np.isnan(require_numbers(rows, SYNTHESIS, "simulated")).any():
-        raise EvaluationError(f"simulated: {SYNTHESIS} is missing in some rows; number the syntheses 1, 2, ... as simulate_respondents does")
+        raise EvaluationError(f"simulated: {SYNTHESIS} is missing in some rows; number all, as simulate_respondents does")
     asked = _asked(rows, truth, questions)
     scales = {name: _items(name, items, asked) for name, items in (constructs or {}).items()}
     traits = [name for name in truth.traits if name in rows]

@@ -254,5 +254,10 @@ def _tables(scores: pd.DataFrame, metric: str) -> Iterator[tuple[tuple[int, str]
     chosen = scores[scores[METRIC] == metric]
     if chosen.empty:
         raise EvaluationError(f"scores: none is of metric {metric!r}; {nearest(metric, scores[METRIC].unique())}")
+    bad = chosen.index[~np.isfinite(chosen[[N, ESTIMATE]].to_numpy(float)).all(axis=1)]
+    if len(bad):
+        raise EvaluationError(
+            f"scores: {N} or {ESTIMATE} of metric {metric!r} is missing or infinite in row {first_few(bad)}; drop these rows"
+        )
     for key, group in chosen.groupby([N, "method"], sort=False):
         yield key, group.pivot_table(index=QUESTION, columns="seed", values=ESTIMATE)

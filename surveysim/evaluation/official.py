@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 
 from surveysim.errors import ReadError, TableError, first_few, nearest
-from surveysim.tables.schema import BACKGROUND, POOLED, QUESTION, SHARE, SOURCE, STD_ERROR, require_columns, require_ids, require_numbers
+from surveysim.tables.schema import (
+    BACKGROUND,
+    POOLED,
+    QUESTION,
+    SHARE,
+    SOURCE,
+    STD_ERROR,
+    require_columns,
+    require_ids,
+    require_numbers,
+    require_scalars,
+)
 from surveysim.tables.storage import shipped_names, table_text
 
 CODES, COUNTRY, YEAR, WEIGHT, DENOMINATOR, ROUNDING, LABEL = (
@@ -107,6 +118,8 @@ def check_official(official: pd.DataFrame, what: str = "official") -> pd.DataFra
         require_ids(official, column, what, text=True)
     for column in {STD_ERROR, ROUNDING} & set(official):
         require_numbers(official, column, what)
+    for column in {LABEL, "url", "note"} & set(official):
+        require_scalars(official[column], f"{what}: {column}")
     share = official[SHARE].to_numpy(float)
     if (share > 1).any() or (share < 0).any():
         hint = "; these are percentages: divide by 100" if 1 < np.nanmax(share) <= 100 else ""

@@ -92,7 +92,8 @@ def summarise_scores(
     rng = np.random.default_rng(seed)
     for values, group in questions.groupby(keys, sort=False, observed=True):
         means = group[ESTIMATE].to_numpy(float)
-        error = means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else np.nan
+        spread = len(means) > 1 and np.isfinite(means).all()  # an infinite mean of a divergence has no error
+        error = means.std(ddof=1) / np.sqrt(len(means)) if spread else np.nan
         low, high = _interval(means, error, interval, draws, rng)
         sizes = {"n_questions": len(means), "n_backgrounds": int(group["n_backgrounds"].max())}
         numbers = {ESTIMATE: means.mean(), STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high}

@@ -97,8 +97,7 @@ def plot_scores(
     ['mrp', 'raw']
     """
     require_columns(scores, [SOURCE, METRIC, ESTIMATE, CONF_LOW, CONF_HIGH], "scores")
-    if "n_questions" in scores:
-        require_numbers(scores, "n_questions", "scores")
+    _require_drawable(scores)
     table = of_metric(scores, metric, "scores").sort_values(ESTIMATE, kind="stable").reset_index(drop=True)
     repeated = table[SOURCE][table[SOURCE].duplicated()]
     if len(repeated):
@@ -113,6 +112,15 @@ def plot_scores(
         return table
     with paper_style():
         return _draw_scores(table, metric, highlight, ax)
+
+
+def _require_drawable(scores: pd.DataFrame) -> None:
+    """Refuse scores that are missing, and numbers that are infinite: no figure has a place for them."""
+    for column in {ESTIMATE, CONF_LOW, CONF_HIGH, "n_questions"} & set(scores):
+        numbers = require_numbers(scores, column, "scores")
+        wrong = np.isinf(numbers) | (np.isnan(numbers) & (column in (ESTIMATE, "n_questions")))
+        if wrong.any():
+            raise TableError(f"scores: {column} is missing or infinite in row {first_few(scores.index[wrong])}; leave these rows out")
 
 
 def of_metric(scores: pd.DataFrame, metric: str, what: str) -> pd.DataFrame:

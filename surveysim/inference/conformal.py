@@ -115,7 +115,7 @@ def _check_arguments(level: float, noise: str) -> None:
 
 
 def _same_cells(simulated: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    require_columns(simulated, [*DISTRIBUTION_KEYS, SHARE, STD_ERROR, N], "simulated")
+    require_columns(check_distributions(simulated, "simulated"), [STD_ERROR, N], "simulated")
     ours, theirs = (pd.MultiIndex.from_frame(table[DISTRIBUTION_KEYS]) for table in (simulated, folds))
     unknown = ours.difference(theirs)
     if len(unknown):

@@ -33,6 +33,7 @@ from surveysim.tables.schema import (
     STD_ERROR,
     N,
     check_distributions,
+    require_columns,
 )
 
 CELL = [QUESTION, BACKGROUND, SOURCE]
@@ -99,7 +100,7 @@ def harmonise(
     >>> prior.question_id.unique().tolist(), prior.background_id.nunique()
     (['Q8_8'], 6)
     """
-    check_distributions(table, "table")
+    require_columns(check_distributions(table, "table"), [N, N_EFF], "table")
     codebook = load_codebook(codebook)
     items = read_crosswalk(crosswalk, [wave])
     sources = {name: given[wave] for name, given in items.items() if wave in given}

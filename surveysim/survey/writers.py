@@ -137,6 +137,8 @@ def write_survey(frame_or_survey: Survey | IntoFrame, path: str | Path, codebook
     else:
         book = None if codebook is None else load_codebook(codebook)
         frame, reasons = require_frame(pandas_frame(frame_or_survey), "frame", error=ReadError), {}
+        for name in frame:
+            require_scalars(frame[name], f"column {name!r}")
     columns = _apart_from_the_design([_column(name, frame[name], reasons.get(name), book) for name in frame.columns], Path(path).name)
     weighted = isinstance(frame_or_survey, Survey) and frame_or_survey.weight_name != NO_WEIGHT
     written = {name: [each for each in asked if each in frame] for name, asked in ({} if book is None else book.batteries).items()}
@@ -180,7 +182,8 @@ def write_table(frame: pd.DataFrame, path: str | Path, codebook: CodebookLike | 
     shares.sav
     """
     book = None if codebook is None else load_codebook(codebook)
-    require_frame(frame, "frame")
+    for name in require_frame(frame, "frame"):
+        require_scalars(frame[name], f"column {name!r}")
     table = with_codes_of_one_kind(frame if book is None else readable(frame, book))
     columns = [_column(str(name), table[name], None, book) for name in table.columns]
     return write_columns(columns, path, title="" if book is None else book.title)
@@ -205,7 +208,6 @@ def _apart_from_the_design(columns: list[OutColumn], file: str) -> list[OutColum
 
 
 def _column(name: str, values: pd.Series, reasons: pd.Series | None, book: Codebook | None) -> OutColumn:
-    require_scalars(values, f"column {name!r}")
     if book is not None and name in book.questions:
         return _question_column(book.question(name), values, reasons, book)
     if isinstance(values.dtype, pd.CategoricalDtype):

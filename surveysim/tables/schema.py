@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
-from pandas.api.types import infer_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype, is_scalar
+from pandas.api.types import infer_dtype, is_bool_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype, is_scalar
 
 from surveysim.errors import SurveySimError, TableError, first_few, quoted
 
@@ -95,7 +95,7 @@ def require_numbers(frame: pd.DataFrame, column: str, what: str, *, error: type[
         Or `error`: if it holds anything but real numbers, or infinite ones where there are none.
     """
     values = frame[column]
-    if not is_numeric_dtype(values) or is_complex_dtype(values):
+    if not is_numeric_dtype(values) or is_complex_dtype(values) or is_bool_dtype(values):
         odd = [place for place, value in enumerate(values) if not (isinstance(value, Real) or is_missing(value))]
         found = f"it holds {quoted(values.iloc[odd[0]])} in row {first_few(frame.index[odd])}" if odd else f"its type is {values.dtype}"
         raise error(
@@ -124,8 +124,8 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
         return require_scalars(pd.Series(values).astype(object), what, error=error)
-    if is_complex_dtype(values.dtype):
-        raise error(f"{what} holds complex numbers; give real ones")
+    if is_complex_dtype(values.dtype) or infer_dtype(values, skipna=True) == "complex":
+        raise error(f"{what} holds complex numbers; a cell is a real number or text: take the real part, or drop it")
     if is_numeric_dtype(values.dtype) or is_datetime64_any_dtype(values.dtype):
         return None
     if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(is_scalar, values)):
@@ -209,7 +209,7 @@ def require_ids(frame: pd.DataFrame, column: str, what: str, *, text: bool, erro
 
 def _is_id(value: object, text: bool) -> bool:
     if isinstance(value, str):
-        return not UNWRITABLE.search(value)
+        return bool(value or not text) and not UNWRITABLE.search(value)
     return not text and isinstance(value, Real) and not is_missing(value)
 
 
@@ -253,6 +253,9 @@ def check_distributions(frame: pd.DataFrame, what: str = "distributions") -> pd.
             f"{what}: {int(repeated.sum())} rows repeat a question / background / option of the same source: {first_few(rows)}; "
             "aggregate them or give each its own source"
         )
+    unplaced = frame[ORDER].isna()
+    if unplaced.any():
+        raise TableError(f"{what}: {ORDER} is missing in row {first_few(frame.index[unplaced])}; number the options of a question from 0")
     share = require_numbers(frame, SHARE, what)
     outside = (share < -1e-12) | (share > 1 + 1e-12)
     if outside.any():

@@ -218,6 +218,10 @@ MISTAKES: dict[str, Mistake] = {
         ("cells.csv", ".parquet"),
     ),
     "a trait of a grid misspelt": (lambda: ss.background_grid(BOOK, by="gendr"), ("by", "'gendr'", "did you mean 'gender'")),
+    "a table that is not of the codebook": (
+        lambda: ss.harmonise(RAW, OTHER),
+        ("table has none of the questions of nonvoters2020", "it has taxes, vote", "crosswalk="),
+    ),
     # evaluation
     "a metric misspelt": (
         lambda: ss.evaluate(RAW, TRUTH, metrics="waserstein", codebook=BOOK),

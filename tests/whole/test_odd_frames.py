@@ -144,6 +144,8 @@ CALLS: dict[tuple[str, str], tuple[pd.DataFrame, Call]] = {
     ),
     ("export_table", "table"): (RAW, lambda x, p: ss.export_table(x, p / "x.csv")),
     ("export_table", "published"): (RAW, lambda x, p: ss.export_table(POOLED, p / "x.csv", published=x)),
+    ("harmonise", "table"): (TABLE, lambda x, p: ss.harmonise(x, BOOK)),
+    ("harmonise", "crosswalk"): (CROSSWALK[:1], lambda x, p: ss.harmonise(TABLE, BOOK, crosswalk=x, wave="a")),
     ("hold_out_backgrounds", "frame"): (TABLE, lambda x, p: ss.hold_out_backgrounds(x, fraction=0.3, seed=0)),
     ("hold_out_levels", "frame"): (TABLE, lambda x, p: ss.hold_out_levels(x, trait="age", levels="old")),
     ("joint_population", "margins"): (MARGINS, lambda x, p: ss.joint_population(x, CENSUS)),
