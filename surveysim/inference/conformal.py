@@ -14,7 +14,18 @@ from surveysim.tables.cells import Array, to_cells
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import CONFIDENCE, OF_A_SHARE, symmetric_intervals
 from surveysim.tables.other_respondents import FOLD
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR, N, require_columns
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION_KEYS,
+    QUESTION,
+    SHARE,
+    STD_ERROR,
+    N,
+    check_distributions,
+    require_columns,
+)
 
 NOISE = ("removed", "kept")
 SAMPLED, NEVER = "sampled", "never sampled"

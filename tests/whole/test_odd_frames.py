@@ -87,7 +87,6 @@ Call = Callable[[Any, Path], Any]
 TOTALS = ss.response_distributions(SURVEY, questions=QUESTIONS)
 ROWS = ss.simulate_respondents(SURVEY, PEOPLE, questions=["taxes", "trust"], n=60, method="shrunken")
 REPLICATED = ss.response_distributions(ss.as_replicates(SURVEY, method="bootstrap", n_replicates=30), questions=QUESTIONS)
-CROSSWALK = pd.DataFrame({"wave": "prior", "variable": ["taxes"], "pooled": ["taxes"]})
 ELSEWHERE = {  # the same frame, checked by the same call as in a verb that is tried
     *(("choose_method", "group_predictors"), ("choose_method", "prior"), ("plan_sample", "group_predictors"), ("plan_sample", "prior")),
     *(("simulate_respondents", "group_predictors"), ("simulate_respondents", "prior"), ("resampled_errors", "prior")),
@@ -220,8 +219,6 @@ CALLS: dict[tuple[str, str], tuple[pd.DataFrame, Call]] = {
     ("choose_method", "backgrounds"): (GRID, lambda x, p: ss.choose_method(TRAIN, x, methods=["shrunken", "pooled"], folds=2)),
     ("coherence", "simulated"): (ROWS, lambda x, p: ss.coherence(x, SURVEY, questions=["taxes", "trust"])),
     ("export_popfidelity", "published"): (TRUTH, lambda x, p: ss.export_popfidelity(RAW, p / "x.csv", codebook=BOOK, published=x)),
-    ("harmonise", "table"): (RAW, lambda x, p: ss.harmonise(x, BOOK)),
-    ("harmonise", "crosswalk"): (CROSSWALK, lambda x, p: ss.harmonise(RAW, BOOK, crosswalk=x)),
     ("plan_sample", "backgrounds"): (GRID, lambda x, p: ss.plan_sample(TRAIN, x, more=20)),
     ("plot_change", "now"): (RAW, lambda x, p: ss.plot_change(x, TRUTH, question="taxes")),
     ("plot_change", "before"): (TRUTH, lambda x, p: ss.plot_change(RAW, x, question="taxes")),
