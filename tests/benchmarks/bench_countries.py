@@ -90,6 +90,9 @@ def section(numbers: dict[str, list[float]]) -> list[str]:
         "| known of countries | `low_rank` | `dsa-kernel` |",
         "|---|---:|---:|",
         *rows,
+        "",
+        "On six development draws (200 to 205) income alone had 1.086 of the hand-coded regions' error, region and model .982: one country "
+        "whose product misstates its income, held out, can undo what income gives.",
     ]
 
 
