@@ -5,14 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from surveysim.errors import EstimationError, first_few, nearest
+from surveysim.errors import EstimationError, TableError, first_few, nearest
 from surveysim.inference.area_cells import AreaCells, area_cells
 from surveysim.inference.cross_fitting import FOLD, CrossFit, average_folds
 from surveysim.inference.small_area import mean_model_variances
 from surveysim.tables.cells import Array, to_cells
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import CONFIDENCE, OF_A_SHARE, symmetric_intervals
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, DISTRIBUTION_KEYS, QUESTION, SHARE, STD_ERROR, N, require_columns
+from surveysim.tables.schema import (
+    BACKGROUND,
+    CONF_HIGH,
+    CONF_LOW,
+    DISTRIBUTION_KEYS,
+    QUESTION,
+    SHARE,
+    STD_ERROR,
+    N,
+    require_columns,
+)
 
 NOISE = ("removed", "kept")
 SAMPLED, NEVER = "sampled", "never sampled"
@@ -113,7 +123,10 @@ def _check_arguments(level: float, noise: str) -> None:
 
 
 def _same_cells(simulated: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    require_columns(check_distributions(simulated, "simulated"), [STD_ERROR, N], "simulated")
+    require_columns(simulated, [*DISTRIBUTION_KEYS, SHARE, STD_ERROR, N], "simulated")
+    outside = simulated.index[(simulated[SHARE] < 0) | (simulated[SHARE] > 1)]
+    if len(outside):
+        raise TableError(f"simulated: shares must lie in 0-1; they do not in row {first_few(outside)}")
     ours, theirs = (pd.MultiIndex.from_frame(table[DISTRIBUTION_KEYS]) for table in (simulated, folds))
     unknown = ours.difference(theirs)
     if len(unknown):

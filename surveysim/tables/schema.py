@@ -203,8 +203,8 @@ def require_ids(frame: pd.DataFrame, column: str, what: str, *, text: bool, erro
         return
     odd = [place for place, value in enumerate(values) if not _is_id(value, text)]
     rows, found = first_few(frame.index[odd]), values.iloc[odd[0]]
-    if is_missing(found):
-        raise error(f"{what}: {column} is missing in row {rows}; give every row one, or leave the row out")
+    if is_missing(found) or found == "":
+        raise error(f"{what}: {column} is empty in row {rows}; give every row one, or leave the row out")
     rule = "text" if text else "text or numbers"
     raise error(f"{what}: {column} must hold {rule} that can be written; it holds {quoted(found)} in row {rows}; replace it")
 

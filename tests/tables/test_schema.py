@@ -101,7 +101,7 @@ ODD: list[tuple[pd.DataFrame, str]] = [
     (NUMBERS.assign(n=[10.0, np.inf]), "table: n must be finite and at least 0; it is inf in row 1"),
     (NUMBERS.assign(n=[10, -1]), "n must be finite and at least 0; it is -1 in row 1; correct it, or leave it missing"),
     (NUMBERS.assign(n=[10.0, 1e-300]), "table: n is 1e-300 in row 1, counted from 0; only 1e-100 to 1e[+]100 can be computed with"),
-    (NUMBERS.assign(question_id=["q1", None]), "question_id is missing in row 1; give every row one, or leave the row out"),
+    (NUMBERS.assign(question_id=["q1", None]), "question_id is empty in row 1; give every row one, or leave the row out"),
     (NUMBERS.assign(question_id=[1, 2]), "question_id must hold text that can be written; it holds 1 in row 0, 1; replace it"),
     (NUMBERS.assign(question_id=pd.Series(["q1", "\ud800"], dtype=object)), r"question_id must hold text .* '\\ud800' in row 1"),
     (NUMBERS.assign(option_code=[[1], 2]), r"option_code must hold text or numbers .* \[1\] in row 0"),
