@@ -130,8 +130,8 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
         raise error(f"{what} holds complex numbers; a cell is a real number or text: take the real part, or drop it")
     if is_numeric_dtype(values.dtype) or is_datetime64_any_dtype(values.dtype):
         return None
-    if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(is_scalar, values)):
-        odd, rule = [row for row, value in enumerate(values) if not is_scalar(value)], "a cell is a number or text: take the column apart"
+    if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(_is_cell, values)):
+        odd, rule = [row for row, value in enumerate(values) if not _is_cell(value)], "a cell is a number or text: take the column apart"
     elif any(isinstance(value, str) and UNWRITABLE.search(value) for value in pd.unique(values)):
         odd = [row for row, value in enumerate(values) if isinstance(value, str) and UNWRITABLE.search(value)]
         rule = "no file takes such letters: replace them"
@@ -139,6 +139,10 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
         return None
     found = np.asarray(values, dtype=object)[odd[0]]
     raise error(f"{what} holds {quoted(found)} in row {first_few(odd)}, counted from 0; {rule}, or drop it")
+
+
+def _is_cell(value: object) -> bool:
+    return bool(is_scalar(value)) and not isinstance(value, complex)
 
 
 def refuse_extreme(numbers: npt.NDArray[np.float64], what: str, *, small: float = TINY, error: type[SurveySimError] = TableError) -> None:
