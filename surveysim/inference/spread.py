@@ -9,6 +9,7 @@ from surveysim.errors import EstimationError, TableError, first_few
 from surveysim.tables.cells import Array, between_variance
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
+from surveysim.tables.population_shares import population_shares
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -19,7 +20,6 @@ from surveysim.tables.schema import (
     SOURCE,
     STD_ERROR,
     check_distributions,
-    population_shares,
     require_columns,
 )
 
