@@ -217,6 +217,8 @@ def _one(prior: object, traits: Sequence[str], questions: Sequence[str] | None, 
     if not isinstance(prior, pd.DataFrame):
         raise EstimationError(f"{what} must be a distributions table or a Survey; got {type(prior).__name__}")
     check_distributions(prior, what)
+    if prior[SHARE].isna().all():
+        raise EstimationError(f"{what} has no share at all; leave it out")
     if prior.attrs.get("n_respondents") and prior.attrs.get("simulated"):
         raise EstimationError(
             f"{what} was simulated from {prior.attrs['n_respondents']:,} respondents of {prior.attrs.get('survey')!r}: combined with "

@@ -13,7 +13,8 @@ from surveysim.design.row_covariance import QuestionRows, known_rows
 from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.joint_shares import joint_shares
 from surveysim.tables.intervals import normal_intervals
-from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, SHARE, SOURCE, STD_ERROR, N, population_shares
+from surveysim.tables.population_shares import population_shares
+from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, N_EFF, SHARE, SOURCE, STD_ERROR, N
 
 SHIFT, POOLED_SHARE, LEVEL = "shift", "pooled_share", "level"
 

@@ -16,6 +16,7 @@ from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ON
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.intervals import ANYWHERE, normal_intervals
 from surveysim.tables.names import names_of
+from surveysim.tables.population_shares import population_shares
 from surveysim.tables.schema import (
     BACKGROUND,
     CELL,
@@ -31,7 +32,6 @@ from surveysim.tables.schema import (
     STD_ERROR,
     N,
     check_distributions,
-    population_shares,
     require_columns,
 )
 from surveysim.tables.weighting_record import RECORD, weighted_across

@@ -13,6 +13,7 @@ from surveysim.errors import EstimationError, TableError, first_few, nearest
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import ANYWHERE, OF_A_SHARE, normal_intervals
+from surveysim.tables.population_shares import population_shares
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -27,7 +28,6 @@ from surveysim.tables.schema import (
     SOURCE,
     STD_ERROR,
     check_distributions,
-    population_shares,
     require_columns,
     require_numbers,
 )

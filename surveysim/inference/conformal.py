@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.codebook.readable import readable
-from surveysim.errors import EstimationError, first_few, nearest
+from surveysim.errors import EstimationError, TableError, first_few, nearest
 from surveysim.inference.area_cells import AreaCells, area_cells
 from surveysim.inference.cross_fitting import CrossFit, average_folds
 from surveysim.inference.small_area import mean_model_variances
@@ -23,7 +23,6 @@ from surveysim.tables.schema import (
     SHARE,
     STD_ERROR,
     N,
-    check_distributions,
     require_columns,
 )
 
@@ -126,7 +125,10 @@ def _check_arguments(level: float, noise: str) -> None:
 
 
 def _same_cells(simulated: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    require_columns(check_distributions(simulated, "simulated"), [STD_ERROR, N], "simulated")
+    require_columns(simulated, [*DISTRIBUTION_KEYS, SHARE, STD_ERROR, N], "simulated")
+    outside = simulated.index[(simulated[SHARE] < 0) | (simulated[SHARE] > 1)]
+    if len(outside):
+        raise TableError(f"simulated: shares must lie in 0-1; they do not in row {first_few(outside)}")
     ours, theirs = (pd.MultiIndex.from_frame(table[DISTRIBUTION_KEYS]) for table in (simulated, folds))
     unknown = ours.difference(theirs)
     if len(unknown):

@@ -130,6 +130,8 @@ class _Prior:
     """What is handed on as ``prior=``: as given, or with each survey in it reweighted by a replicate of its own."""
 
     def __init__(self, prior: PriorLike | None, replicates_of: Callable[[Survey, int], Replicates]) -> None:
+        if prior is not None and not isinstance(prior, pd.DataFrame | Survey | Mapping | list | tuple):
+            raise EstimationError(f"prior must be a distributions table, a Survey, or several of them; got {type(prior).__name__}")
         self._one = isinstance(prior, pd.DataFrame | Survey)
         self._given = prior
         if prior is None or isinstance(prior, pd.DataFrame | Survey):

@@ -12,6 +12,7 @@ from surveysim.inference.fay_herriot import fit_area_model
 from surveysim.tables.cells import Array, between_variance
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import OF_A_SHARE, normal_intervals
+from surveysim.tables.population_shares import population_shares
 from surveysim.tables.schema import (
     BACKGROUND,
     CONF_HIGH,
@@ -22,7 +23,6 @@ from surveysim.tables.schema import (
     SOURCE,
     STD_ERROR,
     check_distributions,
-    population_shares,
     require_columns,
 )
 

@@ -13,14 +13,12 @@ from surveysim.evaluation.summaries import summarise_scores
 from surveysim.html import Section, disclosed_facts, frame_table, paragraph, preformatted
 from surveysim.survey.missing import na_table
 from surveysim.survey.survey import Survey
-from surveysim.tables.facts import is_simulated, reach_in_words, table_facts
+from surveysim.tables.facts import TableView, is_simulated, reach_in_words, table_facts
 from surveysim.tables.schema import (
     BACKGROUND,
     CELL,
     ESTIMATE,
-    LARGEST_WEIGHT,
     METRIC,
-    ORDER,
     QUESTION,
     SHARE,
     SOURCE,
@@ -132,9 +130,8 @@ def result_section(result: pd.DataFrame, figure: str) -> Section:
         "withheld (disclosure control)": None if rule is None else "nothing: all cells are told" if withheld is None else said,
         "abstained": _abstained(result),
     }
-    same = [SOURCE] if SOURCE in result and (result[SOURCE] == result[SOURCE].iloc[0]).all() else []  # the status names it
-    empty = [] if withheld else ["suppressed"]
-    shown = result.drop(columns=[ORDER, LARGEST_WEIGHT, *same, *empty], errors="ignore").head(MOST_ROWS)
+    told = result if withheld else result.drop(columns="suppressed", errors="ignore")
+    shown = TableView(told, MOST_ROWS).shown
     cut = paragraph(f"The first {MOST_ROWS} of {len(result):,} rows:") if len(result) > MOST_ROWS else ""
     return Section("result", "Result", disclosed_facts(rows) + figure + cut + frame_table(shown))
 

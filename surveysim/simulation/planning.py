@@ -20,7 +20,8 @@ from surveysim.simulation.request import requested_backgrounds, sample_and_prior
 from surveysim.survey.domains import asked_questions, observed_backgrounds
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import Array
-from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, STD_ERROR, N, population_shares
+from surveysim.tables.population_shares import population_shares
+from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, STD_ERROR, N
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame

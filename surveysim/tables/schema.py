@@ -6,7 +6,7 @@ Every verb takes and returns tidy frames. A simulated table differs from a surve
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -128,8 +128,8 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
         raise error(f"{what} holds complex numbers; a cell is a real number or text: take the real part, or drop it")
     if is_numeric_dtype(values.dtype) or is_datetime64_any_dtype(values.dtype):
         return None
-    if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(is_scalar, values)):
-        odd, rule = [row for row, value in enumerate(values) if not is_scalar(value)], "a cell is a number or text: take the column apart"
+    if infer_dtype(values, skipna=True).startswith("mixed") and not all(map(_is_cell, values)):
+        odd, rule = [row for row, value in enumerate(values) if not _is_cell(value)], "a cell is a number or text: take the column apart"
     elif any(isinstance(value, str) and UNWRITABLE.search(value) for value in pd.unique(values)):
         odd = [row for row, value in enumerate(values) if isinstance(value, str) and UNWRITABLE.search(value)]
         rule = "no file takes such letters: replace them"
@@ -137,6 +137,10 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
         return None
     found = np.asarray(values, dtype=object)[odd[0]]
     raise error(f"{what} holds {quoted(found)} in row {first_few(odd)}, counted from 0; {rule}, or drop it")
+
+
+def _is_cell(value: object) -> bool:
+    return bool(is_scalar(value)) and not isinstance(value, complex)
 
 
 def refuse_extreme(numbers: npt.NDArray[np.float64], what: str, *, small: float = TINY, error: type[SurveySimError] = TableError) -> None:
@@ -201,8 +205,8 @@ def require_ids(frame: pd.DataFrame, column: str, what: str, *, text: bool, erro
         return
     odd = [place for place, value in enumerate(values) if not _is_id(value, text)]
     rows, found = first_few(frame.index[odd]), values.iloc[odd[0]]
-    if is_missing(found):
-        raise error(f"{what}: {column} is missing in row {rows}; give every row one, or leave the row out")
+    if is_missing(found) or found == "":
+        raise error(f"{what}: {column} is empty in row {rows}; give every row one, or leave the row out")
     rule = "text" if text else "text or numbers"
     raise error(f"{what}: {column} must hold {rule} that can be written; it holds {quoted(found)} in row {rows}; replace it")
 
@@ -291,56 +295,6 @@ def check_backgrounds(frame: pd.DataFrame, traits: Sequence[str]) -> pd.DataFram
         if not np.isfinite(share).all() or (share < 0).any() or abs(share.sum() - 1) > SHARE_TOLERANCE:
             raise TableError(f"backgrounds: population_share must be >= 0 and sum to 1; it sums to {share.sum():.6g}")
     return frame
-
-
-def population_shares(
-    population: pd.DataFrame | Mapping[str, float], backgrounds: Iterable[str], what: str, *, error: type[SurveySimError] = TableError
-) -> npt.NDArray[np.float64]:
-    """Return the population share of each background, as given: they need not sum to 1.
-
-    Parameters
-    ----------
-    population : DataFrame or mapping of background_id to share
-        A frame with `background_id` and `population_share`; rows of one background are added up. It may hold others, too.
-    backgrounds : iterable of str
-        Ids, in any order; one may stand there several times.
-    what : str
-        The argument's name, for error messages.
-    error : class
-        Of what is raised where a share is absent or below 0.
-
-    Raises
-    ------
-    TableError
-        If a frame lacks a column. Or `error`: if a background has no share, or one that is missing or below 0.
-    """
-    if isinstance(population, pd.DataFrame):
-        require_columns(population, [BACKGROUND, POPULATION_SHARE], what)
-        shares = population.groupby(BACKGROUND, observed=True)[POPULATION_SHARE].sum(min_count=1)
-    else:
-        shares = _mapped_shares(population, what, error)
-    ids = pd.Index(list(backgrounds))
-    asked = shares[shares.index.isin(ids)]
-    wrong = asked.index[~((asked >= 0) & np.isfinite(asked))]
-    if len(wrong):
-        raise error(f"{what}: population_share must be 0 or more; it is not in {first_few(wrong)}")
-    absent = ids.unique().difference(asked.index, sort=False)
-    if len(absent):
-        raise error(f"{what} has no population_share of background {first_few(absent)}; give each one, 0 where there is nobody")
-    return asked.reindex(ids).to_numpy(float)
-
-
-def _mapped_shares(population: object, what: str, error: type[SurveySimError]) -> pd.Series:
-    """Return shares by background of a mapping, or of a series with the ids as its index."""
-    if not isinstance(population, Mapping | pd.Series):
-        raise error(
-            f"{what} must be a DataFrame with {BACKGROUND} and {POPULATION_SHARE}, or a mapping of background ids to shares; got "
-            f"{type(population).__name__} {quoted(population)}"
-        )
-    odd = [f"{name}: {quoted(share)}" for name, share in population.items() if not isinstance(share, Real)]
-    if odd:
-        raise error(f"{what} must map background ids to numbers; it has {first_few(odd)}")
-    return pd.Series(dict(population), dtype=float)
 
 
 def _cell_name(key: object) -> str:

@@ -151,7 +151,7 @@ def closed_form(name: str, folder: Path) -> dict[str, Any]:
     large = replace(data, truth=data.truth[data.truth["n"] >= LARGE].reset_index(drop=True))
     every = []
     for seed in SEEDS:
-        tables = [("published marginal", nulls.marginal(data.truth, weight="n"))]
+        tables = [("published marginal", marginal_for_all(data.truth, weight="n"))]
         for n in ANSWERS:
             tables += _one_trait_tables(learner, nulls.drawn(data.truth, n, seed, data.codebook), n)
         every.append(scored(tables, data.truth, data.codebook, ["total_variation"]))
@@ -189,7 +189,7 @@ def _parted_scores(learner: OneTrait, data: OutsideData, prior: pd.DataFrame | N
     parts = []
     for seed in SEEDS:
         samples, truth = nulls.parted(data.truth, ANSWERS, seed, data.codebook)
-        tables = [("marginal of the truth", nulls.marginal(truth, weight="n"))]
+        tables = [("marginal of the truth", marginal_for_all(truth, weight="n"))]
         if prior is not None:
             tables.append(("the round before as it is", as_it_is(prior, truth)))
         for n in ANSWERS:
@@ -250,7 +250,7 @@ def subpop_folds(folder: Path) -> dict[str, Any]:
         ("uniform", nulls.uniform(truth)),
         ("blind: other questions", nulls.of_other_questions(truth, groups=False)),
         ("group means: the group's other questions", nulls.of_other_questions(truth, groups=True)),
-        ("human marginal", nulls.marginal(truth)),
+        ("human marginal", marginal_for_all(truth)),
         ("zero-shot", own_traits(as_asked(model, one_trait(truth), one_trait_book(data.codebook)))),
     ]
     tables = nobody + [("closed form over questions", never_asked(model, data, FOLDS, seed)) for seed in SEEDS]

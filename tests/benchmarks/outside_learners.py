@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import outside_nulls as nulls
 import pandas as pd
 from outside_data import OutsideData, one_trait, one_trait_book, own_traits, shared_questions
 
 import surveysim as ss
 from surveysim.baselines.knowledge import Knowledge
 from surveysim.baselines.prior import Prior
+from surveysim.evaluation.floor import marginal_for_all
 from surveysim.lm.answers import predict
 from surveysim.lm.kernel import all_answer_states, kernel_shares
 from surveysim.lm.unasked import unasked_shares
@@ -59,7 +59,7 @@ def as_it_is(prior: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """Return the earlier shares of the truth's cells; a segment that the earlier round lacks gets its question's mean over all others."""
     keys = ["question_id", "background_id", "option_code"]
     found = truth[[*keys, "option_order"]].merge(prior[[*keys, "share"]], on=keys, how="left")
-    everybody = nulls.marginal(prior, weight="n").drop_duplicates(["question_id", "option_code"])
+    everybody = marginal_for_all(prior, weight="n").drop_duplicates(["question_id", "option_code"])
     mean = found[["question_id", "option_code"]].merge(everybody[["question_id", "option_code", "share"]], how="left")["share"]
     return truth.assign(share=found["share"].fillna(mean).to_numpy())
 

@@ -292,7 +292,7 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
     (lambda: ss.trim_weights(SURVEY, upper=0.1), DesignError, "0 <= lower < mean weight < upper"),
     (lambda: ss.population_margins(SURVEY, by=[]), TableError, "by is empty; give by= one name, or a list of at least one"),
     (lambda: ss.population_margins(SURVEY, by=["gendr"]), SurveySimError, "'gendr'; did you mean 'gender'"),
-    (lambda: ss.population_margins(pd.DataFrame({"age": ["young", None], "count": [1, 2]}), by=["age"]), TableError, "missing in row 1"),
+    (lambda: ss.population_margins(pd.DataFrame({"age": ["young", None], "count": [1, 2]}), by=["age"]), TableError, "empty in row 1"),
     (lambda: ss.poststratify_weights(SURVEY, pd.DataFrame({"count": [1]})), DesignError, "needs a column per trait"),
 ]
 

@@ -154,7 +154,7 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
     (lambda: check_official(facts(denominator="everyone")), TableError, "denominator 'everyone' is unknown"),
     (lambda: check_official(facts(year="twenty")), TableError, "'twenty' is no year"),
     (lambda: check_official(facts(year="2022-2017")), TableError, "'2022-2017' is no year"),
-    (lambda: check_official(facts(source="")), TableError, "source is empty in rows 0; a fact without it cannot be compared"),
+    (lambda: check_official(facts(source="")), TableError, "source is empty in row 0; give every row one"),
     (lambda: check_official(pd.concat([facts(), facts()])), TableError, "repeats a fact of q1"),
     (lambda: check_official(facts().drop(columns="weight")), TableError, "lacks column weight"),
     (lambda: ss.read_official("ivs_trusts"), ReadError, "no table of facts 'ivs_trusts' ships.*did you mean 'ivs_trust'"),

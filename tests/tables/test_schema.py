@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from surveysim.errors import DesignError, EvaluationError, TableError
+from surveysim.errors import DesignError, TableError
 from surveysim.tables.schema import (
     check_backgrounds,
     check_distributions,
-    population_shares,
     refuse_extreme,
     require_columns,
     require_numbers,
@@ -67,32 +66,6 @@ def test_columns_that_lack_are_counted() -> None:
         require_columns(pd.DataFrame({"age": [1]}), ["age", "share", "n"], "population")
 
 
-PEOPLE = pd.DataFrame({"background_id": ["a=1", "a=2", "a=1"], "population_share": [0.2, 0.5, 0.3]})
-
-
-def test_shares_stand_in_the_order_asked_and_rows_of_one_background_add_up() -> None:
-    assert population_shares(PEOPLE, ["a=2", "a=1", "a=2"], "population").tolist() == [0.5, 0.5, 0.5]
-    assert population_shares({"a=1": 0.2, "a=2": 3}, ["a=2", "a=1"], "weights").tolist() == [3.0, 0.2]
-    assert population_shares(PEOPLE, [], "population").tolist() == []
-
-
-def test_a_background_without_a_share_is_named() -> None:
-    with pytest.raises(TableError, match="population has no population_share of background a=3; give each one, 0 where there is nobody"):
-        population_shares(PEOPLE, ["a=1", "a=3"], "population")
-    with pytest.raises(EvaluationError, match="weights has no population_share of background a=3"):
-        population_shares({}, ["a=3"], "weights", error=EvaluationError)
-    with pytest.raises(TableError, match="population lacks column population_share"):
-        population_shares(PEOPLE[["background_id"]], ["a=1"], "population")
-
-
-@pytest.mark.parametrize("share", [-0.1, float("nan")])
-def test_a_share_is_a_number_from_0(share: float) -> None:
-    wrong = PEOPLE.assign(population_share=[share, 0.5, float("nan")])
-    with pytest.raises(TableError, match="population: population_share must be 0 or more; it is not in a=1"):
-        population_shares(wrong, ["a=1", "a=2"], "population")
-    assert population_shares(wrong, ["a=2"], "population").tolist() == [0.5], "what is not asked for does not matter"
-
-
 NUMBERS = pd.DataFrame({"question_id": ["q1", "q1"], "option_code": [1, 2], "share": [0.25, 0.75], "n": [10, 20]})
 ODD: list[tuple[pd.DataFrame, str]] = [
     (NUMBERS.astype({"share": object}), "table: share must hold numbers; its type is object; convert the column with pandas.to_numeric"),
@@ -101,7 +74,7 @@ ODD: list[tuple[pd.DataFrame, str]] = [
     (NUMBERS.assign(n=[10.0, np.inf]), "table: n must be finite and at least 0; it is inf in row 1"),
     (NUMBERS.assign(n=[10, -1]), "n must be finite and at least 0; it is -1 in row 1; correct it, or leave it missing"),
     (NUMBERS.assign(n=[10.0, 1e-300]), "table: n is 1e-300 in row 1, counted from 0; only 1e-100 to 1e[+]100 can be computed with"),
-    (NUMBERS.assign(question_id=["q1", None]), "question_id is missing in row 1; give every row one, or leave the row out"),
+    (NUMBERS.assign(question_id=["q1", None]), "question_id is empty in row 1; give every row one, or leave the row out"),
     (NUMBERS.assign(question_id=[1, 2]), "question_id must hold text that can be written; it holds 1 in row 0, 1; replace it"),
     (NUMBERS.assign(question_id=pd.Series(["q1", "\ud800"], dtype=object)), r"question_id must hold text .* '\\ud800' in row 1"),
     (NUMBERS.assign(option_code=[[1], 2]), r"option_code must hold text or numbers .* \[1\] in row 0"),

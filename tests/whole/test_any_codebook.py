@@ -50,10 +50,12 @@ CALLS: dict[str, Callable[[Any, Path], object]] = {
     "hold_out_questions": lambda book, _: ss.hold_out_questions(ss.load_codebook(book), fraction=0.2, seed=0),
     "load_codebook": lambda book, _: ss.load_codebook(book),
     "noise_floor": lambda book, _: ss.noise_floor(SHARES, codebook=book, draws=5),
+    "plot_change": lambda book, _: ss.plot_change(SHARES, SAMPLE, question="Q8_8", codebook=book, draw=False),
     "plot_distributions": lambda book, _: ss.plot_distributions(SHARES, question="Q8_8", codebook=book, draw=False),
     "plot_shifts": lambda book, _: ss.plot_shifts(SHARES, question="Q8_8", trait="age3", codebook=book, draw=False),
     "population_fidelity": lambda book, _: ss.population_fidelity(SAMPLE, SHARES, codebook=book),
     "report": lambda book, folder: "Why Many Americans" in ss.report(SHARES, folder / "x.html", survey=book).read_text(encoding="utf-8"),
+    "scorecard": lambda book, _: ss.scorecard(SAMPLE, SHARES, codebook=book, draws=19).table,
     "simulate": lambda book, _: ss.simulate(FRAME, BY, codebook=book, questions=ASKED, method="shrunken"),
     "simulate_respondents": lambda book, _: ss.simulate_respondents(
         TRAIN.data[["weight", "gender", "age3", "Q8_8", "Q8_7"]], PEOPLE, codebook=book, n=50, method="shrunken", questions=["Q8_8", "Q8_7"]

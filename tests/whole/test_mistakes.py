@@ -169,7 +169,7 @@ MISTAKES: dict[str, Mistake] = {
         lambda: ss.split_background(RAW.assign(background_id="women")),
         ("background_id 'women' is none", "trait=level|trait=level"),
     ),
-    "a source missing": (lambda: ss.background_shifts(RAW.assign(source=None)), ("source is missing in row 0", "give every row one")),
+    "a source missing": (lambda: ss.background_shifts(RAW.assign(source=None)), ("source is empty in row 0", "give every row one")),
     "stack of nothing": (lambda: ss.stack([]), ("tables must hold DataFrames, at least one", "got none")),
     "a trait of an outside table misspelt": (
         lambda: ss.as_distributions(

@@ -162,7 +162,7 @@ def test_a_segment_that_the_round_before_lacks_gets_its_mean(learners: ModuleTyp
 
 def test_a_ratio_of_errors_is_that_of_a_survey(learners: ModuleType, nulls: ModuleType, truth: pd.DataFrame) -> None:
     """Checked against the linearised variance of a ratio of two totals, by `svyratio`'s formula written out for two questions."""
-    tables = [nulls.uniform(truth).assign(source="a"), nulls.marginal(truth).assign(source="b")]
+    tables = [nulls.uniform(truth).assign(source="a"), marginal_for_all(truth).assign(source="b")]
     scores = pd.concat([ss.evaluate(table, truth, codebook=BOOK, metrics=["total_variation"], by="source") for table in tables])
     found = learners.ratio(scores, "a", "b", "total_variation")
     each = ss.summarise_scores(scores, by=["source", "question_id"]).set_index(["source", "question_id"])["estimate"]
