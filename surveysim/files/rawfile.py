@@ -15,7 +15,7 @@ from pandas.api.extensions import ExtensionArray
 from pandas.api.types import is_bool_dtype
 
 from surveysim.codebook.questions import Code
-from surveysim.errors import CodebookError, first_few
+from surveysim.errors import CodebookError, ReadError, first_few
 
 FRAME = "the frame"  # the source of what is no file, for messages
 Column: TypeAlias = np.ndarray | ExtensionArray  # the values of a variable, shape (respondents,)
@@ -132,7 +132,11 @@ class Wanted:
         ------
         CodebookError
             If two of them differ by case only.
+        ReadError
+            If one is none, as a damaged file may say.
         """
+        if not all(isinstance(name, str) for name in available):
+            raise ReadError(f"{source}: a variable of its dictionary has no name; the file is damaged: have it sent again")
         lowered = {name.lower() for name in self.names}
         patterns = [name for name in lowered if "*" in name]
         chosen = [name for name in available if name.lower() in lowered or any(fnmatchcase(name.lower(), pattern) for pattern in patterns)]

@@ -633,3 +633,9 @@ def test_names_that_differ_by_case_are_left_out_where_all_are_read_and_told(tmp_
         assert list(raw.columns) == ["id", "gndr", "w"]
         assert f"x.{suffix}: columns 'trust' and 'TRUST' differ by case only or stand twice, and are left out" in "; ".join(raw.notes)
         assert list(read_columns(tmp_path / f"x.{suffix}", Wanted(("w",))).columns) == ["w"]
+
+
+def test_a_variable_without_a_name_is_a_damaged_file() -> None:
+    """As a reader may say of a damaged dictionary."""
+    with pytest.raises(ReadError, match=r"survey\.sav: a variable of its dictionary has no name; the file is damaged"):
+        Wanted(("trust",)).pick([None, "trust"], "survey.sav")  # type: ignore[list-item]
