@@ -99,7 +99,8 @@ def real_changes(change: Array, std_error: Array) -> tuple[Array, Array, dict[st
     """Tell real change from sampling error: empirical Bayes estimates of changes, and how their variance is made up.
 
     The variance of real change between backgrounds is that of the observed changes less the mean sampling variance, and at least 0. Every
-    change is drawn to their mean by what its own sampling error is worth (the model of Fay and Herriot with a mean alone).
+    change is drawn to their mean by what its own sampling error is worth (the model of Fay and Herriot with a mean alone). Its mean squared
+    error is never taken above that of the observed change, which the approximation exceeds where the variance is found to be 0.
 
     Parameters
     ----------
@@ -141,7 +142,8 @@ def real_changes(change: Array, std_error: Array) -> tuple[Array, Array, dict[st
     q = float((precise * (change - precise @ change / precise.sum()) ** 2).sum())
     alike = chi_square_outcome(q, len(change) - 1.0).p_value
     variances = {"variance_observed": observed, "variance_sampling": sampling, "variance_real": real}
-    return fit.estimate, np.sqrt(fit.mse), {**variances, "mean": float(fit.coefficients[0]), "p_alike": alike}
+    error = np.minimum(np.sqrt(fit.mse), std_error)
+    return fit.estimate, error, {**variances, "mean": float(fit.coefficients[0]), "p_alike": alike}
 
 
 def _require_errors(simulated: pd.DataFrame) -> None:

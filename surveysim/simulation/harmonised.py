@@ -52,7 +52,8 @@ def harmonise(
 
     Options are matched by code; where the codes are others, by label, if `labels` is the codebook the table was made with; else as
     `crosswalk` says. Several options may become one: their shares are summed. A scale of another length is never stretched.
-    A trait's finer levels become the coarser ones that `crosswalk` names: cells are averaged by their n. A coarser trait of the same
+    A trait's finer levels become the coarser ones that `crosswalk` names: cells are averaged by their n. Cells that nobody answered in
+    are left out. A coarser trait of the same
     variable becomes a finer one by itself: every finer level has its coarser level's shares, and an even part of its n.
 
     Parameters
@@ -129,7 +130,7 @@ def _questions(
     """The table's rows in the codebook's questions and options, and the questions left out."""
     renamed = {source.variable: name for name, source in sources.items() if name in codebook.questions}
     parts, left = [], []
-    for name, rows in table.groupby(QUESTION, sort=False):
+    for name, rows in table[table[SHARE].notna()].groupby(QUESTION, sort=False):
         target = renamed.get(str(name), str(name))
         if target not in codebook.questions:
             left.append(str(name))
@@ -206,13 +207,12 @@ def _levels(rows: pd.DataFrame, codebook: Codebook, sources: Mapping[str, Source
     new = {identifier: _new_ids(str(identifier), targets, codebook, sources) for identifier in ids}
     spread = pd.DataFrame([(old, each, 1 / len(found)) for old, found in new.items() for each in found], columns=[BACKGROUND, "to", "part"])
     laid = rows.merge(spread, on=BACKGROUND)
-    known = (laid[N] > 0).any()
     laid = laid.assign(**{N: laid[N] * laid["part"], N_EFF: laid[N_EFF] * laid["part"], BACKGROUND: laid["to"]})
-    laid["weight"] = laid[N] if known else 1.0
-    laid[SHARE] *= laid["weight"]
-    summed = laid.groupby([*CELL, OPTION, ORDER], sort=False, as_index=False).agg({SHARE: "sum", N: "sum", N_EFF: "sum", "weight": "sum"})
-    share = summed[SHARE] / summed["weight"].where(summed["weight"] > 0)
-    return summed.assign(**{SHARE: share, N: summed[N].round().astype(int)}).drop(columns="weight")
+    laid = laid.assign(counted=laid[SHARE] * laid[N])
+    rules = {"plain": (SHARE, "mean"), "counted": ("counted", "sum"), N: (N, "sum"), N_EFF: (N_EFF, "sum")}
+    found = laid.groupby([*CELL, OPTION, ORDER], sort=False, as_index=False).agg(**rules)
+    share = (found["counted"] / found[N].where(found[N] > 0)).fillna(found["plain"])  # cells that state no n count alike
+    return found.assign(**{SHARE: share, N: found[N].round().astype(int)}).drop(columns=["plain", "counted"])
 
 
 def _target(trait: str, renamed: Mapping[str, str], codebook: Codebook, by: list[str] | None) -> str:

@@ -32,6 +32,7 @@ from surveysim.simulation.request import (
     check_same_prior,
     require_survey,
     sample_and_prior,
+    warn_of_misleading_prior,
     warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
@@ -153,6 +154,7 @@ def simulate_to_parquet(
         about["group_predictors"] = posterior.attrs["group_predictors"]
     if before is not None and posterior is not None:
         about["prior"] = posterior.attrs["prior"]
+        warn_of_misleading_prior(posterior.attrs["prior"])
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
     parts = (readable(part, survey.codebook, simulated=True) for part in parts)
     if is_main():

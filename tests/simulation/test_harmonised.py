@@ -96,6 +96,19 @@ def test_without_n_there_is_no_error() -> None:
     assert found["share"].notna().all()
 
 
+@pytest.mark.parametrize("stated", [True, False])
+def test_cells_that_nobody_answered_in_are_left_out_and_cells_without_n_keep_their_shares(stated: bool) -> None:
+    """A simulated table has shares, and no respondents, where nobody was sampled."""
+    empty, unsampled = (TABLE["background_id"] == f"age=old|gender={who}" for who in ("male", "female"))
+    table = TABLE.assign(n=TABLE["n"] * stated, n_eff=TABLE["n_eff"] * stated)
+    table.loc[empty | unsampled, ["n", "n_eff"]] = 0
+    table.loc[empty, "share"] = np.nan
+    found = ss.harmonise(table, BOOK)
+    assert set(TABLE["background_id"]) - set(found["background_id"]) == {"age=old|gender=male"}
+    own = found[found["background_id"] == "age=old|gender=female"]
+    np.testing.assert_allclose(_shares(own), TABLE.loc[unsampled & (TABLE["question_id"] == "trust"), "share"])
+
+
 def _of(**options: object) -> Callable[[], object]:
     return lambda: ss.harmonise(TABLE, BOOK, **options)
 
