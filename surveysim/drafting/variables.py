@@ -150,7 +150,7 @@ def draft_of(name: str, values: Column, variable: Variable, asked: Asked) -> Dra
         return DraftVariable(str(name), variable, read.options, read.merged, read.missing, {}, read.remarks, values, asked)
     reasons, unlabelled = _beside_labels(values, further, read, variable)
     missing = {**read.missing, **reasons}
-    options, unlabelled = _filled(read.valid, unlabelled)
+    options, unlabelled = _filled(read.valid, unlabelled, missing)
     options, merged, remarks = _once(options)
     return DraftVariable(str(name), variable, options, merged, missing, unlabelled, (*read.doubts, *remarks), values, asked)
 
@@ -230,8 +230,10 @@ def _may_hold_tags(values: Column) -> bool:
     return isinstance(values, pd.Categorical)
 
 
-def _filled(labelled: dict[Code, str], unlabelled: dict[Code, int]) -> tuple[dict[Code, str], dict[Code, int]]:
-    """Add the whole numbers between labelled ends of a scale; return also the codes without a label that no ends enclose, with counts."""
+def _filled(labelled: dict[Code, str], unlabelled: dict[Code, int], missing: Mapping[Code, str]) -> tuple[dict[Code, str], dict[Code, int]]:
+    """Add the whole numbers between labelled ends of a scale, but those that are missing codes; return also the codes without a label
+    that no ends enclose, with counts.
+    """
     numbers = [code for code in labelled if not isinstance(code, str)]
     if not unlabelled or not numbers or len(numbers) < len(labelled):
         return labelled, unlabelled if labelled else {}
@@ -242,6 +244,8 @@ def _filled(labelled: dict[Code, str], unlabelled: dict[Code, int]) -> tuple[dic
     taken = set(labelled.values())
     known = {comparable(code): label for code, label in labelled.items()}
     whole = {code: str(code) if str(code) not in taken else f"code {code}" for code in range(int(low), int(high) + 1)}
+    gone = {comparable(code) for code in missing}
+    whole = {code: label for code, label in whole.items() if comparable(code) not in gone}
     return {code: known.get(float(code), label) for code, label in whole.items()} | {
         code: label for code, label in labelled.items() if not float(code).is_integer()
     }, {}

@@ -56,8 +56,8 @@ def opening(accuracy: dict[str, Any]) -> list[str]:
         "regions in countries never sampled.",
         f"- **What moves the error is knowledge from outside the sample**: with the wave before it was {wave[0]:.2f} of that without "
         f"(ten respondents a country; {wave[1]:.2f} with fifty), with two big models' tables {big[0]:.2f} (ten answers a group; "
-        f"{big[1]:.2f} with fifty), with the income of countries never sampled {outside[INCOME][0]:.2f} of the best that knows their region "
-        "or asks the model (on six other draws it was above 1: one country decides).",
+        f"{big[1]:.2f} with fifty), with the income of countries never sampled {outside[INCOME][0]:.2f} of the best that knows their "
+        "region or asks the model (on six other draws it was above 1: one country decides).",
         "- Questions that nobody was asked the aligned model did not answer better than a blind guess on ANES 2020 "
         f"({asked['anes2020/800']:.2f}) and hardly on nonvoters 2020 ({asked['nonvoters2020/800']:.2f}); big models' tables had "
         f"{outside[UNASKED][0]:.2f} of its error on Pew's questions.",

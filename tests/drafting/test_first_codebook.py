@@ -294,3 +294,13 @@ def test_what_cannot_be_drafted_says_why(tmp_path: Path) -> None:
     with pytest.raises(CodebookError, match=r"bare\.sav: no variable has 2 to 12 labelled answers"):
         ss.draft_codebook(bare, tmp_path / "x.toml")
     assert not (tmp_path / "x.toml").exists()
+
+
+def test_a_missing_code_between_the_ends_of_a_scale_is_no_step_of_it(tmp_path: Path) -> None:
+    """0 is declared missing, 1 stands between the ends without a label: the draft loads, and 0 is an option no more."""
+    path = tmp_path / "scale.sav"
+    frame = pd.DataFrame({"a": [0.0, 0.0, 4.0, -2.0, 1.0]})
+    pyreadstat.write_sav(frame, path, variable_value_labels={"a": {-2: "worst", 4: "best"}}, missing_ranges={"a": [0]})
+    question = ss.load_codebook(ss.draft_codebook(path, tmp_path / "scale.toml")).question("a")
+    assert list(question.codes) == [-2, -1, 1, 2, 3, 4]
+    assert list(question.missing) == [0]
