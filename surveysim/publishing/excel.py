@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from math import ceil
 from pathlib import Path
-from re import sub
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 MOST_ROWS, MOST_COLUMNS, LONGEST_NAME = 1_048_576, 16_384, 31  # of a sheet, and of its name: Excel's limits
 HEADS = 4  # the row where the head of a banner begins
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a text that begins so is computed by the program that opens the file
+PREFIX = "'"  # what a spreadsheet takes for the mark of text
+STARTS = ("=", "+", "-", "@", "\t", "\r")  # a text that begins so is computed by the program that opens the file
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 CONTROL = "[\x00-\x08\x0b\x0c\x0e-\x1f]"
 ROWS = "rows"
 LINE = 15  # points of height
@@ -76,6 +78,11 @@ def write_workbook(path: Path, made: Sequence[Banner], table: pd.DataFrame) -> P
     return write_whole(path, book.save)
 
 
+def is_formula(value: object) -> bool:
+    """Say whether a spreadsheet takes a text for a formula; a number that is written as text is none."""
+    return isinstance(value, str) and value.startswith(STARTS) and not NUMBER.fullmatch(value)
+
+
 def without_formula(value: object) -> object:
     """Return a text that no program takes for a formula, without control characters; anything else as it is.
 
@@ -87,13 +94,13 @@ def without_formula(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    clean = sub(CONTROL, "", value)
-    return f"'{clean}" if clean.startswith(FORMULA) else clean
+    clean = re.sub(CONTROL, "", value)
+    return f"{PREFIX}{clean}" if is_formula(clean) else clean
 
 
 def _sheet_name(source: str, taken: Sequence[str]) -> str:
     """Return a name that Excel takes and no sheet has."""
-    plain = sub(r"[\[\]:*?/\\']", " ", source).strip()[:LONGEST_NAME] or "table"
+    plain = re.sub(r"[\[\]:*?/\\']", " ", source).strip()[:LONGEST_NAME] or "table"
     known, number, name = {one.casefold() for one in taken}, 1, plain
     while name.casefold() in known:
         number += 1

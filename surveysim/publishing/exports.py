@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,14 @@ from surveysim.publishing.audit import EXPOSED, HIGH, LOW, audit_disclosure
 from surveysim.publishing.banner import banners
 from surveysim.publishing.cell_rule import DOMINANCE, KEY, SUPPRESSED
 from surveysim.publishing.disclosure import DERIVABLE, DISCLOSURE, cells_of, protect
-from surveysim.publishing.excel import require_openpyxl, write_workbook
+from surveysim.publishing.excel import PREFIX, is_formula, require_openpyxl, write_workbook
 from surveysim.survey.writers import with_codes_of_one_kind, write_table
 from surveysim.tables.schema import MIN_N, NESTED, N, require_columns, require_scalars
 from surveysim.whole_files import checked_target, write_whole
 
 EXCEL = ".xlsx"
 TABLES = (".csv", ".parquet", EXCEL, *WRITABLE)
-PREFIX, PREFIXED = "'", "formula_prefix"  # what a spreadsheet takes for the mark of text, and where the facts say that it was set
-STARTS = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+PREFIXED = "formula_prefix"  # where the facts say that texts got a prefix, so that none is taken for a formula
 
 
 def export_table(
@@ -50,8 +47,9 @@ def export_table(
 
     What is withheld is audited (`audit_disclosure`) before the file is written. The facts (`attrs`: weight, denominator, design,
     population, model, seed, steps of weighting, what was done for disclosure control and what the audit found) go into
-    ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas puts them back into `attrs`. In CSV a
-    text that a spreadsheet would take for a formula gets an apostrophe before it, and the facts name it under ``formula_prefix``.
+    ``<file>.json`` beside the file; in Parquet into the file's own metadata, from where pandas puts them back into `attrs`. In CSV
+    and Excel a text that a spreadsheet would take for a formula gets an apostrophe before it, and the facts name it under
+    ``formula_prefix``.
 
     Parameters
     ----------
@@ -118,13 +116,14 @@ def export_table(
         book = None if codebook is None else load_codebook(codebook)
         rows = readable(shown, book)
         whole = None if how == "round" else table
+        shown.attrs |= _prefixed(without_formulas(rows))
         write_workbook(target, banners(rows, codebook=book, whole=whole, level=letters, adjust=adjust), rows)
     else:
         book = None if codebook is None else load_codebook(codebook)
         plain = with_codes_of_one_kind(shown if book is None else readable(shown, book))
         if target.suffix.lower() == ".csv":
             plain = without_formulas(plain)
-            shown.attrs |= {PREFIXED: plain.attrs[PREFIXED]} if PREFIXED in plain.attrs else {}
+            shown.attrs |= _prefixed(plain)
         write_whole(target, _parquet(plain) if target.suffix.lower() == ".parquet" else _csv(plain))
     if target.suffix.lower() != ".parquet":
         write_facts(target, shown.attrs)
@@ -190,9 +189,9 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     found: dict[str, list[str]] = {}
     columns = {}
     for name, values in table.items():
-        texts = [value for value in values.astype(object).unique() if _is_formula(value)]
-        named = f"{PREFIX}{name}" if _is_formula(name) else str(name)
-        columns[named] = values.astype(object).map(lambda value: f"{PREFIX}{value}" if _is_formula(value) else value) if texts else values
+        texts = [value for value in values.astype(object).unique() if is_formula(value)]
+        named = f"{PREFIX}{name}" if is_formula(name) else str(name)
+        columns[named] = values.astype(object).map(lambda value: f"{PREFIX}{value}" if is_formula(value) else value) if texts else values
         if texts or named != name:
             found[str(name)] = texts
     safe = pd.DataFrame(columns, index=table.index)
@@ -200,9 +199,9 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
-def _is_formula(value: object) -> bool:
-    """Whether a spreadsheet takes a text for a formula; a number that is written as text is none."""
-    return isinstance(value, str) and value.startswith(STARTS) and not _NUMBER.fullmatch(value)
+def _prefixed(plain: pd.DataFrame) -> dict[str, Any]:
+    """Return what the facts say of the texts that got a prefix; nothing where none did."""
+    return {PREFIXED: plain.attrs[PREFIXED]} if PREFIXED in plain.attrs else {}
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> Path:

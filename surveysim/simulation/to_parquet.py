@@ -154,7 +154,6 @@ def simulate_to_parquet(
         about["group_predictors"] = posterior.attrs["group_predictors"]
     if before is not None and posterior is not None:
         about["prior"] = posterior.attrs["prior"]
-        warn_of_misleading_prior(posterior.attrs["prior"])
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
     parts = (readable(part, survey.codebook, simulated=True) for part in parts)
     if is_main():
@@ -183,14 +182,20 @@ def _method_of(model: OptionModel, method: str) -> str:
 def _posterior(
     model: OptionModel, codebook: Codebook, sample: pd.DataFrame, frame: pd.DataFrame, known: Knowledge, *, method: str
 ) -> pd.DataFrame | None:
-    """Return the kernel form's table, as `simulate` computes it; None, with a warning, where there are too many backgrounds for it."""
+    """Return the kernel form's table, as `simulate` computes it; None, with a warning, where there are too many backgrounds for it.
+
+    A prior that misleads is warned of.
+    """
     from surveysim.lm.kernel import kernel_shares, sample_states
 
     sampled = set(sample[BACKGROUND])
     if len(frame) <= AT_ONCE:
         grid = with_background_id(frame, codebook)
         if len(sampled | set(grid[BACKGROUND])) <= AT_ONCE:
-            return kernel_shares(sample, grid, *sample_states(model, codebook, sample, grid), codebook, knowledge=known)
+            made = kernel_shares(sample, grid, *sample_states(model, codebook, sample, grid), codebook, knowledge=known)
+            if "prior" in made.attrs:
+                warn_of_misleading_prior(made.attrs["prior"])
+            return made
     count = f"{len(frame):,} backgrounds, and {len(sampled):,} sampled"
     if method == "dsa-kernel":
         raise SurveySimError(

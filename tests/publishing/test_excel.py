@@ -94,6 +94,8 @@ def test_no_text_of_a_file_becomes_a_formula(begin: str, tmp_path: Path) -> None
     labels = [cell.value for cell in cells if "HYPERLINK" in str(cell.value) and cell.coordinate.startswith("B")]
     assert labels
     assert set(labels) == {f"'{evil}"}
+    facts = json.loads((tmp_path / "x.xlsx.json").read_text(encoding="utf-8"))
+    assert facts["formula_prefix"]["'"]["option_label"] == [evil]
     assert without_formula("a\x00b") == "ab"
 
 

@@ -8,6 +8,7 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -258,3 +259,22 @@ def test_levels_that_nobody_has_do_not_fill_a_file_in_silence(
     path = _written(tmp_path / "chosen.parquet", base, {"gender": ["male"], "age": ["old"]}, women, method="zero-shot")
     assert caplog.text == ""
     assert ss.read_table(path)["background_id"].unique().tolist() == ["age=old|gender=male"]
+
+
+def test_a_prior_that_misleads_is_warned_of(base: ss.OptionModel, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One whose backgrounds have one another's shares."""
+    prior = ss.response_distributions(opinion_survey(4000, 9), by=TRAITS, questions=["trust", "taxes"])
+    names = sorted(prior["background_id"].unique())
+    prior["background_id"] = prior["background_id"].map(dict(zip(names, np.random.default_rng(4).permutation(names), strict=True)))
+    target = ss.simulate_to_parquet(
+        opinion_survey(1500, 1),
+        TRAITS,
+        tmp_path / "shares.parquet",
+        model=base,
+        method="dsa-kernel",
+        questions=["trust", "taxes"],
+        prior=prior.drop(columns=["age", "gender"]),
+        progress=False,
+    )
+    assert "misleads" in caplog.text
+    assert "MISLEADS" in repr(ss.show(ss.read_table(target)))
