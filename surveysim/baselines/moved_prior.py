@@ -84,7 +84,8 @@ class MovedPrior:
     shares, std_error : array, shape (questions, backgrounds, options)
     draws : array, shape (draws, questions, backgrounds, options), optional
     slope : array, shape (questions,)
-        Of the prior's differences between backgrounds, of its first contrast: 0 ignored, 1 taken as they are.
+        Of the prior's differences between backgrounds, of its first contrast: 0 ignored, 1 taken as they are; NaN where it has none, as
+        of one background.
     level_shift : array, shape (questions,)
         Mean shift of the first contrast over backgrounds, in standard deviations of a respondent's answer.
     explained : array, shape (questions,)
@@ -343,6 +344,6 @@ def _worth(eta: Array, change: Array) -> tuple[Array, Array, Array]:
     estimate = eta + change
     centred = estimate - estimate.mean(1, keepdims=True)
     own, both, all_of = (eta**2).sum(1), (eta * centred).sum(1), (centred**2).sum(1)
-    slope = np.divide(both, own, out=np.zeros_like(own), where=own > 0)
+    slope = np.divide(both, own, out=np.full_like(own, np.nan), where=own > 0)
     explained = np.divide(both**2, own * all_of, out=np.zeros_like(own), where=own * all_of > 0)
     return slope, change.mean(1), explained

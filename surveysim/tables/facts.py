@@ -174,9 +174,10 @@ def prior_in_words(about: Mapping[str, Any]) -> str:
     'wave 9; slope of its differences 0.9 to 1.2; MISLEADS: backgrounds left out are missed by more with it than without'
     """
     weights = [f"{name} {weight:.2f}" for name, weight in about.get("weights", {}).items()]
-    slopes = [f"{value:.2g}" for value in (min(about["slope"]), max(about["slope"]))] if about.get("slope") else []
+    known = [value for value in about.get("slope", ()) if value is not None]
+    slopes = [f"{value:.2g}" for value in (min(known), max(known))] if known else ["not known: it has no differences"]
     said = [about["name"], *([f"weights {', '.join(weights)}"] if weights else [])]
-    said += [f"slope of its differences {' to '.join(dict.fromkeys(slopes))}"] if slopes else []
+    said += [f"slope of its differences {' to '.join(dict.fromkeys(slopes))}"] if "slope" in about else []
     if about.get("left_out", {}).get("misleads"):
         said.append("MISLEADS: backgrounds left out are missed by more with it than without")
     return "; ".join(said)

@@ -188,6 +188,19 @@ def test_a_simulator_that_is_off_in_level_alone_helps(truth: pd.DataFrame) -> No
     assert moved < 0.9 * without
 
 
+def test_of_one_background_the_level_is_moved_and_the_slope_is_not_known() -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    only = "age=old|gender=male"
+    sample = _sample(200)
+    grid = _grid()[_grid()["background_id"] == only]
+    table = ss.estimate_baseline(sample[sample["background_id"] == only], grid, method="mrp", codebook=opinion_codebook(), prior=prior)
+    assert table.attrs["prior"]["slope"] == [None] * len(QUESTIONS)
+    assert "slope of its differences not known: it has no differences" in repr(ss.show(table))
+    own, known = (each.loc[each["background_id"] == only, "share"].to_numpy() for each in (sample, prior))
+    assert (np.minimum(own, known) - 0.05 <= table["share"]).all()
+    assert (table["share"] <= np.maximum(own, known) + 0.05).all()
+
+
 def _not_a_prior(prior: pd.DataFrame) -> object:
     return "ess9"
 
