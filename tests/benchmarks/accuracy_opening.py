@@ -51,9 +51,9 @@ def opening(accuracy: dict[str, Any]) -> list[str]:
         f"of the survey that ships their error was {error['raw sample']:.3f}, where the best regression that knows the order of ages and "
         f"educations had {best:.3f} and the truth's own sampling error alone makes {demo['noise_floor']['wasserstein']:.3f}.",
         f"- **The language model adds nothing to such a regression there**: its error was {error['DSA'] / best:.2f} of the best one's.",
-        f"- Where no method knew the order, it was {near[0]:.2f} and {near[1]:.2f} on two surveys of the United States, and on ESS 11 "
-        f"{model[SMALL][0]:.2f} with ten respondents in every country, but {model[UNSAMPLED][0]:.2f} of a regression's with hand-coded "
-        "regions in countries never sampled.",
+        f"- Over five draws, its closed form over the best of them, it was {near[0]:.2f} and {near[1]:.2f} on two surveys of the United "
+        f"States, and on ESS 11 {model[SMALL][0]:.2f} with ten respondents in every country, but {model[UNSAMPLED][0]:.2f} of a "
+        "regression's with hand-coded regions in countries never sampled.",
         f"- **What moves the error is knowledge from outside the sample**: with the wave before it was {wave[0]:.2f} of that without "
         f"(ten respondents a country; {wave[1]:.2f} with fifty), with two big models' tables {big[0]:.2f} (ten answers a group; "
         f"{big[1]:.2f} with fifty), with the income of countries never sampled {outside[INCOME][0]:.2f} of the best that knows their "
@@ -65,7 +65,7 @@ def opening(accuracy: dict[str, Any]) -> list[str]:
         f"![{ALT}]({FIGURE})",
         "",
         "Errors over those of the best estimate without; left of 1 is a gain. Above: the aligned model's closed form over the best "
-        "classical estimate of the same respondents, none of them knowing the order of levels; 95% intervals over draws and questions. "
+        "classical estimate of the same respondents, all of them knowing the order of levels; 95% intervals over draws and questions. "
         "Below: knowledge from outside over none (over blind guesses for questions never asked); 95% intervals over five draws alone. "
         f"The wave before as it is, without the sample, has {_untouched(10):.2f} and {_untouched(50):.2f}. Every number, also those "
         "against us, is in the sections below.",

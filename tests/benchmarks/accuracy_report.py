@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from accuracy_opening import FIGURE, draw, folded, opening
+from accuracy_order import write_order
 from marked_sections import marked_sections
 
 import surveysim as ss
@@ -76,6 +77,7 @@ def write_report(results: Path, docs: Path) -> dict[str, Any]:
     kept = [line for section in marked_sections(docs / "benchmarks.md") for line in ("", section)]
     draw(report, docs / FIGURE)
     (docs / "benchmarks.md").write_text("\n".join([*page(report, studies), *kept]) + "\n", encoding="utf-8")
+    write_order(report, docs)
     return report
 
 
