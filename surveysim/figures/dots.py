@@ -11,18 +11,22 @@ from surveysim.codebook.backgrounds import level_order, parse_background_id, tra
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import first_few
 from surveysim.estimation.joint_shares import joint_shares
-from surveysim.figures.layout import (
+from surveysim.figures.rows import (
     LABEL_WIDTH,
+    Scale,
+    background_label,
     check_height,
     check_sources,
+    counted,
     cut_note,
     fitted,
     lines_height,
     margin_of,
     name_rows,
+    options_label,
     row_names,
+    sources_without,
 )
-from surveysim.figures.rows import Scale, background_label, counted, options_label, sources_without
 from surveysim.figures.style import (
     GRID,
     LINE,

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from surveysim.errors import TableError
-from surveysim.figures.layout import check_height
+from surveysim.figures.rows import check_height
 from surveysim.figures.scores import METRIC_NAMES
 from surveysim.figures.style import (
     ACCENT,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from surveysim.errors import TableError, first_few, nearest, quoted
 from surveysim.evaluation.summaries import summarise_scores
-from surveysim.figures.layout import check_height
+from surveysim.figures.rows import check_height
 from surveysim.figures.style import (
     ACCENT,
     GRID,
