@@ -265,3 +265,24 @@ def check_height(points: float, what: str, remedy: str) -> None:
         raise TableError(
             f"{what}: the figure would be {points / 72:.0f} inches tall, more than {TALLEST:.0f}; {remedy}; draw=False gives the frame"
         )
+
+
+def within(heights: np.ndarray, ax: Axes, least: float) -> np.ndarray:
+    """Move the names of lines, `least` points high, that stand below or above the axes into them, and those that they push."""
+    (low, high), step = ax.get_ylim(), least * per_point(ax)
+    place = np.arange(len(heights))
+    return np.minimum(np.maximum(heights, low + step * (place + 0.5)), high - step * (len(heights) - place - 1))
+
+
+def per_point(ax: Axes) -> float:
+    """How much of the vertical axis a point (1/72 inch) is."""
+    low, high = ax.get_ylim()
+    return float((high - low) / (ax.bbox.height * 72 / ax.figure.dpi))
+
+
+def apart(places: np.ndarray, least: float) -> np.ndarray:
+    """Return increasing `places` moved as little as possible (least squares) so that neighbours are at least `least` apart."""
+    from scipy.optimize import isotonic_regression
+
+    steps = least * np.arange(len(places))
+    return np.asarray(isotonic_regression(places - steps).x) + steps

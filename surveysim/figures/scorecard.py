@@ -57,6 +57,11 @@ class Scorecard:
     facts: dict[str, str] = field(default_factory=dict)
 
     @property
+    def how(self) -> str:
+        """How the numbers are to be read."""
+        return HOW
+
+    @property
     def page(self) -> pd.DataFrame:
         """A row per measure and metric, a column per source, in words: ``0.043 (0.031 to 0.055)``."""
         words = self.table.assign(text=[_cell(row) for _, row in self.table.iterrows()])
@@ -74,7 +79,7 @@ class Scorecard:
     @property
     def html(self) -> str:
         """The tables as HTML, without a heading."""
-        parts = [frame_table(self.page), paragraph(HOW)]
+        parts = [frame_table(self.page), paragraph(self.how)]
         if len(self.comparisons):
             parts += [
                 paragraph("Differences in error between two sources, with p values adjusted after Holm:"),
