@@ -92,6 +92,7 @@ _PUBLIC = {
     "publishing.report": ["report"],
     "figures.distributions": ["plot_distributions", "plot_shifts"],
     "figures.scores": ["plot_scores"],
+    "figures.maps": ["plot_map"],
     "figures.changes": ["plot_change"],
     "figures.scorecard": ["scorecard"],
     "figures.savings": ["plot_data_saved"],

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from surveysim.errors import EvaluationError, first_few, nearest
-from surveysim.evaluation.summaries import data_saved
+from surveysim.evaluation.summaries import data_saved, log_n_at, non_increasing
 from surveysim.tables.cells import Array
-from surveysim.tables.intervals import mean_intervals
-from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, STD_ERROR, N, require_columns
+from surveysim.tables.intervals import Z_95, mean_intervals
+from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, QUESTION, SOURCE, STD_ERROR, N, require_columns
 
 BEST_CLASSICAL = "best classical"
+DRAWS, ENDS = 999, (0.025, 0.975)  # of curves, for the interval of a saving
+SEED_COLUMN = "seed"
 NEEDED = [N, "seed", "method", QUESTION, METRIC, ESTIMATE]
 
 
@@ -190,6 +192,81 @@ def best_classical(scores: pd.DataFrame, *, metric: str = "wasserstein") -> pd.D
     """
     means = summarise_comparison(scores, metric=metric)
     return means[means["method"] == means[N].map(_best_classical(dict(_tables(scores, metric))))]
+
+
+def saving_intervals(curve: pd.DataFrame, *, method: str, reference: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Return a 95% interval of what a method saves over a reference at each of its sizes, by drawing both curves again.
+
+    Rows with `question_id` and `seed` are drawn by questions and by seeds, with replacement, the same for both curves (the pigeonhole
+    bootstrap, which is conservative); other curves of several rows a size by their rows, and a single row normally by its interval.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        `source n estimate`, of one metric, with `question_id` and `seed`, or `conf_low` and `conf_high`, where known.
+    method : str
+    reference : sequence of str
+        One source, or several, of which the best at each n counts in every draw.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        `n saved_low saved_high`, a row per size of the method. An end that lies outside the reference's curve is missing, for nothing is
+        extrapolated; both are missing where no interval is known.
+
+    References
+    ----------
+    Owen (2007), doi:10.1214/07-AOAS122.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = _drawn_curves(curve[curve[SOURCE].isin([method, *reference])], rng)
+    sizes = sorted({n for name, n in drawn if name in reference})
+    best = np.array([np.min([drawn[name, n] for name in reference if (name, n) in drawn], axis=0) for n in sizes])  # (sizes, draws)
+    rows = []
+    for n in sorted(n for name, n in drawn if name == method):
+        ours = drawn[method, n]
+        if not np.isfinite(best).all() or not np.isfinite(ours).all() or not (np.ptp(ours) > 0 or np.ptp(best) > 0):
+            rows.append((n, np.nan, np.nan))
+            continue
+        curves = [non_increasing(each, np.ones(len(sizes))) for each in best.T]
+        needed = np.exp([log_n_at(error, each, np.log(sizes)) for error, each in zip(ours, curves, strict=True)])
+        needed[[error > each[0] for error, each in zip(ours, curves, strict=True)]] = 0.0
+        needed[[error < each[-1] for error, each in zip(ours, curves, strict=True)]] = np.inf
+        low, high = np.quantile(needed, ENDS, method="inverted_cdf")
+        ends = (1 - n / min(low, sizes[-1]) if low > 0 else np.nan, 1 - n / max(high, sizes[0]) if np.isfinite(high) else np.nan)
+        rows.append((n, *ends))
+    return pd.DataFrame(rows, columns=[N, "saved_low", "saved_high"])
+
+
+def _drawn_curves(curve: pd.DataFrame, rng: np.random.Generator) -> dict[tuple[str, float], Array]:
+    """Return (source, n) -> errors drawn again, of shape (draws,)."""
+    crossed = QUESTION in curve and SEED_COLUMN in curve
+    counts = {}
+    for name in (QUESTION, SEED_COLUMN) if crossed else ():
+        values = pd.unique(curve[name])
+        counts[name] = pd.DataFrame(rng.multinomial(len(values), np.full(len(values), 1 / len(values)), DRAWS), columns=values)
+    found = {}
+    for (source, n), own in curve.groupby([SOURCE, N], sort=False):
+        values = own[ESTIMATE].to_numpy(float)
+        if crossed:
+            weight = counts[QUESTION][own[QUESTION]].to_numpy() * counts[SEED_COLUMN][own[SEED_COLUMN]].to_numpy()
+            total = weight.sum(1)
+            drawn = np.divide(weight @ values, total, out=np.full(DRAWS, values.mean()), where=total > 0)
+        elif len(values) > 1:
+            drawn = rng.choice(values, (DRAWS, len(values))).mean(1)
+        else:
+            ends = own[[CONF_LOW, CONF_HIGH]].to_numpy(float)[0] if {CONF_LOW, CONF_HIGH} <= set(own) else np.array([np.nan, np.nan])
+            drawn = values[0] + rng.standard_normal(DRAWS) * (ends[1] - ends[0]) / (2 * Z_95)
+        found[source, float(n)] = drawn
+    return found
+
+
+def classical_in(scores: pd.DataFrame) -> list[str]:
+    """Return the classical methods among the scores."""
+    from surveysim.baselines.methods import BASELINES
+
+    return [name for name in dict.fromkeys(scores["method"]) if name in BASELINES]
 
 
 def crossed_interval(table: pd.DataFrame) -> tuple[float, float, float]:

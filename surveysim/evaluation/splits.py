@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -171,7 +172,7 @@ def hold_out_levels(frame: FrameOrSurvey, *, trait: str, levels: str | Sequence[
 
 
 def hold_out_questions(
-    questions: Codebook | str | Sequence[str],
+    questions: Codebook | Survey | str | Sequence[str],
     *,
     fraction: float,
     seed: int,
@@ -181,8 +182,9 @@ def hold_out_questions(
 
     Parameters
     ----------
-    questions : Codebook, str or sequence of str
-        Topics are known from a codebook only; a question without a topic is its own.
+    questions : Codebook, Survey, str or sequence of str
+        Topics are known from a codebook, or that of a survey, of which the questions that it holds are divided; a question without a topic
+        is its own.
     fraction : float
         Share of the questions to hold out, above 0 and below 1. By topic, topics are drawn in random order until the
         share is reached, leaving out one that would exceed it by more than it falls short without.
@@ -215,10 +217,14 @@ def hold_out_questions(
     >>> {codebook.question(name).topic for name in kept} & {codebook.question(name).topic for name in held}
     set()
     """
+    if isinstance(questions, Survey):
+        check_survey(questions)
+        book = questions.codebook
+        questions = replace(book, questions={name: book.question(name) for name in questions.questions})
     if not by_topic:
         return _divide(_ids(questions), set(_draw(_ids(questions), fraction, seed, "questions")))
     if not isinstance(questions, Codebook):
-        raise SplitError("a list of questions carries no topics; give the codebook, or by_topic=False")
+        raise SplitError("a list of questions carries no topics; give the codebook or the Survey, or by_topic=False")
     topics: dict[str, list[str]] = {}
     for question_id, question in questions.questions.items():
         topics.setdefault(question.topic or f"question {question_id}", []).append(question_id)

@@ -183,10 +183,10 @@ def data_saved(curve: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     measured = curve.groupby(N)[ESTIMATE].agg(["mean", "size"]).sort_index()
     if len(measured) < 2:
         raise EvaluationError(f"curve has {len(measured)} size of sample; a curve needs at least two")
-    error = _non_increasing(measured["mean"].to_numpy(float), measured["size"].to_numpy(float))
+    error = non_increasing(measured["mean"].to_numpy(float), measured["size"].to_numpy(float))
     log_n = np.log(measured.index.to_numpy(float))
     target = scores[ESTIMATE].to_numpy(float)
-    needed = np.exp([_log_n_at(each, error, log_n) for each in target])
+    needed = np.exp([log_n_at(each, error, log_n) for each in target])
     bound = np.where(target < error[-1], "at_least", np.where(target > error[0], "at_most", "exact"))
     return scores.assign(n_needed=needed, data_saved=1 - scores[N].to_numpy(float) / needed, bound=bound)
 
@@ -282,7 +282,7 @@ def error_quantiles(errors: Array, weight: Array, level: float) -> Array:
     return np.asarray(np.take_along_axis(errors, np.take_along_axis(order, reached.argmax(-1)[:, None], -1), -1)[:, 0])
 
 
-def _log_n_at(target: float, error: Array, log_n: Array) -> float:
+def log_n_at(target: float, error: Array, log_n: Array) -> float:
     """Smallest log n at which the non-increasing `error` reaches `target`; an end of the curve where it never does, or always."""
     reached = np.flatnonzero(error <= target)
     if not len(reached):
@@ -339,7 +339,7 @@ def _interval(means: Array, error: float, interval: str, draws: int, rng: np.ran
     return float(low), float(high)
 
 
-def _non_increasing(values: Array, weights: Array) -> Array:
+def non_increasing(values: Array, weights: Array) -> Array:
     """The non-increasing sequence nearest to `values` in weighted least squares."""
     from scipy.optimize import isotonic_regression
 

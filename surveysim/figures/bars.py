@@ -17,8 +17,21 @@ from surveysim.codebook.backgrounds import trait_order
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import first_few
 from surveysim.estimation.joint_shares import joint_shares
-from surveysim.figures.layout import check_height, check_sources, cut_note, fitted, lines_height, margin_of, name_rows, row_names
-from surveysim.figures.rows import Scale, background_label, counted, options_label, sources_without
+from surveysim.figures.rows import (
+    Scale,
+    background_label,
+    check_height,
+    check_sources,
+    counted,
+    cut_note,
+    fitted,
+    lines_height,
+    margin_of,
+    name_rows,
+    options_label,
+    row_names,
+    sources_without,
+)
 from surveysim.figures.style import (
     EXTRA,
     GRID,

@@ -13,8 +13,19 @@ from surveysim.codebook.codebook import Code, Codebook
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import TableError, first_few
 from surveysim.estimation.joint_shares import joint_shares
-from surveysim.figures.layout import check_height, cut_note, lines_height, margin_of, row_names
-from surveysim.figures.rows import Scale, background_label, options_label, question_rows, scale_of, shown_options
+from surveysim.figures.rows import (
+    Scale,
+    background_label,
+    check_height,
+    cut_note,
+    lines_height,
+    margin_of,
+    options_label,
+    question_rows,
+    row_names,
+    scale_of,
+    shown_options,
+)
 from surveysim.figures.style import (
     ACCENT,
     GRID,

@@ -11,18 +11,22 @@ from surveysim.codebook.backgrounds import level_order, parse_background_id, tra
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import first_few
 from surveysim.estimation.joint_shares import joint_shares
-from surveysim.figures.layout import (
+from surveysim.figures.rows import (
     LABEL_WIDTH,
+    Scale,
+    background_label,
     check_height,
     check_sources,
+    counted,
     cut_note,
     fitted,
     lines_height,
     margin_of,
     name_rows,
+    options_label,
     row_names,
+    sources_without,
 )
-from surveysim.figures.rows import Scale, background_label, counted, options_label, sources_without
 from surveysim.figures.style import (
     GRID,
     LINE,
@@ -149,7 +153,7 @@ def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
         _panel(panel, table[table["panel"] == name], marks, groups)
         name_rows(panel, (own["row"], names), (head, heads), -across)
         panel.tick_params(axis="y", labelleft=panel is axes[0])
-        put_above(panel, fitted(name, _width(panel) + right, bold=True), 5, size=TEXT, bold=True)
+        put_above(panel, fitted(name, _width(panel) + right, bold=True), 7, size=TEXT, bold=True, va="baseline")
     key_above(axes[0], [handle(mark) for mark in marks.values()], list(marks), key, wide, across=across)
     titles_above(axes[0], titles, above, across=across)
     note_below(axes[0], note, 24, wide, across=across)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from surveysim.errors import TableError, first_few
 from surveysim.figures.dots import interval_note, same_n, spread
-from surveysim.figures.layout import LABEL_WIDTH, check_height, check_sources
+from surveysim.figures.rows import LABEL_WIDTH, check_height, check_sources
 from surveysim.figures.style import (
     GRID,
     LINE,

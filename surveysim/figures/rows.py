@@ -1,15 +1,19 @@
-"""What a figure of response distributions shows: rows chosen and ordered, options named, joint shares with their intervals."""
+"""The rows of a figure: which it shows, how options, backgrounds and sources are named, and what it has room for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import TableError, first_few, nearest
+from surveysim.figures.style import TEXT, label_rows, text_width, widest, wrap
 from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import (
     BACKGROUND,
@@ -23,6 +27,14 @@ from surveysim.tables.schema import (
     check_distributions,
     require_columns,
 )
+
+LABEL_WIDTH = 170.0  # points of a row's name before it is broken
+MOST_LINES = ((15, 3), (30, 2))  # up to so many names, lines of one before it is cut; of more names one
+MOST_SOURCES = 7  # that colour, shape and fill tell apart
+TALLEST = 24.0  # inches: three pages
+LABEL_LINE = 1.25  # height of a line of a row's name, in font sizes
+BETWEEN, CUT = " · ", "…"  # between the levels of a background; in place of what is left out
+CUT_NOTE = f" {CUT}: names cut; draw=False gives them whole."
 
 
 @dataclass(frozen=True)
@@ -161,3 +173,116 @@ def background_label(identifier: str, traits: Sequence[str]) -> str:
     """Name a background by the levels of some traits: ``female · 18-24``."""
     levels = parse_background_id(identifier)
     return " · ".join(levels[trait] for trait in traits if trait in levels) or POOLED
+
+
+def row_names(names: Sequence[str], *, bold: bool = False) -> list[str]:
+    """Break names into lines of `LABEL_WIDTH`; of one that would take more lines than there is room for, the longest levels are cut."""
+    broken, most = [], next((lines for count, lines in MOST_LINES if len(names) <= count), 1)
+    for name in names:
+        lines, room = wrap(str(name), LABEL_WIDTH, bold=bold), most * LABEL_WIDTH * 1.25
+        while len(lines) > most:
+            room -= LABEL_WIDTH / 4
+            lines = wrap(fitted(str(name), room, bold=bold), LABEL_WIDTH, bold=bold)
+        broken.append("\n".join(lines))
+    return broken
+
+
+def fitted(name: str, room: float, *, bold: bool = False) -> str:
+    """Cut the longest levels of a background's name inside, so that the whole is at most `room` points wide."""
+    parts = name.split(BETWEEN)
+    room -= text_width(BETWEEN, bold=bold) * (len(parts) - 1)
+    widths = [text_width(part, bold=bold) for part in parts]
+    for rank, place in enumerate(np.argsort(widths, kind="stable")):  # what the short ones do not need is left to the long ones
+        parts[place] = _cut_inside(parts[place], room / (len(parts) - rank), bold=bold)
+        room -= text_width(parts[place], bold=bold)
+    return BETWEEN.join(parts)
+
+
+def _cut_inside(text: str, room: float, *, bold: bool) -> str:
+    """Leave out the middle of a text that is too wide: its end may be what tells it from another."""
+    kept, shown = len(text), text
+    while kept > 2 and text_width(shown, bold=bold) > room:
+        kept -= max(1, int(0.1 * kept))
+        shown = f"{text[: kept - kept // 3].rstrip()}{CUT}{text[len(text) - kept // 3 :].lstrip()}"
+    return shown
+
+
+def lines_height(names: Sequence[str]) -> float:
+    """Return the height in points that a row needs for the tallest of some broken names."""
+    return TEXT * LABEL_LINE * max((name.count("\n") + 1 for name in names), default=1) + 5
+
+
+def name_rows(ax: Axes, rows: tuple[Sequence[float], Sequence[str]], heads: tuple[Sequence[float], Sequence[str]], left: float) -> None:
+    """Name the rows of a figure at the left; headings too, or where the margin is too narrow, from its edge across the axes."""
+    places, names, over, titles = list(rows[0]), list(rows[1]), list(heads[0]), list(heads[1])
+    if widest(titles, bold=True) <= max(left, LABEL_WIDTH):
+        label_rows(ax, over + places, titles + names, [True] * len(over) + [False] * len(places))
+        return
+    label_rows(ax, places, names)
+    room = left + ax.bbox.width * 72 / ax.figure.dpi - 4
+    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False, "zorder": 6}
+    for y, title in zip(over, titles, strict=True):
+        patch = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        words = fitted(title, room, bold=True)
+        ax.annotate(words, (0, y), (-left, 0), va="center", fontsize=TEXT, fontweight="bold", bbox=patch, **style)
+
+
+def margin_of(names: Sequence[str], titles: Sequence[str] = ()) -> float:
+    """Return the margin in points that the names of rows need, and headings where they fit one."""
+    plain = widest(line for name in names for line in name.split("\n"))
+    bold = widest(titles, bold=True)
+    return max(plain, bold if bold <= LABEL_WIDTH else 0.0) + 12
+
+
+def cut_note(names: Sequence[str]) -> str:
+    """Say that names are cut, where any is."""
+    return CUT_NOTE if any(CUT in name for name in names) else ""
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Refuse more sources than a figure can tell apart.
+
+    Raises
+    ------
+    TableError
+        If there are more than seven.
+    """
+    if len(sources) > MOST_SOURCES:
+        raise TableError(
+            f"{len(sources)} sources: a figure tells {MOST_SOURCES} apart; choose some with sources=: {first_few(sources, len(sources))}"
+        )
+
+
+def check_height(points: float, what: str, remedy: str) -> None:
+    """Refuse a figure that nobody could read.
+
+    Raises
+    ------
+    TableError
+        If it would be taller than three pages.
+    """
+    if points / 72 > TALLEST:
+        raise TableError(
+            f"{what}: the figure would be {points / 72:.0f} inches tall, more than {TALLEST:.0f}; {remedy}; draw=False gives the frame"
+        )
+
+
+def within(heights: np.ndarray, ax: Axes, least: float) -> np.ndarray:
+    """Move the names of lines, `least` points high, that stand below or above the axes into them, and those that they push."""
+    (low, high), step = ax.get_ylim(), least * per_point(ax)
+    place = np.arange(len(heights))
+    return np.minimum(np.maximum(heights, low + step * (place + 0.5)), high - step * (len(heights) - place - 1))
+
+
+def per_point(ax: Axes) -> float:
+    """How much of the vertical axis a point (1/72 inch) is."""
+    low, high = ax.get_ylim()
+    return float((high - low) / (ax.bbox.height * 72 / ax.figure.dpi))
+
+
+def apart(places: np.ndarray, least: float) -> np.ndarray:
+    """Return increasing `places` moved as little as possible (least squares) so that neighbours are at least `least` apart."""
+    from scipy.optimize import isotonic_regression
+
+    steps = least * np.arange(len(places))
+    return np.asarray(isotonic_regression(places - steps).x) + steps

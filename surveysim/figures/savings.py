@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
 from surveysim.errors import TableError, first_few, nearest
-from surveysim.evaluation.comparison_summary import BEST_CLASSICAL, best_classical, summarise_comparison
+from surveysim.evaluation.comparison_summary import BEST_CLASSICAL, best_classical, classical_in, saving_intervals, summarise_comparison
 from surveysim.evaluation.metrics import METRICS
 from surveysim.evaluation.summaries import data_saved
-from surveysim.figures.scores import METRIC_NAMES, Floor, floor_of, of_metric
+from surveysim.figures.rows import apart, per_point, within
+from surveysim.figures.scores import METRIC_NAMES, Floor, floor_line, floor_of, of_metric
 from surveysim.figures.style import (
     ACCENT,
     GRID,
@@ -40,6 +42,7 @@ from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.schema import CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, SOURCE, N, require_columns
 
 NAME_WIDTH, NAME_HEIGHT = 110.0, 1.35 * TEXT  # points for the name of a line, and from one to the next
+NAME_AWAY, BESIDE = 14.0, 4.0  # points from the axes to a line's name, and from a method to the next at one n
 MOST_CURVES = 16
 LEAST_PART = 0.3  # of axes made elsewhere that the curves keep, beside names and note
 DEFAULT_METRIC = "wasserstein"  # of the scores of `compare_methods`, as in `savings`
@@ -87,7 +90,9 @@ def plot_data_saved(
     Returns
     -------
     Axes or DataFrame
-        Or the frame: `source n estimate conf_low conf_high` (of a distance not below 0), and for the method `n_needed data_saved bound`;
+        Or the frame: `source n estimate conf_low conf_high` (of a distance not below 0), and for the method `n_needed data_saved bound
+        saved_low saved_high`, a 95% interval of the saving from curves drawn again (by questions and seeds where the scores have both,
+        else by rows, or by the intervals given), an end missing where it lies outside the reference's curve;
         ``attrs["read"]`` is the n that is read off, ``attrs["floor"]`` the noise floor.
 
     Raises
@@ -100,7 +105,8 @@ def plot_data_saved(
 
     References
     ----------
-    Ayer et al. (1955), doi:10.1214/aoms/1177728423 (pooling adjacent violators).
+    Ayer et al. (1955), doi:10.1214/aoms/1177728423 (pooling adjacent violators). Owen (2007), doi:10.1214/07-AOAS122 (drawing questions
+    and seeds again).
 
     Examples
     --------
@@ -112,15 +118,19 @@ def plot_data_saved(
     [0.75, 0.6]
     """
     require_columns(curve, [], "curve")
+    drawn, references = curve, [reference]
     if SOURCE not in curve and "method" in curve:
         if metric is None and METRIC in curve and DEFAULT_METRIC in set(curve[METRIC]):
             metric = DEFAULT_METRIC
-        curve = _compared(curve, metric, reference)
+        references = classical_in(curve) if reference == BEST_CLASSICAL else references
+        drawn, curve = curve.rename(columns={"method": SOURCE}), _compared(curve, metric, reference)
     curve, shown = _chosen(curve, method, reference, metric)
+    drawn = drawn[drawn[METRIC] == shown] if METRIC in drawn else drawn
     points = _points(curve)
     if shown in METRICS:
         points[CONF_LOW] = points[CONF_LOW].clip(lower=0.0)  # a distance is not negative
     saved = data_saved(curve[curve[SOURCE] == reference], points.loc[points[SOURCE] == method, [SOURCE, N, ESTIMATE]])
+    saved = saved.merge(saving_intervals(drawn, method=method, reference=references), on=N, how="left")
     points = points.merge(saved.drop(columns=ESTIMATE), on=[SOURCE, N], how="left")
     points.attrs |= {READ: _read_at(saved, n), FLOOR: floor_of(floor, shown)}
     if not draw:
@@ -187,32 +197,50 @@ def _draw(points: pd.DataFrame, method: str, reference: str, metric: str, ax: Ax
             "draw=False gives the frame"
         )
     shown = {name: shortened(str(name), NAME_WIDTH) for name in names}
-    intervals = "Vertical lines: 95% intervals." if points[CONF_LOW].notna().any() else "No intervals known."
-    cut = points.loc[points[CONF_HIGH] > TALLEST_INTERVAL * points[ESTIMATE].max(), SOURCE].unique()
-    if len(cut):
-        intervals += f" Cut at the top, for they reach above {TALLEST_INTERVAL:g} times the largest error: those of {first_few(cut)}."
-    note, width = f"{intervals} Data saved: 1 {MINUS} n / n needed by {reference}.", WIDTH
+    note, width = _note(points, reference), WIDTH
     if ax is None:
-        right, bottom = widest(shown.values(), bold=True) + 8, note_height(note, 38, WIDTH)
+        right, bottom = widest(shown.values(), bold=True) + NAME_AWAY + 4, note_height(note, 38, WIDTH)
         (ax,) = new_axes(left=34, right=right, top=30, bottom=bottom, height=max(0.52 * WIDTH, (len(names) + 2) * NAME_HEIGHT))
         across = -34.0
     else:
         width = dress(ax)
-        _make_room(ax, widest(shown.values(), bold=True) + 8, note_height(note, 38, width), 24)
+        _make_room(ax, widest(shown.values(), bold=True) + NAME_AWAY + 4, note_height(note, 38, width), 24)
     others = iter(_OTHERS * len(names))
     marks = {name: ACCENT if name == method else _REFERENCE if name == reference else next(others) for name in names}
+    _axes_of_sizes(ax, points)
+    beside_n = _beside(ax, points, [method, reference])
     for name, mark in marks.items():
         own = points[points[SOURCE] == name]
+        own = own.assign(**{N: own[N] * beside_n[name]})
         strong, front = name in (method, reference), 3.5 if name == method else 3
         ax.plot(own[N], own[ESTIMATE], color=mark.color, linewidth=1.5 if strong else 1.0, zorder=front, **marker_properties(mark))
         ax.vlines(own[N], own[CONF_LOW], own[CONF_HIGH], color=mark.color, linewidth=0.9, zorder=2)
-    _axes_of_sizes(ax, points)
-    _name_lines(ax, points, marks, method, shown)
+    _name_lines(ax, points.assign(_at=points[N] * points[SOURCE].map(beside_n)), marks, method, shown)
     _annotate_saving(ax, points, method, reference)
-    _floor_line(ax, points.attrs[FLOOR])
+    floor_line(ax, points.attrs[FLOOR])
     put_above(ax, METRIC_NAMES.get(metric, metric), 12, across=across, bold=True)
     note_below(ax, note, 38, width, across=across)
     return ax
+
+
+def _note(points: pd.DataFrame, reference: str) -> str:
+    said = f"Vertical lines: 95% intervals; shaded: of what {reference} needs." if points[CONF_LOW].notna().any() else "No intervals known."
+    cut = points.loc[points[CONF_HIGH] > TALLEST_INTERVAL * points[ESTIMATE].max(), SOURCE].unique()
+    if len(cut):
+        said += f" Cut at the top, for they reach above {TALLEST_INTERVAL:g} times the largest error: those of {first_few(cut)}."
+    known = points[["saved_low", "saved_high"]].notna().any(axis=None)
+    bounds = "; in brackets its 95% interval, open where it ends outside the curve" if known else "; no interval known"
+    return f"{said} Lines stand side by side at each n. Data saved: 1 {MINUS} n / n needed by {reference}{bounds}."
+
+
+def _beside(ax: Axes, points: pd.DataFrame, first: list[str]) -> dict[str, float]:
+    """Return source -> factor of n at which it is drawn: the method at n itself, the reference beside it, the others about them."""
+    names = list(dict.fromkeys([*first, *points[SOURCE]]))
+    low, high = np.log(ax.get_xlim())
+    width, sizes = ax.bbox.width * 72 / ax.figure.dpi, np.log(np.sort(points[N].unique()))
+    gap = float(np.diff(sizes).min()) / (high - low) * width if len(sizes) > 1 else width
+    step = min(BESIDE, 0.7 * gap / len(names)) * (high - low) / width
+    return {name: float(np.exp(step * ((place + 1) // 2) * (1 if place % 2 else -1))) for place, name in enumerate(names)}
 
 
 def _make_room(ax: Axes, right: float, bottom: float, top: float) -> None:
@@ -229,7 +257,10 @@ def _axes_of_sizes(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator([float(size) for size in sizes]))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim(sizes.min() * 0.87, sizes.max() * 1.08)
+    aside = min((BESIDE * points[SOURCE].nunique() / 2 + 6) / (ax.bbox.width * 72 / ax.figure.dpi), 0.3)  # of the width, on either side
+    span = np.log(sizes.max() / sizes.min()) or 1.0
+    edge = float(np.exp(aside / (1 - 2 * aside) * span))
+    ax.set_xlim(sizes.min() / edge, sizes.max() * edge)
     shown = _named_sizes(ax, sizes)
     ax.set_xticks(sizes, [f"{size:,.0f}" if size in shown else "" for size in sizes])
     highest = float(np.nanmax(points[[ESTIMATE, CONF_HIGH]].to_numpy(float)))
@@ -255,40 +286,14 @@ def _named_sizes(ax: Axes, sizes: np.ndarray) -> set[float]:
 def _name_lines(ax: Axes, points: pd.DataFrame, marks: dict[str, Mark], method: str, shown: dict[str, str]) -> None:
     """Name every line at its right end, names pushed apart where they would overlap."""
     last = points.sort_values(N, kind="stable").drop_duplicates(SOURCE, keep="last").sort_values(ESTIMATE)
-    heights = _within(apart(last[ESTIMATE].to_numpy(float), NAME_HEIGHT * _per_point(ax)), ax)
-    for name, y in zip(last[SOURCE], heights, strict=True):
-        ax.annotate(
-            shown[name],
-            (1, y),
-            (4, 0),
-            xycoords=ax.get_yaxis_transform(),
-            textcoords="offset points",
-            va="center",
-            color=marks[name].color,
-            fontweight="bold" if name == method else "normal",
-            annotation_clip=False,
-        )
-
-
-def _within(heights: np.ndarray, ax: Axes) -> np.ndarray:
-    """Move the names of lines that stand below or above the axes into them, and those that they push."""
-    (low, high), step = ax.get_ylim(), NAME_HEIGHT * _per_point(ax)
-    place = np.arange(len(heights))
-    return np.minimum(np.maximum(heights, low + step * (place + 0.5)), high - step * (len(heights) - place - 1))
-
-
-def _per_point(ax: Axes) -> float:
-    """How much of the vertical axis a point (1/72 inch) is."""
-    low, high = ax.get_ylim()
-    return float((high - low) / (ax.bbox.height * 72 / ax.figure.dpi))
-
-
-def apart(places: np.ndarray, least: float) -> np.ndarray:
-    """Return increasing `places` moved as little as possible (least squares) so that neighbours are at least `least` apart."""
-    from scipy.optimize import isotonic_regression
-
-    steps = least * np.arange(len(places))
-    return np.asarray(isotonic_regression(places - steps).x) + steps
+    heights = within(apart(last[ESTIMATE].to_numpy(float), NAME_HEIGHT * per_point(ax)), ax, NAME_HEIGHT)
+    shift = ScaledTranslation(NAME_AWAY / 72, 0, ax.figure.dpi_scale_trans)
+    place: dict[str, Any] = {"textcoords": ax.get_yaxis_transform() + shift, "va": "center", "annotation_clip": False}
+    for name, error, at, y in zip(last[SOURCE], last[ESTIMATE], last["_at"], heights, strict=True):
+        color = marks[name].color
+        leader = {"arrowstyle": "-", "color": color, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 0, "shrinkB": 4}
+        weight = "bold" if name == method else "normal"
+        ax.annotate(shown[name], (at, error), (1, y), color=color, fontweight=weight, arrowprops=leader, **place)
 
 
 def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str) -> None:
@@ -300,18 +305,33 @@ def _annotate_saving(ax: Axes, points: pd.DataFrame, method: str, reference: str
     ax.vlines([needed], 0, [error], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     floor, lowest = points.attrs[FLOOR], float(points[ESTIMATE].min())
     levels = sorted({0.0, lowest, *([floor[0]] if floor is not None and floor[0] < lowest else [])})
-    named = FLOOR_TEXT * _per_point(ax)  # the name of the noise floor hangs below it
+    named = FLOOR_TEXT * per_point(ax)  # the name of the noise floor hangs below it
     free = [(low, high - named if floor is not None and high == floor[0] else high) for low, high in pairwise(levels)]
     foot, head = max(free, key=lambda room: room[1] - room[0])
     who, whom = (shortened(name, NAME_WIDTH) for name in (method, reference))
-    words = saving_text(here, needed, float(row["data_saved"]), str(row["bound"]), who, whom)
-    if head - foot < 1.3 * 2.5 * TEXT * _per_point(ax):  # two lines of words and half a line about them
+    saved, ends = float(row["data_saved"]), (float(row["saved_low"]), float(row["saved_high"]))
+    words = saving_text(here, needed, saved, str(row["bound"]), who, whom) + interval_text(*ends)
+    _needed_interval(ax, here, ends, error)
+    if head - foot < 1.3 * 2.5 * TEXT * per_point(ax):  # two lines of words and half a line about them
         ax.annotate(words, (1, 1), (-4, -4), "axes fraction", "offset points", ha="right", va="top", fontsize=TEXT, linespacing=1.3)
         return
     sizes = np.log(points[N].to_numpy(float))
     on_right = np.log(needed) < (sizes.min() + sizes.max()) / 2
     style: dict[str, Any] = {"ha": "left" if on_right else "right", "va": "center", "fontsize": TEXT, "linespacing": 1.3}
     ax.annotate(words, (needed, (foot + head) / 2), (6 if on_right else -6, 0), textcoords="offset points", zorder=5, **style)
+
+
+def _needed_interval(ax: Axes, n: float, ends: tuple[float, float], error: float) -> None:
+    """Shade the interval of what the reference needs; an end that is not known lies at the edge of the axes."""
+    if np.isfinite(ends).any():
+        low, high = (n / (1 - end) if np.isfinite(end) else edge for end, edge in zip(ends, ax.get_xlim(), strict=True))
+        ax.hlines([error], [low], [high], color=INK, linewidth=5, alpha=0.18, zorder=1.5)
+
+
+def interval_text(low: float, high: float) -> str:
+    """Put the 95% interval of a saving into brackets; an end outside the curves is left open."""
+    ends = [f"{sign} {PERCENT * end:.0f}%".replace("-", MINUS) for sign, end in (("from", low), ("to", high)) if np.isfinite(end)]
+    return f" (95%: {' '.join(ends).removeprefix('from ') if len(ends) > 1 else ends[0]})" if ends else ""
 
 
 def saving_text(n: float, needed: float, saved: float, bound: str, method: str, reference: str) -> str:
@@ -321,13 +341,3 @@ def saving_text(n: float, needed: float, saved: float, bound: str, method: str, 
     if saved < 0:
         return f"{first}\nno data saved"
     return f"{first}\n{sign}{PERCENT * saved:.0f}% of the data saved"
-
-
-def _floor_line(ax: Axes, floor: tuple[float, float, float] | None) -> None:
-    if floor is None:
-        return
-    if np.isfinite(floor[1]) and np.isfinite(floor[2]):
-        ax.axhspan(floor[1], floor[2], color="#ececec", linewidth=0, zorder=0)
-    ax.axhline(floor[0], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
-    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "fontsize": SMALL, "zorder": 5}
-    ax.annotate(f"noise floor {floor[0]:.3f}", (0, floor[0]), (4, -3), ha="left", va="top", **style)

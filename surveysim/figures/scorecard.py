@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from surveysim.codebook.codebook import Codebook, ordinal_questions
+from surveysim.codebook.codebook import Codebook
+from surveysim.codebook.matching import scales_of
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few, quoted
 from surveysim.evaluation.card_measures import Judged, floor_measures, judged, measures_of, paired_tests, subgroup_table
@@ -20,7 +21,20 @@ from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
 from surveysim.figures.scorecard_panels import MARGINAL, draw_scorecard, measure_in_words
 from surveysim.figures.style import embedded
 from surveysim.html import Section, facts_line, frame_table, page, paragraph
-from surveysim.tables.schema import CELL, CONF_HIGH, CONF_LOW, ESTIMATE, METRIC, N_EFF, SHARE, SOURCE, STD_ERROR, N, check_distributions
+from surveysim.tables.schema import (
+    CELL,
+    CONF_HIGH,
+    CONF_LOW,
+    ESTIMATE,
+    METRIC,
+    N_EFF,
+    QUESTION,
+    SHARE,
+    SOURCE,
+    STD_ERROR,
+    N,
+    check_distributions,
+)
 from surveysim.whole_files import write_whole
 
 RESERVED = (FLOOR, FRESH_SAMPLE, MARGINAL)
@@ -57,6 +71,11 @@ class Scorecard:
     facts: dict[str, str] = field(default_factory=dict)
 
     @property
+    def how(self) -> str:
+        """How the numbers are to be read."""
+        return HOW
+
+    @property
     def page(self) -> pd.DataFrame:
         """A row per measure and metric, a column per source, in words: ``0.043 (0.031 to 0.055)``."""
         words = self.table.assign(text=[_cell(row) for _, row in self.table.iterrows()])
@@ -74,7 +93,7 @@ class Scorecard:
     @property
     def html(self) -> str:
         """The tables as HTML, without a heading."""
-        parts = [frame_table(self.page), paragraph(HOW)]
+        parts = [frame_table(self.page), paragraph(self.how)]
         if len(self.comparisons):
             parts += [
                 paragraph("Differences in error between two sources, with p values adjusted after Holm:"),
@@ -167,7 +186,7 @@ def scorecard(
     ------
     EvaluationError
         If a metric is unknown, `draws` is below 19, an opponent has no name of its own or holds several sources, the tables hold
-        different cells, the truth has no sizes, or the types of questions are not given.
+        different cells, the truth has no sizes, or the types of questions are not given or the codebook lacks one.
     TableError
         If a table breaks its contract.
 
@@ -193,8 +212,8 @@ def scorecard(
         raise EvaluationError(f"draws must be at least 19, so that a p value can fall to 0.05; got {draws}")
     book = codebook_if_any(codebook)
     tables = _tables(simulated, against)
-    ordered = ordinal_questions(book, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     check_distributions(truth, "truth")
+    ordered = scales_of(truth[QUESTION], book, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     if N not in truth and N_EFF not in truth:
         raise EvaluationError("truth has neither n nor n_eff, so its noise is unknown; add one of them")
     tables, kept, dropped = _on(tables, truth, on)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from surveysim.errors import TableError
-from surveysim.figures.layout import check_height
+from surveysim.figures.rows import check_height
 from surveysim.figures.scores import METRIC_NAMES
 from surveysim.figures.style import (
     ACCENT,
@@ -105,7 +105,7 @@ def _draw(table: pd.DataFrame) -> Axes:
         _panel(ax, table[table["measure"] == measure], rows, measure)
         label_rows(ax, list(rows.values()), names)
         ax.tick_params(axis="y", labelleft=ax is axes[0])
-        put_above(ax, PANELS[measure][0], 5, bold=True)
+        put_above(ax, PANELS[measure][0], 7, bold=True, va="baseline")
     note_below(axes[0], note, 22, WIDTH, across=-left)
     return axes[0]
 

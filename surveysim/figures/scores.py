@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from surveysim.errors import TableError, first_few, nearest, quoted
 from surveysim.evaluation.summaries import summarise_scores
-from surveysim.figures.layout import check_height
+from surveysim.figures.rows import check_height
 from surveysim.figures.style import (
     ACCENT,
     GRID,
@@ -219,3 +219,14 @@ def _draw_floor(ax: Axes, floor: tuple[float, float, float] | None) -> None:
         ha="center",
         fontsize=SMALL,
     )
+
+
+def floor_line(ax: Axes, floor: tuple[float, float, float] | None) -> None:
+    """Draw the noise floor as a horizontal line, its name hanging below it at the left."""
+    if floor is None:
+        return
+    if np.isfinite(floor[1]) and np.isfinite(floor[2]):
+        ax.axhspan(floor[1], floor[2], color="#ececec", linewidth=0, zorder=0)
+    ax.axhline(floor[0], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    style: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "fontsize": SMALL, "zorder": 5}
+    ax.annotate(f"noise floor {floor[0]:.3f}", (0, floor[0]), (4, -3), ha="left", va="top", **style)

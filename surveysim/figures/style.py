@@ -170,9 +170,13 @@ def put_above(
     bold: bool = False,
     color: str = INK,
     ha: str = "left",
+    va: str = "bottom",
     x: float = 0.0,
 ) -> None:
-    """Write `text` with its foot `up` points above the axes' top edge, `across` points right of the axes fraction `x`."""
+    """Write `text` with its foot `up` points above the axes' top edge, `across` points right of the axes fraction `x`.
+
+    Titles that stand beside each other need ``va="baseline"``.
+    """
     ax.annotate(
         text,
         xy=(x, 1),
@@ -180,7 +184,7 @@ def put_above(
         xytext=(across, up),
         textcoords="offset points",
         ha=ha,
-        va="bottom",
+        va=va,
         fontsize=size,
         fontweight="bold" if bold else "normal",
         color=color,

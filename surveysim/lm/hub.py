@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
@@ -81,6 +84,10 @@ has it, and can tell what it would say without one respondent, may find out that
 surely the smaller the cell. A minimum of respondents is a rule for tables, kept here for models; it is no bound on what an attack on the
 weights could find (Shokri et al. 2017, doi:10.1109/SP.2017.41).
 
+## How good its answers are
+
+{judged}
+
 ## What it is not for
 
 Answers of single persons; backgrounds and questions far from those that it learnt from, without a test against respondents left out; shares
@@ -90,6 +97,22 @@ OTHER_WEIGHTS = """
 The base model on the hub holds its weights in 16 bits; this adapter was trained on the same weights rounded to 4, which surveysim fetches
 by itself. With peft, on the hub's weights, shares differ from those for that reason too.
 """
+
+
+class Judgement(Protocol):
+    """What a model's card needs of a `Scorecard`."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the truth is."""
+
+    @property
+    def page(self) -> pd.DataFrame:
+        """A row per measure, a column per source, in words."""
+
+    @property
+    def how(self) -> str:
+        """How the numbers are to be read."""
 
 
 def push_to_hub(
@@ -103,12 +126,14 @@ def push_to_hub(
     base_model: str | None = None,
     private: bool = True,
     token: str | None = None,
+    scorecard: Judgement | None = None,
 ) -> str:
     """Upload an aligned model to the Hugging Face hub, with a model card, if its cells are large enough.
 
     The rule of `export_model` comes first: nothing is sent where the model learnt from a cell of fewer respondents than `min_n`. The
     adapter names its base by hub id (and commit, where known), so that ``peft.AutoPeftModelForCausalLM`` loads it. The card states the
-    survey, weight, numbers of respondents, the smallest cell, licences, the base model, and what membership can be told.
+    survey, weight, numbers of respondents, the smallest cell, licences, the base model, what membership can be told, and the scorecard
+    that is given, with its nulls, or that there is none.
 
     Parameters
     ----------
@@ -130,6 +155,8 @@ def push_to_hub(
         Whether a repository that is made is private.
     token : str, optional
         Of the hub; default the one that ``hf auth login`` keeps.
+    scorecard : Scorecard, optional
+        What `scorecard` found of the model's shares beside respondents kept out, opponents and nulls.
 
     Returns
     -------
@@ -139,8 +166,8 @@ def push_to_hub(
     Raises
     ------
     ModelError
-        As of `export_model`; if `repo_id`, `licence` or `base_model` is malformed, the base has no hub id, the survey or its weight is
-        not that of the model, or the hub refuses.
+        As of `export_model`; if `repo_id`, `licence`, `base_model` or `scorecard` is malformed, the base has no hub id, the survey or its
+        weight is not that of the model, or the hub refuses.
 
     References
     ----------
@@ -163,7 +190,14 @@ def push_to_hub(
         raise ModelError(f"licence={quoted(licence)} is no identifier of the hub; give one such as 'cc-by-4.0', 'apache-2.0' or 'other'")
     base, commit = _base(model, base_model)
     about = _about(model, survey, weight)
-    facts = {"repo_id": repo_id, "licence": licence, "base": base, "commit": f" at commit `{commit}`" if commit else "", "min_n": min_n}
+    facts = {
+        "repo_id": repo_id,
+        "licence": licence,
+        "base": base,
+        "commit": f" at commit `{commit}`" if commit else "",
+        "min_n": min_n,
+        "judged": _judged(scorecard),
+    }
     with tempfile.TemporaryDirectory() as work:
         folder = export_model(model, Path(work) / "model", min_n=min_n)
         if not is_main():
@@ -172,6 +206,22 @@ def push_to_hub(
             _name_base(folder, base)
         (folder / CARD_FILE).write_text(_card(model, {**facts, **about}), encoding="utf-8")
         return _uploaded(folder, repo_id, private=private, token=token)
+
+
+def _judged(scorecard: Judgement | None) -> str:
+    """Return the scorecard as the card has it: a row a measure, a column a source."""
+    if scorecard is None:
+        return "Not stated: no scorecard was given, so this card supports no claim of accuracy."
+    if not isinstance(getattr(scorecard, "page", None), pd.DataFrame):
+        raise ModelError(
+            f"scorecard must be what scorecard() returns; got {type(scorecard).__name__}; make one of the model's shares and those of "
+            "respondents kept out: ss.scorecard(simulated, truth)"
+        )
+    table = scorecard.page
+    rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy(str).tolist()]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    facts = "; ".join(f"{name}: {value}" for name, value in scorecard.facts.items())
+    return "\n".join([f"Judged by: {facts or 'not stated'}.", "", *lines, "", scorecard.how])
 
 
 def _require_identifier(given: str, argument: str, example: str) -> None:

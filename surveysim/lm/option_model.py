@@ -264,6 +264,7 @@ def export_model(model: OptionModel, folder: str | Path, *, min_n: int = MIN_N) 
     ...     print(str(error)[:29])
     saving needs an aligned model
     """
+    require_model(model, refuse=ModelError)
     return model.save(folder, min_n=min_n)
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import CodebookLike, list_codebooks, load_codebook
-from surveysim.errors import TableError
+from surveysim.errors import TableError, first_few
 from surveysim.figures.distributions import plot_distributions
+from surveysim.figures.scorecard import Scorecard
 from surveysim.figures.style import embedded
 from surveysim.html import Section, disclosed_facts, page, paragraph, preformatted
 from surveysim.publishing import report_sections as sections
@@ -22,7 +23,7 @@ from surveysim.publishing.citation import cite
 from surveysim.publishing.exports import protected
 from surveysim.survey.survey import Survey
 from surveysim.tables.facts import status
-from surveysim.tables.schema import MIN_N, QUESTION, check_distributions, require_scalars
+from surveysim.tables.schema import MIN_N, QUESTION, SOURCE, check_distributions, require_scalars
 from surveysim.whole_files import write_whole
 
 MOST_BACKGROUNDS = 40  # in the figure
@@ -35,6 +36,7 @@ def report(
     survey: CodebookLike | None = None,
     scores: pd.DataFrame | None = None,
     floor: pd.DataFrame | None = None,
+    scorecard: Scorecard | None = None,
     question: str | None = None,
     title: str = "",
     min_n: int = MIN_N,
@@ -64,6 +66,8 @@ def report(
         Of `evaluate` or `compare_methods`, baselines included.
     floor : DataFrame, optional
         Of `noise_floor`; `compare_methods` brings its own.
+    scorecard : Scorecard, optional
+        What `scorecard` found of the result: figure and tables, with its opponents and nulls.
     question : str, optional
         The question drawn; default the result's first.
     title : str, optional
@@ -77,8 +81,8 @@ def report(
     Raises
     ------
     TableError
-        If `result` is no distributions table or has no rows, `question` is not in it, or the name does not end in .html; as of `protect`;
-        or if `result` has no `n` and `min_n` is not 0.
+        If `result` is no distributions table or has no rows, `question` is not in it, `scorecard` is none, or of other sources, or the name
+        does not end in .html; as of `protect`; or if `result` has no `n` and `min_n` is not 0.
     ReadError
         If the folder does not exist.
 
@@ -107,6 +111,7 @@ def report(
         raise TableError(f"path={str(target)!r}: the report is an HTML file; end its name in .html")
     weights: dict[str, Any] = {"min_n_eff": min_n_eff, "dominance": dominance}
     result = protected(result, min_n=min_n, how=how, min_count=min_count, **weights, model_based=model_based, published=published)
+    _require_scorecard(scorecard, result)
     book = _codebook(result, survey)
     people = survey if isinstance(survey, Survey) else None
     parts = [
@@ -116,7 +121,7 @@ def report(
         sections.model_section(result),
         sections.result_section(result, _figure(result, book, question)),
         sections.uncertainty_section(result),
-        sections.score_section(scores, floor),
+        sections.score_section(scores, floor, scorecard),
         sections.limits_section(result),
         sections.disclosure_section(),
         _citations(result, book),
@@ -125,6 +130,22 @@ def report(
     named = title or f"Methods: {book.title if book else result.attrs.get('survey') or 'survey not stated'}"
     text = page(named, status(result), parts)
     return write_whole(target, lambda place: place.write_text(text, encoding="utf-8"))
+
+
+def _require_scorecard(card: Scorecard | None, result: pd.DataFrame) -> None:
+    """Refuse what is no scorecard, and one that judges another result."""
+    if card is None:
+        return
+    if not isinstance(card, Scorecard):
+        raise TableError(
+            f"scorecard must be what scorecard() returns; got {type(card).__name__}; give scorecard=ss.scorecard(result, truth)"
+        )
+    judged, told = dict.fromkeys(card.table[SOURCE]), dict.fromkeys(result[SOURCE])
+    if not set(judged) & set(told):
+        raise TableError(
+            f"scorecard judges {first_few(judged)}, and none is a source of the result, {first_few(told)}; give this result's own: "
+            "ss.scorecard(result, truth)"
+        )
 
 
 def _codebook(result: pd.DataFrame, survey: CodebookLike | None) -> Codebook | None:

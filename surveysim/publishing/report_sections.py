@@ -10,6 +10,8 @@ import pandas as pd
 from surveysim.codebook.codebook import Codebook
 from surveysim.estimation.weighting import weight_summary
 from surveysim.evaluation.summaries import summarise_scores
+from surveysim.figures.scorecard import Scorecard
+from surveysim.figures.style import embedded
 from surveysim.html import Section, disclosed_facts, frame_table, paragraph, preformatted
 from surveysim.survey.missing import na_table
 from surveysim.survey.survey import Survey
@@ -180,9 +182,12 @@ def _prompt(prompt: Mapping[str, Any]) -> str:
     return paragraph("Prompt template (fields in braces are filled in for each question and background):") + preformatted(lines)
 
 
-def score_section(scores: pd.DataFrame | None, floor: pd.DataFrame | None) -> Section:
-    """Give errors against respondents left out, with noise floor and baselines, or say that there are none."""
+def score_section(scores: pd.DataFrame | None, floor: pd.DataFrame | None, card: Scorecard | None = None) -> Section:
+    """Give errors against respondents left out, with noise floor, baselines and nulls, or say that there are none."""
     title = "Scores, noise floor and baselines"
+    judged = "" if card is None else card_html(card)
+    if scores is None and card is not None:
+        return Section("scores", title, judged)
     if scores is None:
         said = "Not stated: no scores were given (scores=), so this report supports no claim of accuracy."
         return Section("scores", title, paragraph(said, missing=True))
@@ -198,7 +203,13 @@ def score_section(scores: pd.DataFrame | None, floor: pd.DataFrame | None) -> Se
         html += paragraph("Noise floor: not stated; give floor= the table of noise_floor().", missing=True)
     if not ({"method", SOURCE} & set(scores.columns)):
         html += paragraph("Baselines: not stated; score classical estimates of the same respondents beside this one.", missing=True)
-    return Section("scores", title, html)
+    return Section("scores", title, html + judged)
+
+
+def card_html(card: Scorecard) -> str:
+    """Return a scorecard's figure, facts and tables, with its nulls."""
+    figure = embedded(card.plot(), "Scorecard: measures of each source beside nulls and human samples")
+    return paragraph("Scorecard: the result beside opponents and nulls, judged by") + disclosed_facts(card.facts) + figure + card.html
 
 
 def uncertainty_section(result: pd.DataFrame) -> Section:

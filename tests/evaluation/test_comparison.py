@@ -11,7 +11,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import EvaluationError, SplitError
-from surveysim.evaluation.comparison_summary import crossed_interval
+from surveysim.evaluation.comparison_summary import crossed_interval, saving_intervals
 from surveysim.evaluation.trials import draw_trial
 from tests.support.opinion_survey import TRAITS, load_tiny, opinion_survey
 
@@ -218,3 +218,42 @@ def test_a_comparison_that_cannot_be_made_says_why(survey: ss.Survey, change: di
 def test_a_trial_that_cannot_be_drawn_says_why(survey: ss.Survey, change: dict, message: str) -> None:
     with pytest.raises(SplitError, match=message):
         ss.compare_methods(survey, **{"train_n": 100, "methods": ["raw"], "seeds": 1, **QUIET, **change})
+
+
+def _curve(generator: np.random.Generator, questions: int = 12, seeds: int = 5) -> pd.DataFrame:
+    """Errors of two methods with questions and seeds in common: the method saves exactly a half."""
+    hard, draw = generator.normal(0, 0.03, questions), generator.normal(0, 0.02, seeds)
+    rows = [
+        (source, n, q, s, 0.3 - 0.04 * np.log(n * more / 100) + hard[q] + draw[s] + generator.normal(0, 0.004))
+        for source, more in (("dsa", 2), ("mrp", 1))
+        for n in (100, 200, 400, 800)
+        for q in range(questions)
+        for s in range(seeds)
+    ]
+    return pd.DataFrame(rows, columns=["source", "n", "question_id", "seed", "estimate"])
+
+
+def test_the_interval_of_a_saving_holds_the_true_saving_and_is_paired() -> None:
+    generator = np.random.default_rng(1)
+    held = 0
+    for _ in range(40):
+        curve = _curve(generator)
+        own = saving_intervals(curve, method="dsa", reference=["mrp"]).set_index("n").loc[200]
+        held += own["saved_low"] <= 0.5 <= own["saved_high"]
+    assert held >= 35
+    other = curve["question_id"].where(curve["source"] == "mrp", curve["question_id"] + 100)
+    apart = saving_intervals(curve.assign(question_id=other), method="dsa", reference=["mrp"]).set_index("n").loc[200].fillna(1)
+    assert own["saved_high"] - own["saved_low"] < 0.5 * (apart["saved_high"] - apart["saved_low"]), "what is hard for both cancels"
+
+
+def test_the_interval_of_a_single_row_is_that_of_its_own_interval() -> None:
+    """With an exact curve, n needed at an error e is ``exp(log 100 + (.12 - e) / .06 log 4)``: its quantiles are those of e."""
+    rows = [("mrp", 100, 0.12, 0.12, 0.12), ("mrp", 400, 0.06, 0.06, 0.06), ("dsa", 100, 0.09, 0.08, 0.10)]
+    curve = pd.DataFrame(rows, columns=["source", "n", "estimate", "conf_low", "conf_high"])
+    found = saving_intervals(curve, method="dsa", reference=["mrp"]).iloc[0]
+    expected = [1 - 4 ** -((0.12 - end) / 0.06) for end in (0.10, 0.08)]
+    assert [found["saved_low"], found["saved_high"]] == pytest.approx(expected, abs=0.02)
+    wide = saving_intervals(curve.assign(conf_low=0.0, conf_high=0.2), method="dsa", reference=["mrp"]).iloc[0]
+    assert wide[["saved_low", "saved_high"]].isna().all(), "both ends lie outside the curve"
+    bare = saving_intervals(curve.drop(columns=["conf_low", "conf_high"]), method="dsa", reference=["mrp"]).iloc[0]
+    assert bare[["saved_low", "saved_high"]].isna().all()

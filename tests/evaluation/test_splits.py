@@ -130,6 +130,13 @@ def test_questions_are_held_out_by_whole_topics(survey: ss.Survey) -> None:
     assert abs(len(held) - 0.25 * len(survey.codebook.questions)) <= largest
 
 
+def test_a_survey_is_divided_by_its_codebook_and_the_questions_that_it_holds(survey: ss.Survey) -> None:
+    assert ss.hold_out_questions(survey, fraction=0.25, seed=0) == ss.hold_out_questions(survey.codebook, fraction=0.25, seed=0)
+    some = survey.select(survey.questions[:3])
+    kept, held = ss.hold_out_questions(some, fraction=0.4, seed=0, by_topic=False)
+    assert sorted([*kept, *held]) == sorted(some.questions)
+
+
 def test_single_questions_are_drawn_from_a_list() -> None:
     kept, held = ss.hold_out_questions(list("abcdefghij"), fraction=0.3, seed=0, by_topic=False)
     assert (len(kept), len(held)) == (7, 3)

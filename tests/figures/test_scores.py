@@ -11,7 +11,8 @@ import pytest
 
 import surveysim as ss
 from surveysim.errors import EvaluationError, TableError
-from surveysim.figures.savings import apart, saving_text
+from surveysim.figures.rows import apart
+from surveysim.figures.savings import interval_text, saving_text
 from tests.support.figures import intervals, markers, ordered, refuse_overlaps, texts
 
 mpl.use("Agg")
@@ -101,14 +102,44 @@ def test_the_saving_is_drawn_from_the_method_to_the_reference(curve: pd.DataFram
     ax = ss.plot_data_saved(curve, method="DSA", reference="MRP", n=400, floor=0.02)
     assert ax.get_xscale() == "log"
     for name, own in curve.groupby("source"):
-        assert any(np.array_equal(line.get_xydata(), own[["n", "estimate"]]) for line in ax.lines), name
-    (arrow,) = [note for note in ax.texts if note.arrow_patch is not None]
+        (line,) = [line for line in ax.lines if np.array_equal(line.get_ydata(), own["estimate"])]
+        assert line.get_xdata() == pytest.approx(own["n"], rel=0 if name == "DSA" else 0.1), "beside n, the method at n itself"
+    (arrow,) = [note for note in ax.texts if note.arrow_patch is not None and not note.get_text()]
     assert arrow.xy == pytest.approx((row.n_needed, row.estimate))
     assert arrow.get_position() == pytest.approx((400, row.estimate))
     words = f"DSA with 400 = MRP with {row.n_needed:,.0f}\n{100 * row.data_saved:.0f}% of the data saved"
     assert {words, "raw", "MRP", "DSA", "200", "1,600", "noise floor 0.020"} <= set(texts(ax))
     refuse_overlaps(ax)
     refuse_overlaps(ss.plot_data_saved(curve, method="DSA", reference="raw"))
+
+
+def test_six_methods_stand_beside_each_other_and_each_name_has_its_line(compared: pd.DataFrame) -> None:
+    more = {"ridge": "boosting", "mrp": "low_rank"}
+    six = pd.concat([compared, *(compared[compared["method"] == own].replace({"method": {own: new}}) for own, new in more.items())])
+    for given in (None, mpl.pyplot.subplots(figsize=(5, 3.6))[1]):
+        ax = ss.plot_data_saved(six, method="dsa", reference="mrp", ax=given)
+        refuse_overlaps(ax)
+        curves = [line for line in ax.lines if len(line.get_xdata()) == 3]
+        places = np.sort([ax.transData.transform(line.get_xydata())[:, 0] for line in curves], axis=0) * 72 / ax.figure.dpi
+        assert len(curves) == 6
+        assert np.diff(places, axis=0).min() > 2.5, "points from an interval to the next"
+        assert places.min() > ax.bbox.x0 * 72 / ax.figure.dpi, "none is cut"
+        ends = {tuple(np.round(note.xy, 6)) for note in ax.texts if note.get_text() in set(six["method"])}
+        assert ends == {tuple(np.round(line.get_xydata()[-1], 6)) for line in curves}, "each name's leader ends at its own line"
+
+
+def test_a_saving_is_drawn_with_its_interval(compared: pd.DataFrame) -> None:
+    noise = np.random.default_rng(0).normal(1, 0.03, len(compared))
+    noisy = compared.assign(estimate=compared["estimate"] * noise)
+    frame = ss.plot_data_saved(noisy, method="dsa", reference="mrp", n=400, draw=False)
+    row = frame[(frame["source"] == "dsa") & (frame["n"] == frame.attrs["read"])].iloc[0]
+    assert row["saved_low"] <= row["data_saved"] <= row["saved_high"]
+    ax = ss.plot_data_saved(noisy, method="dsa", reference="mrp", n=400)
+    said = f"(95%: {100 * row['saved_low']:.0f}% to {100 * row['saved_high']:.0f}%)"
+    assert any(said in text for text in texts(ax))
+    (shade,) = [lines for lines in ax.collections if len(lines.get_segments()) == 1 and lines.get_linewidth()[0] == 5]
+    assert shade.get_segments()[0][:, 0] == pytest.approx([row["n"] / (1 - row["saved_low"]), row["n"] / (1 - row["saved_high"])])
+    refuse_overlaps(ax)
 
 
 def test_repetitions_are_averaged_with_an_interval(curve: pd.DataFrame) -> None:
@@ -126,6 +157,14 @@ def test_bounds_are_worded_as_bounds() -> None:
     assert saving_text(400, 967.4, 0.586, "exact", "DSA", "MRP") == "DSA with 400 = MRP with 967\n59% of the data saved"
     assert saving_text(800, 1600, 0.5, "at_least", "DSA", "MRP") == "DSA with 800 = MRP with at least 1,600\nat least 50% of the data saved"
     assert saving_text(400, 200, -1.0, "at_most", "DSA", "MRP") == "DSA with 400 = MRP with at most 200\nno data saved"
+
+
+def test_an_open_end_of_an_interval_is_worded_as_open() -> None:
+    assert interval_text(0.1, 0.4) == " (95%: 10% to 40%)"
+    assert interval_text(-0.1, 0.4) == " (95%: −10% to 40%)"
+    assert interval_text(0.1, np.nan) == " (95%: from 10%)"
+    assert interval_text(np.nan, 0.4) == " (95%: to 40%)"
+    assert interval_text(np.nan, np.nan) == ""
 
 
 def test_names_are_moved_apart_no_more_than_needed() -> None:

@@ -91,6 +91,33 @@ def test_the_folder_loads_here_too_and_names_no_folder_of_this_machine(
     assert theirs.tolist() == pytest.approx(ours.tolist(), abs=1e-6)
 
 
+def test_the_card_has_the_scorecard_with_its_nulls(aligned: ss.OptionModel, survey: ss.Survey, sent: dict[str, Any]) -> None:
+    truth = ss.response_distributions(opinion_survey(300, seed=9), by=TRAITS, questions=QUESTIONS)
+    simulated = ss.simulate(survey, TRAITS, model=aligned, questions=QUESTIONS, progress=False)
+    pooled = ss.simulate(survey, TRAITS, method="pooled", questions=QUESTIONS)
+    judged = ss.scorecard(simulated, truth, against={"pooled": pooled}, codebook=survey, on="shared", draws=19)
+    ss.push_to_hub(aligned, "me/opinions", survey=survey, base_model=HUB_ID, scorecard=judged)
+    text = (sent["folder"] / "README.md").read_text(encoding="utf-8").split("## How good its answers are")[1]
+    head, _, *rows = (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|"))
+    assert {"population marginal", "floor", "fresh sample", "pooled"} < set(head)
+    distance = judged.table[(judged.table["measure"] == "distance") & (judged.table["metric"] == "wasserstein")].set_index("source")
+    row = next(row for row in rows if row[:2] == ["mean error", "wasserstein"])
+    for place, source in enumerate(head[2:], start=2):
+        assert row[place].startswith(f"{distance.loc[source, 'estimate']:.3f}")
+    assert any(row[0] == "mean error with backgrounds exchanged" for row in rows)
+    assert "questions: 2" in text
+
+
+def test_a_card_without_a_scorecard_says_so_and_another_thing_is_refused(
+    aligned: ss.OptionModel, survey: ss.Survey, sent: dict[str, Any]
+) -> None:
+    with pytest.raises(ModelError, match=r"scorecard must be what scorecard\(\) returns; got DataFrame; .*ss.scorecard\(simulated, truth"):
+        ss.push_to_hub(aligned, "me/opinions", survey=survey, base_model=HUB_ID, scorecard=survey.data)  # type: ignore[arg-type]
+    assert "to" not in sent, "nothing is sent"
+    ss.push_to_hub(aligned, "me/opinions", survey=survey, base_model=HUB_ID)
+    assert "supports no claim of accuracy" in (sent["folder"] / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_card_says_of_whom_and_what_may_be_told(aligned: ss.OptionModel, survey: ss.Survey, sent: dict[str, Any]) -> None:
     ss.push_to_hub(aligned, "me/opinions", survey=survey, base_model=HUB_ID, licence="cc-by-4.0", min_n=12)
     _, head, text = (sent["folder"] / "README.md").read_text(encoding="utf-8").split("---\n", 2)

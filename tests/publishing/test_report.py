@@ -25,6 +25,25 @@ def aligned(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tupl
         return survey, ss.simulate(survey, BY, model=model, seed=5, progress=False)
 
 
+def test_it_tells_the_scorecard_with_its_nulls(aligned: tuple[ss.Survey, pd.DataFrame], tmp_path: Path) -> None:
+    survey, result = aligned
+    truth = ss.response_distributions(small_survey(1), by=BY)
+    judged = ss.scorecard(result, truth, against={"mrp": ss.simulate(survey, BY, method="mrp")}, codebook=survey, on="shared", draws=19)
+    page = _page(ss.report(result, tmp_path / "methods.html", survey=survey, scorecard=judged))
+    for source in ("mrp", "population marginal", "floor", "fresh sample"):
+        cell = judged.page.loc[(judged.page["measure"] == "mean error") & (judged.page["metric"] == "wasserstein"), source].iloc[0]
+        assert cell in page.text
+    assert "mean error with backgrounds exchanged" in page.text
+    assert "supports no claim of accuracy" not in page.text
+    for wrong, said in (
+        (truth, "got DataFrame"),
+        (ss.scorecard(truth, truth, codebook=survey, draws=19), "none is a source of the result"),
+    ):
+        with pytest.raises(TableError, match=f"scorecard.*{said}.*ss.scorecard"):
+            ss.report(result, tmp_path / "other.html", survey=survey, scorecard=wrong)
+    assert not (tmp_path / "other.html").exists()
+
+
 def _page(path: Path) -> Page:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")

@@ -37,7 +37,7 @@ COVERED = {
     "tests/evaluation/test_comparison.py": "evaluation.comparison_summary evaluation.trials",
     "tests/evaluation/test_official.py": "evaluation.official_comparison",
     "tests/evaluation/test_scores.py": "evaluation.floor evaluation.summaries",
-    "tests/figures/test_distributions.py": "estimation.trait_shifts figures.bars figures.dots figures.shifts figures.style",
+    "tests/figures/test_distributions.py": "estimation.trait_shifts figures.bars figures.dots figures.style",
     "tests/figures/test_rows.py": "estimation.joint_shares",
     "tests/figures/test_scores.py": "figures.savings",
     "tests/figures/test_scorecard.py": "evaluation.card_measures figures.scorecard_panels",

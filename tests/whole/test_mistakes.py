@@ -293,6 +293,160 @@ MISTAKES: dict[str, Mistake] = {
     "no rows to show": (lambda: ss.show(RAW, rows=0), ("rows must be at least 1", "got 0")),
     "a table cited": (lambda: ss.cite(3), ("cite takes surveys, codebooks and tables", "got int")),
     "a survey cited by name alone": (lambda: ss.cite(RAW), ("'opinions'", "does not ship", "cite(result, survey)")),
+    # verbs of one mistake each
+    "a design file that lacks the key": (
+        lambda: ss.add_design(FRAME, FRAME),
+        ("survey must be a Survey, which brings weight, design and", "got DataFrame: make one with as_survey(frame, codebook)"),
+    ),
+    "no tables to audit": (lambda: ss.audit_disclosure([]), ("tables holds no table; give all that are to be published",)),
+    "totals that are no table": (
+        lambda: ss.benchmark_to(RAW, 3, population=PEOPLE),
+        ("totals must be a pandas DataFrame with columns question_id,", "got int"),
+    ),
+    "folds of one to choose by": (
+        lambda: ss.choose_method(TRAIN, GRID, methods=["mrpp"]),
+        ("methods: there is no method 'mrpp'; did you mean 'mrp'?",),
+    ),
+    "weights to compare misspelt": (
+        lambda: ss.compare_weights(SURVEY, "ww", questions="taxes"),
+        ("weights: the survey has no weight 'ww'; did you mean 'w'?",),
+    ),
+    "official figures misspelt": (
+        lambda: ss.compare_with_official(RAW, "us_voting"),
+        ("official must be a pandas DataFrame with columns", "got str"),
+    ),
+    "a level of intervals above one": (
+        lambda: ss.conformal_intervals(SIMULATED, RAW, level=95),
+        ("level must lie between 0 and 1, such as 0.95; got 95",),
+    ),
+    "a curve without n": (
+        lambda: ss.data_saved(TRIALS.drop(columns="n"), TRIALS),
+        ("curve lacks column n; it has method, seed, question_id,",),
+    ),
+    "a background of no trait": (
+        lambda: ss.describe_background({"gendr": "male"}, BOOK),
+        ("background: 'gendr' is no trait of codebook 'opinions'; did",),
+    ),
+    "a diagnosis of text": (lambda: ss.diagnose(RAW, "truth"), ("reference must be a pandas DataFrame with columns", "got str")),
+    "a draft of no file": (
+        lambda: ss.draft_codebook("nowhere.sav", "book.toml"),
+        ("file 'nowhere.sav' does not exist; its folder holds no",),
+    ),
+    "a model to export that is none": (lambda: ss.export_model(3, "folder"), ("model must come from load_model() or align(); got int 3",)),
+    "popfidelity with another ending": (
+        lambda: ss.export_popfidelity(RAW, "x.doc", codebook=BOOK),
+        ("x.doc: extension '.doc' cannot be written; use .csv",),
+    ),
+    "a frame for brms with another ending": (
+        lambda: ss.export_poststratification(SURVEY, "x.doc", by="gender"),
+        ("x.doc: extension '.doc' cannot be written; use .csv",),
+    ),
+    "a model to fetch misspelt": (
+        lambda: ss.fetch_model("smollm2-135n"),
+        ("model 'smollm2-135n' is no folder here and no hub id", "did you mean 'smollm2-135m'?"),
+    ),
+    "questions of a list by topic": (
+        lambda: ss.hold_out_questions(["taxes", "vote"], fraction=0.5, seed=0),
+        ("a list of questions carries no topics; give the codebook or",),
+    ),
+    "a population table misspelt": (
+        lambda: ss.read_population("us_adults"),
+        ("no population table 'us_adults' ships with surveysim, and", "did you mean 'us_adults_2014_2018'?"),
+    ),
+    "a joint population of text": (
+        lambda: ss.joint_population(FRAME, {"gender": 1}),
+        ("structure must be a pandas DataFrame; got dict: make one",),
+    ),
+    "the memory of an unknown model": (
+        lambda: ss.memory_and_time("nobody", SURVEY, by="gender"),
+        ("model 'nobody' is neither on this machine nor in", "known: Qwen3-4B, Qwen3-32B, SmolLM2-135M Else give its"),
+    ),
+    "the size of an unknown model": (
+        lambda: ss.model_size("smollm"),
+        ("configuration str lacks hidden_size, num_hidden_layers,", "give a ModelSize in its place"),
+    ),
+    "more respondents than none": (
+        lambda: ss.plan_sample(TRAIN, GRID, more=0),
+        ("more must be a whole number of respondents, at least 1; got",),
+    ),
+    "a change of a question misspelt": (
+        lambda: ss.plot_change(RAW, TRUTH, question="taxs"),
+        ("distributions holds no question 'taxs'; did you mean",),
+    ),
+    "a curve without the method": (
+        lambda: ss.plot_data_saved(TRIALS, method="dsa", reference="raw"),
+        ("method: curve has no source 'dsa'; known: raw, mrp",),
+    ),
+    "a map of a trait misspelt": (
+        lambda: ss.plot_map(RAW, trait="gendr", question="taxes"),
+        ("trait: the backgrounds gender=female, gender=male have no", "did you mean 'gender'?"),
+    ),
+    "a map of levels without tiles": (
+        lambda: ss.plot_map(RAW, trait="gender", question="taxes"),
+        ("tiles: the grids that ship (europe, us_divisions,", "give tiles= a frame with columns level, row and column, or"),
+    ),
+    "an official figure of shares alone": (
+        lambda: ss.plot_official(RAW.drop(columns="conf_low")),
+        ("comparison lacks column conf_low; it has question_id,", "14 in all)"),
+    ),
+    "extreme weights below the mean": (
+        lambda: ss.plot_weights(SURVEY, extreme=0.5),
+        ("extreme=0.5 must be above 1: so many times the mean weight",),
+    ),
+    "waves of one": (lambda: ss.pool_waves({"a": SURVEY}), ("waves holds 1 survey; pooling needs two or more",)),
+    "fidelity of text": (
+        lambda: ss.population_fidelity(RAW, "truth", codebook=BOOK),
+        ("reference must be a pandas DataFrame with columns", "got str"),
+    ),
+    "variants of a trait misspelt": (lambda: ss.prompt_variants(3), ("traits must be a name or a list of names; got int 3; give",)),
+    "a table that is not there": (
+        lambda: ss.read_table("nowhere.parquet"),
+        ("'nowhere.parquet' cannot be read as a table in Parquet", "give the file that simulate_to_parquet wrote"),
+    ),
+    "a target of zero": (lambda: ss.replicates_needed(RAW, target_cv=0), ("target_cv must lie between 0 and 1, as 0.05 for 5%; got 0",)),
+    "a report of text": (lambda: ss.report("shares"), ("result must be a pandas DataFrame with columns question_id,", "got str")),
+    "savings over a method misspelt": (
+        lambda: ss.savings(TRIALS, reference="mpr"),
+        ("reference 'mpr' is not among the methods; did you mean",),
+    ),
+    "a scorecard with few draws": (
+        lambda: ss.scorecard(RAW, TRUTH, codebook=BOOK, draws=3),
+        ("draws must be at least 19, so that a p value can fall to", "got 3"),
+    ),
+    "a scorecard of other questions": (
+        lambda: ss.scorecard(RAW, TRUTH, codebook=OTHER),
+        ("codebook 'nonvoters2020' lacks question 'taxes', 'vote', so", "87 in all)"),
+    ),
+    "respondents by a method misspelt": (
+        lambda: ss.simulate_respondents(SURVEY, PEOPLE, questions=["taxes"], method="mpr"),
+        ("method 'mpr' is unknown; did you mean 'mrp'?",),
+    ),
+    "ranks of a question misspelt": (
+        lambda: ss.survey_ranktest(SURVEY, questions="taxs", groups="gender"),
+        ("questions: codebook 'opinions' has no question 'taxs'; did",),
+    ),
+    "a ratio of a question misspelt": (
+        lambda: ss.survey_ratio(SURVEY, numerator="taxs", denominator="vote"),
+        ("numerator: codebook 'opinions' has no question 'taxs'; did",),
+    ),
+    "a total of a question misspelt": (
+        lambda: ss.survey_total(SURVEY, questions="taxs"),
+        ("questions: codebook 'opinions' has no question 'taxs'; did",),
+    ),
+    "weights applied of text": (lambda: ss.weights_applied("table"), ("table must be a pandas DataFrame; got str",)),
+    "DDI with another ending": (lambda: ss.write_ddi(BOOK, "book.doc"), ("book.doc: extension '.doc' cannot be written; use .xml",)),
+    "a survey to another ending": (
+        lambda: ss.write_survey(SURVEY, "x.doc"),
+        ("x.doc: extension '.doc' cannot be written; use .sav, .zsav,",),
+    ),
+    "coherence of one question": (
+        lambda: ss.coherence(FRAME, SURVEY, questions=["taxes"]),
+        ("simulated lacks column weight; it has age, gender, w,",),
+    ),
+    "a question added to no file": (
+        lambda: ss.add_question("book.toml", "nowhere.sav", "vote"),
+        ("codebook file 'book.toml' does not exist; check the path",),
+    ),
     # models
     "a model that is not there": (lambda: ss.load_model("smollm2-135n"), ("'smollm2-135n'", "smollm2-135m")),
     "aligned with no model": (lambda: ss.align("smollm2-135m", RAW, BOOK), ("model", "load_model")),  # type: ignore[arg-type]
@@ -314,3 +468,18 @@ def test_a_mistake_is_named_with_its_remedy(
 
 def test_there_are_mistakes_over_all_kinds_of_verbs() -> None:
     assert len(MISTAKES) >= 80
+
+
+# what lists, asks nothing, or is no verb; and what needs a model or a file of its own, whose tests refuse mistakes in their own place
+UNTRIED = {
+    *("BASELINES", "Codebook", "CrossFit", "DSA", "Design", "LOSSES", "METRICS", "MODEL_SIZES", "Option", "OptionModel", "Question"),
+    *("SamplePlan", "Survey", "SurveySimError", "Trait", "__version__", "is_main", "list_codebooks", "list_examples", "list_official"),
+    *("list_populations", "combine_syntheses", "prediction_powered", "prompt_sensitivity", "push_to_hub", "resampled_errors"),
+    *("weight_summary",),
+}
+
+
+def test_every_public_verb_has_a_mistake() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    untried = {name for name in ss.__all__ if f"ss.{name}(" not in text}
+    assert untried - UNTRIED == set(), "give each new verb a mistake of its own"

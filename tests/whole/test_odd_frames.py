@@ -80,6 +80,7 @@ OUTSIDE = TABLE[["background_id", "question_id", "option_code", "share"]]
 HALVES = ss.cross_fit(
     SURVEY, lambda part: ss.simulate(part, SIX, questions=QUESTIONS, method="ridge"), by=SIX, questions=QUESTIONS, progress=False
 )
+TILES = pd.DataFrame({"level": ["female", "male"], "row": [0, 0], "column": [0, 1]})
 INDEPENDENT: dict[str, Any] = {"independent": True}
 
 Call = Callable[[Any, Path], Any]
@@ -229,6 +230,8 @@ CALLS: dict[tuple[str, str], tuple[pd.DataFrame, Call]] = {
     ("plan_sample", "backgrounds"): (GRID, lambda x, p: ss.plan_sample(TRAIN, x, more=20)),
     ("plot_change", "now"): (RAW, lambda x, p: ss.plot_change(x, TRUTH, question="taxes")),
     ("plot_change", "before"): (TRUTH, lambda x, p: ss.plot_change(RAW, x, question="taxes")),
+    ("plot_map", "table"): (TRUTH, lambda x, p: ss.plot_map(x, trait="gender", question="taxes", tiles=TILES, draw=False)),
+    ("plot_map", "tiles"): (TILES, lambda x, p: ss.plot_map(TRUTH, trait="gender", question="taxes", tiles=x, draw=False)),
     ("replicates_needed", "table"): (REPLICATED, lambda x, p: ss.replicates_needed(x, target_cv=0.1)),
     ("report", "published"): (TRUTH, lambda x, p: ss.report(RAW, p / "x.html", published=x)),
     ("scorecard", "simulated"): (MODELLED, lambda x, p: ss.scorecard(x, DIRECT, codebook=BOOK)),

@@ -9,26 +9,75 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
+from importlib import import_module
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Item = TypeVar("Item")
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # in the environment of what `accelerate launch` starts
 PATIENCE = timedelta(days=1)  # a process may wait that long for another, whose questions are longer
 
 
 def n_processes() -> int:
     """Return how many processes share the work; the first call in each of several joins them."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not torch.distributed.is_available():
+        _warn_if_alone()
         return 1
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group(timeout=PATIENCE)  # gloo for the CPU, NCCL for GPUs
         atexit.register(_leave)
     return torch.distributed.get_world_size()
+
+
+@cache
+def _warn_if_alone() -> None:
+    """Say that ``accelerate launch`` started one process where more were asked for, as it does with ``--cpu``, or without several GPUs."""
+    if LAUNCHED not in os.environ or "WORLD_SIZE" in os.environ:
+        return
+    asked = asked_processes(_parents_words())
+    if asked > 1:
+        warnings.warn(
+            f"accelerate launch was asked for {asked} processes and started one: it starts several for several GPUs (--multi_gpu), "
+            f"with --cpu only under MPI. All work is done by this one. Use: torchrun --standalone --nproc_per_node {asked} <script>",
+            stacklevel=2,
+        )
+
+
+def asked_processes(words: Sequence[str]) -> int:
+    """Return the number of processes that the words of an ``accelerate launch`` ask for; 1 where they do not say.
+
+    Examples
+    --------
+    >>> from surveysim.lm.base.parallel import asked_processes
+    >>> asked_processes(["accelerate", "launch", "--cpu", "--num_processes", "2", "script.py"])
+    2
+    """
+    if "launch" not in words and not any("accelerate" in word for word in words):
+        return 1
+    pairs = [
+        word.partition("=")[::2] if "=" in word else (word, following) for word, following in zip(words, [*words[1:], ""], strict=True)
+    ]
+    found = [value for name, value in pairs if name.replace("-", "_") == "__num_processes" and value.isdecimal()]
+    return int(found[-1]) if found else 1
+
+
+def _parents_words() -> list[str]:
+    """Return the command line of the process that started this one, empty where it cannot be read."""
+    try:
+        psutil = import_module("psutil")  # accelerate brings it
+    except ImportError:
+        return []
+    try:
+        return list(psutil.Process(os.getppid()).cmdline())
+    except (OSError, psutil.Error):
+        return []
 
 
 def _leave() -> None:

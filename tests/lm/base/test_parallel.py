@@ -131,3 +131,37 @@ def test_alone_a_process_has_every_question_and_joins_nobody() -> None:
     assert parallel.own(items) == items
     assert parallel.exchange(items, {"a": (1,), "b": (1,)}, torch.empty(0)) == items
     assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("accelerate launch --cpu --num_processes 2 x.py", 2),
+        ("python -m accelerate.commands.launch --num-processes=4 x.py", 4),
+        ("accelerate launch x.py", 1),
+        ("bash --num_processes 2", 1),
+        ("accelerate launch --num_processes two x.py", 1),
+    ],
+)
+def test_the_processes_that_accelerate_is_asked_for_are_read_off_its_words(words: str, asked: int) -> None:
+    assert parallel.asked_processes(words.split()) == asked
+
+
+@pytest.mark.parametrize(
+    ("how", "started"), [(["--cpu", "--num_processes", "2"], 1), (["--num_machines", "1", "--num_processes", "2", "--multi_gpu"], 2)]
+)
+def test_accelerate_launch_starts_what_was_asked_for_or_it_is_said_why_not(how: list[str], started: int, tmp_path: Path) -> None:
+    script = tmp_path / "count.py"
+    script.write_text(
+        "from surveysim.lm.base.parallel import n_processes, rank\n"
+        "from pathlib import Path\n"
+        f"n_processes(); n_processes(); Path({str(tmp_path)!r}, f'{{rank()}}.txt').write_text(str(n_processes()))\n",
+        encoding="utf-8",
+    )
+    launch = [sys.executable, "-m", "accelerate.commands.launch", *how, "--mixed_precision", "no", str(script)]
+    done = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert sorted((path.name, path.read_text()) for path in tmp_path.glob("*.txt")) == [(f"{n}.txt", str(started)) for n in range(started)]
+    said = "accelerate launch was asked for 2 processes and started one"
+    assert done.stderr.count(said) == (started == 1)
+    assert ("Use: torchrun --standalone --nproc_per_node 2" in done.stderr) == (started == 1)

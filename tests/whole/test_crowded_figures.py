@@ -13,7 +13,7 @@ import pytest
 import surveysim as ss
 from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 from surveysim.errors import TableError
-from surveysim.figures.layout import LABEL_WIDTH, TALLEST, fitted, row_names
+from surveysim.figures.rows import LABEL_WIDTH, TALLEST, fitted, row_names
 from surveysim.figures.style import text_width
 from tests.support.figures import bars, markers, ordered, refuse_overlaps, texts
 from tests.support.small_surveys import small_codebook, small_frame
