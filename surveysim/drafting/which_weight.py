@@ -122,10 +122,10 @@ def _is_numeric(draft: DraftVariable) -> bool:
     """Say whether the values can be weights: numbers, none negative, more than one of them."""
     numbers = draft.numbers[~np.isnan(draft.numbers)]
     return (
-        len(draft.distinct) > 1
+        draft.n_distinct > 1
         and len(numbers) > 0
         and bool((numbers >= 0).all())
-        and not any(isinstance(code, str) for code in draft.distinct)
+        and not draft.has_words
     )
 
 
@@ -145,7 +145,7 @@ def _family(drafts: Sequence[DraftVariable]) -> tuple[str, tuple[str, ...]]:
     for family, (signature, order) in FAMILIES.items():
         if any(re.fullmatch(signature, name) for name in names):
             country = next((draft for draft in drafts if draft.name.casefold() == "cntry"), None)
-            one = family == "ESS" and country is not None and len(country.distinct) == 1
+            one = family == "ESS" and country is not None and country.n_distinct == 1
             return family, _ONE_COUNTRY_ESS if one else order
     return "", ()
 

@@ -175,7 +175,7 @@ def birth_years(drafts: Sequence[DraftVariable]) -> list[DraftVariable]:
         if _BIRTH.search(draft.said)
         and not is_somebody_else(draft)
         and _mostly_between(draft.numbers, 1900, 2020)
-        and len(draft.distinct) > MOST_OPTIONS
+        and draft.n_distinct > MOST_OPTIONS
     ]
 
 
@@ -196,7 +196,7 @@ def _is_age(draft: DraftVariable) -> bool:
     named = draft.name.casefold() in _NAMES_OF_AGE or bool(_AGE.search(draft.said))
     if not named or is_somebody_else(draft) or _OTHER_AGE.search(draft.said):
         return False
-    return len(draft.distinct) > MOST_OPTIONS and _mostly_between(draft.numbers, 10, 110)
+    return draft.n_distinct > MOST_OPTIONS and _mostly_between(draft.numbers, 10, 110)
 
 
 def _mostly_between(numbers: np.ndarray, low: float, high: float) -> bool:
