@@ -153,7 +153,7 @@ def _free_label(code: Code, options: dict[Code, str]) -> str:
 
 def _counted(draft: DraftVariable) -> dict[Code, int]:
     """Return the distinct answers of a variable without labels; the counts of too many are not asked for."""
-    if len(draft.distinct) > MOST_ADDED:
+    if draft.n_distinct > MOST_ADDED:
         return dict.fromkeys(draft.distinct, 0)
     column = np.asarray(draft.values, dtype=object)
     return {code: int((column == code).sum()) for code in draft.distinct}

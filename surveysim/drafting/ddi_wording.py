@@ -6,14 +6,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from surveysim.codebook.ddi_codebook import weights_table
 from surveysim.codebook.ddi_study import DdiStudy, DdiVariable
 from surveysim.codebook.missing_labels import plain_text
 from surveysim.codebook.questions import Code
 from surveysim.errors import CodebookError, first_few
-from surveysim.files.rawfile import Column, RawFile, Variable
+from surveysim.files.rawfile import Column, RawFile, Variable, holds_text
 
 log = logging.getLogger(__name__)
 
@@ -121,15 +119,11 @@ def _joined(raw: RawFile, name: str, study: DdiStudy, variable: DdiVariable) -> 
     own = raw.variables.get(name, Variable())
     labels = _labels(raw.columns[name], study, variable)
     kept = {code: labels[code] if labels.get(code, "").startswith(label) else label for code, label in own.value_labels.items()}
-    coded = variable.coded(text=_is_text(raw.columns[name]))
+    coded = variable.coded(text=holds_text(raw.columns[name]))
     marked = tuple((code, code) for code, category in coded if category.is_missing and not own.declares_missing(code))
     return Variable(own.label or study.in_words(variable.labels), {**labels, **kept}, (*own.missing, *marked, *variable.missing_ranges()))
 
 
 def _labels(column: Column, study: DdiStudy, variable: DdiVariable) -> dict[Code, str]:
-    coded = variable.coded(text=_is_text(column))
+    coded = variable.coded(text=holds_text(column))
     return {code: label for code, category in coded if (label := study.in_words(category.labels))}
-
-
-def _is_text(column: Column) -> bool:
-    return isinstance(column, np.ndarray) and column.dtype == object and any(isinstance(value, str) for value in column[:1000])

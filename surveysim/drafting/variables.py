@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from surveysim.codebook.ddi_codebook import MOST_OPTIONS, each_label_once
 from surveysim.codebook.missing_labels import plain_text
 from surveysim.codebook.questions import MISSING_REASONS, Code
 from surveysim.drafting.ddi_wording import NOT_DESCRIBED, Asked, DdiWording
-from surveysim.files.rawfile import Column, RawFile, Variable, is_tag
+from surveysim.files.rawfile import Column, RawFile, Variable, counted_floats, distinct_floats, holds_text, is_tag
 from surveysim.survey.reasons import UNKNOWN, code_states, comparable, distinct_codes, file_reason, states
 
 MOST_NAMED = 5  # codes that a comment names one by one
@@ -57,9 +58,7 @@ class DraftVariable:
     @cached_property
     def is_text(self) -> bool:
         """Whether the file holds it as text."""
-        if not isinstance(self.values, np.ndarray) or self.values.dtype != object:
-            return False
-        return any(isinstance(value, str) for value in self.values[:1000])
+        return holds_text(self.values)
 
     @cached_property
     def said(self) -> str:
@@ -96,21 +95,38 @@ class DraftVariable:
         return f"code {counted} beside the labels has none"
 
     def _without_labels(self) -> str:
-        n = len(self.distinct)
+        n = self.n_distinct
         if not n:
             return "no respondent has a valid answer"
-        if any(isinstance(code, str) for code in self.distinct):
+        if self.has_words:
             return f"text without labels, {n:,} different answers"
-        numbers = np.array(self.distinct, dtype=float)
+        numbers = np.asarray(self._answers, dtype=float)
         return f"numbers without labels, {n:,} different ones from {numbers.min():g} to {numbers.max():g}"
 
     @cached_property
     def _coded(self) -> tuple[np.ndarray, np.ndarray]:
         return distinct_codes(self.values)
 
-    @cached_property
+    @property
     def distinct(self) -> list[Code]:
         """Distinct values that are neither empty nor missing."""
+        return self._answers.tolist() if isinstance(self._answers, np.ndarray) else self._answers
+
+    @property
+    def n_distinct(self) -> int:
+        """How many distinct values are neither empty nor missing."""
+        return len(self._answers)
+
+    @cached_property
+    def has_words(self) -> bool:
+        """Whether one of the distinct values is text."""
+        return not isinstance(self._answers, np.ndarray) and any(isinstance(code, str) for code in self._answers)
+
+    @cached_property
+    def _answers(self) -> list[Code] | np.ndarray:
+        if _are_floats(self.values):
+            codes = distinct_floats(self.values)
+            return codes[~self._is_missing(codes)]
         _, codes = self._coded
         known = {comparable(code) for code in self.missing}
         blank = [isinstance(code, str) and not code.strip() for code in codes]
@@ -124,11 +140,21 @@ class DraftVariable:
             and not self.variable.declares_missing(code)
         ]
 
+    def _is_missing(self, codes: np.ndarray) -> np.ndarray:
+        """Say of numbers which are missing codes, by the draft or by the file."""
+        gone = np.isin(codes, [code for code in map(comparable, self.missing) if not isinstance(code, str)])
+        for low, high in self.variable.missing:
+            if not isinstance(low, str) and not isinstance(high, str):
+                gone |= (low <= codes) & (codes <= high)
+        return gone
+
     @cached_property
     def numbers(self) -> np.ndarray:
         """Values as floats, NaN where they are missing or no number."""
-        positions, codes = self._coded
         known = {comparable(code) for code in self.missing}
+        if not known and _are_floats(self.values):
+            return np.asarray(self.values)
+        positions, codes = self._coded
         kept = [not isinstance(code, str) and comparable(code) not in known for code in codes]
         found = np.array([float(code) if keep else np.nan for code, keep in zip(codes, kept, strict=True)] + [np.nan])
         return found[positions]
@@ -157,11 +183,11 @@ def draft_of(name: str, values: Column, variable: Variable, asked: Asked) -> Dra
 
 def _beside_labels(values: Column, codes: Sequence[Code], read: _Labels, variable: Variable) -> tuple[dict[Code, str], dict[Code, int]]:
     """Return code -> reason of those without a label that the file declares missing, and code -> respondents of the others."""
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":  # numbers: neither tags, nor words, nor two spellings of one code
+    if _are_floats(values):  # numbers: neither tags, nor words, nor two spellings of one code
         declared = {code for code in codes if variable.missing and file_reason(code, {}, variable).reason}
-        counts = zip(*np.unique(values, return_counts=True), strict=True) if len(declared) < len(codes) else ()
         others = set(codes) - declared
-        return {whole(code): "other" for code in declared}, {float(code): int(n) for code, n in counts if code in others}
+        counts = zip(*map(np.ndarray.tolist, counted_floats(values)), strict=True) if others else ()
+        return {whole(code): "other" for code in declared}, {code: n for code, n in counts if code in others}
     found = np.array(codes, dtype=object)
     state, _ = code_states(found, read.valid, read.missing, variable)
     reasons = {whole(found[place]): MISSING_REASONS[state[place]] for place in np.flatnonzero(state >= 0)}
@@ -221,9 +247,11 @@ def _once(valid: Mapping[Code, str]) -> tuple[dict[Code, str], dict[Code, Code],
 
 def _distinct(values: Column) -> list[Code]:
     """Return the distinct values, without their places: of numbers that is the quicker half of `distinct_codes`."""
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
-        return [code for code in pd.unique(values).tolist() if code == code]
-    return list(distinct_codes(values)[1])
+    return distinct_floats(values).tolist() if _are_floats(values) else list(distinct_codes(values)[1])
+
+
+def _are_floats(values: Column) -> TypeGuard[np.ndarray]:
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f"
 
 
 def _may_hold_tags(values: Column) -> bool:

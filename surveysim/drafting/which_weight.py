@@ -121,12 +121,7 @@ def _is_weight(draft: DraftVariable) -> bool:
 def _is_numeric(draft: DraftVariable) -> bool:
     """Say whether the values can be weights: numbers, none negative, more than one of them."""
     numbers = draft.numbers[~np.isnan(draft.numbers)]
-    return (
-        len(draft.distinct) > 1
-        and len(numbers) > 0
-        and bool((numbers >= 0).all())
-        and not any(isinstance(code, str) for code in draft.distinct)
-    )
+    return draft.n_distinct > 1 and len(numbers) > 0 and bool((numbers >= 0).all()) and not draft.has_words
 
 
 def _is_doubtful(draft: DraftVariable) -> bool:
@@ -145,7 +140,7 @@ def _family(drafts: Sequence[DraftVariable]) -> tuple[str, tuple[str, ...]]:
     for family, (signature, order) in FAMILIES.items():
         if any(re.fullmatch(signature, name) for name in names):
             country = next((draft for draft in drafts if draft.name.casefold() == "cntry"), None)
-            one = family == "ESS" and country is not None and len(country.distinct) == 1
+            one = family == "ESS" and country is not None and country.n_distinct == 1
             return family, _ONE_COUNTRY_ESS if one else order
     return "", ()
 

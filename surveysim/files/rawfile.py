@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from surveysim.codebook.questions import Code
 from surveysim.errors import CodebookError, ReadError, first_few
 
 FRAME = "the frame"  # the source of what is no file, for messages
+_CLOSE, _FAR = 1_000, 1e9  # codes that are counted by place: fewer than so many apart, and none as far from 0
 Column: TypeAlias = np.ndarray | ExtensionArray  # the values of a variable, shape (respondents,)
 
 
@@ -147,6 +149,53 @@ class Wanted:
 def as_floats(column: Column) -> np.ndarray:
     """Return a column of numbers as floats, NaN where it is empty."""
     return column.to_numpy(dtype=float, na_value=np.nan) if isinstance(column, ExtensionArray) else column.astype(float)
+
+
+def holds_text(column: Column) -> bool:
+    """Say whether a column is text: strings, or cells among whose first thousand one is."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return True
+    return isinstance(column, np.ndarray) and column.dtype == object and any(isinstance(value, str) for value in column[:1000])
+
+
+def packed(values: list[float | None], is_float: bool) -> np.ndarray:
+    """Return a list of numbers as an array: floats, whole numbers, or whole numbers beside NaN for None as objects."""
+    found = np.empty(len(values), float if is_float else np.int64)
+    try:  # a tenth of the time that numpy takes for a list
+        struct.pack_into(f"{len(values)}{'d' if is_float else 'q'}", found.data, 0, *values)
+    except struct.error:  # an empty cell, None
+        return np.array(values, dtype=float) if is_float else np.array([np.nan if v is None else v for v in values], dtype=object)
+    return found
+
+
+def distinct_floats(column: np.ndarray) -> np.ndarray:
+    """Return the distinct numbers of a column of floats, without NaN."""
+    if (counted := _counted_whole(column)) is not None:
+        return counted[0]
+    found = pd.unique(column)
+    return found[found == found]
+
+
+def counted_floats(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct numbers of a column of floats in their order, without NaN, and how often each stands there."""
+    counted = _counted_whole(column)
+    return np.unique(column[column == column], return_counts=True) if counted is None else counted
+
+
+def _counted_whole(column: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Count a column of whole numbers that lie close together, as the codes of a question do; None where they are others."""
+    there = column[column == column]
+    if not len(there):
+        return there, np.zeros(0, dtype=np.intp)
+    low = float(there.min())
+    if not (abs(low) < _FAR and float(there.max()) - low < _CLOSE):
+        return None
+    whole = there.astype(np.intp)
+    if not (whole == there).all():
+        return None
+    counts = np.bincount(whole - int(low))
+    places = np.flatnonzero(counts)
+    return places + low, counts[places]
 
 
 def refuse_case_twins(names: Sequence[str], source: str) -> None:
