@@ -112,11 +112,12 @@ bench-performance: install
 bench-robustness: install
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_robustness.py
 
-# What is known besides the sample: an earlier wave, big models' tables, income and regions of countries. Three sections of
-# docs/benchmarks.md; some fifteen minutes.
+# What is known besides the sample: an earlier wave, whether a prior ever costs, big models' tables, income and regions of countries. Four
+# sections of docs/benchmarks.md; some forty minutes.
 bench-prior: install
 	test -n "$(DATA)" || (echo "say where the survey files are: make bench-prior DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_prior.py "$(DATA)"
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_prior.py "$(DATA)" --check
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_simulators.py "$(DATA)"
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_countries.py "$(DATA)"
 

@@ -6,11 +6,12 @@ contrasts of `surveysim.baselines.multilevel`, orthonormal under the prior's mea
     d ~ N(g eta, S + level 1 1' + slope eta eta' + sum_j v_j kernel_j),
 
 where eta are the prior's own contrasts, centred, S is the covariance of their errors, and 1 + g is the slope of the prior's differences:
-0 ignores them, 1 takes them as they are. Of several sources the prior's cells are the geometric mean; what source p has apart from it,
-delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2): its weight is 1 / P + b_p - mean b. The kernels are those of the
-estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is centred on a part of what
-the prior's own differences put on kernel_j (`Expected`). All are found by their posterior mode, for a question's rows weighted by how many
-independent ones they are worth.
+0 ignores them, 1 takes them as they are; S is of 1 + g times what the prior says. Of several sources the prior's cells are the weighted
+geometric mean (`count_for`); what source p has apart from it, delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2). The
+kernels are those of the estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is
+centred on a part of what the prior's own differences put on kernel_j (`Expected`), and the more of these, the less the slope keeps.
+All are found by their posterior mode, once from the prior taken as it is and once from the prior ignored, and the two mixed by their
+evidence (Laplace's approximation), for a question's rows weighted by how many independent ones they are worth.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from surveysim.baselines.posterior import (
     offset_mode,
     posterior_covariance,
 )
-from surveysim.baselines.prior import Sources, StartCells
+from surveysim.baselines.prior import Expected, Sources, StartCells, foreseen
 from surveysim.baselines.regressions import softmax
 from surveysim.baselines.variance_components import Kernel, information, row_worth, scaled_covariance, variance_components
 from surveysim.tables.cells import Array, Cells
@@ -39,40 +40,10 @@ CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that cha
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
 SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
 APART = 0.5  # prior standard deviation of b: one source of two may well be all that counts
-TAIL = 3  # degrees of freedom of the t prior of the common slope
+TAIL = 0.3  # degrees of freedom of the t prior of the common slope: a prior may be worth nothing
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
-DIFFERENCE = 1e-3  # of log variances, for second derivatives
-
-
-@dataclass(frozen=True)
-class Expected:
-    """How far a prior is expected to be moved.
-
-    Attributes
-    ----------
-    changed : float
-        Part of a kernel's variance in the prior that is expected of its change.
-    level, level_spread : float
-        Of the log variance of a question's level shift, where a respondent's answer has variance 1: its centre and standard deviation.
-    typical_slope : float
-        Scale of the t prior of the common slope's departure from 1.
-    higher : float
-        What is added to the log variances of an ordered question's higher contrasts.
-    rounds : int
-        How often the contrasts' observations are made linear: at the start, and then at what was found.
-    """
-
-    changed: float = 0.1
-    level: float = float(np.log(2.5e-3))  # a twentieth of a standard deviation
-    level_spread: float = 0.7
-    typical_slope: float = 0.07
-    higher: float = float(np.log(0.1))
-    rounds: int = 1
-
-
-WAVE = Expected()  # a survey that states its respondents: chosen on draws of ESS 11 with ESS 9 before it
-SIMULATOR = Expected(1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
+DIFFERENCE = 1e-3  # of log variances and slope, for second derivatives
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +104,7 @@ def move_prior(
         In the layout of `cells`.
     ordered : array of bool, shape (questions,)
     expected : Expected, optional
-        Default `WAVE` where the start states errors, else `SIMULATOR`.
+        Default `WAVE` for the sources that state errors, `SIMULATOR` for others, and between them for a question that both have.
     draws, seed : int
         From the posterior, to first order as the standard errors are.
 
@@ -180,13 +151,15 @@ class _Fit:
 def _fitted(cells: Cells, kernels: Sequence[Kernel], start: StartCells, ordered: np.ndarray, expected: Expected | None) -> _Fit:
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    foreseen = expected or (WAVE if start.error.any() else SIMULATOR)
-    shares, moved = start.shares, np.zeros_like(eta)
-    for _ in range(foreseen.rounds):
-        found = _expected_change(cells, kernels, start, modelled, ordered, around=(shares, moved), foreseen=foreseen)
+    ahead = foreseen(start) if expected is None else (np.zeros(len(basis), int), [expected])
+    rounds = np.array([each.rounds for each in ahead[1]])[ahead[0]]
+    shares, moved = around = start.shares, np.zeros_like(eta)
+    for done in range(rounds.max()):
+        found = _expected_change(cells, kernels, start, modelled, ordered, around=around, ahead=ahead)
         base = softmax(_logs(start.shares, cells.mask) + np.einsum("qbm,qkm->qbk", found.mean, basis), cells.mask[:, None])
         shares, departures = offset_mode(cells, basis, modelled, base, found.covariance)
-        moved = found.mean + departures
+        moved, again = found.mean + departures, (rounds > done + 1)[:, None, None]
+        around = np.where(again, shares, around[0]), np.where(again, moved, around[1])
     return _Fit(basis, modelled, eta, found, base, shares, moved)
 
 
@@ -212,7 +185,7 @@ def _expected_change(
     ordered: np.ndarray,
     *,
     around: tuple[Array, Array],
-    foreseen: Expected,
+    ahead: tuple[np.ndarray, list[Expected]],
 ) -> _Change:
     """Find it from the contrasts' observations, made linear around some shares and the change that they are."""
     shares, moved = around
@@ -222,30 +195,38 @@ def _expected_change(
     scores = np.where((cells.n_eff > 0)[..., None], moved + away / spread, 0.0)
     sizes, apart = cells.n_eff[..., None] * spread, start.sources(basis)
     covariance, wide, mean = np.zeros_like(start.error), np.zeros_like(start.error), np.zeros_like(scores)
-    weights = []
+    weights = np.zeros((len(scores), apart.number))
     for higher, questions, orders in contrast_classes(modelled, ordered):
-        at = questions, slice(None), orders
-        rows = _Rows(
-            kernels, questions, scores[at], sizes[at], eta[at], error=start.error[questions, orders], sources=apart.rows(questions, orders)
-        )
-        found = rows.fit(foreseen, higher)
-        covariance[questions, orders], wide[questions, orders], mean[at] = found.covariance, found.wide, found.mean
-        weights.append(found.weights)
-    return _Change(mean, covariance, wide, weights[0])
+        for place, one in enumerate(ahead[1]):
+            own = ahead[0][questions] == place
+            if not own.any():
+                continue
+            alike, of = questions[own], orders[own]
+            at = alike, slice(None), of
+            rows = _Rows(kernels, alike, scores[at], sizes[at], eta[at], error=start.error[alike, of], sources=apart.rows(alike, of))
+            found = rows.fit(one, higher)
+            covariance[alike, of], wide[alike, of], mean[at] = found.covariance, found.wide, found.mean
+            weights[alike[of == 0]] = found.weights
+    return _Change(mean, covariance, wide, weights.mean(0))
 
 
 @dataclass(frozen=True, eq=False)
 class _Class:
-    """What is expected of the changes of a class of contrasts.
-
-    `covariance` (rows, backgrounds, backgrounds) at the mode of the log variances, `wide` at the means of the variances, which a
-    skewed posterior has above it; `mean` (rows, backgrounds); `weights` of the sources.
-    """
+    """Expected changes of a class: `mean` (rows, backgrounds), `covariance` at the mode, `wide` at the variances' means, above it."""
 
     covariance: Array
     wide: Array
     mean: Array
     weights: Array
+
+
+def _mixed(parts: Sequence[_Class], odds: Array) -> _Class:
+    """Return the mean and covariance of a mixture."""
+    stacked = [np.stack([getattr(one, name) for one in parts]) for name in ("covariance", "wide", "mean", "weights")]
+    covariance, wide, mean, weights = (np.tensordot(odds, each, 1) for each in stacked)
+    away = stacked[2] - mean
+    between = np.einsum("p,pra,prb->rab", odds, away, away)
+    return _Class(between + covariance, between + wide, mean, weights)
 
 
 class _Rows:
@@ -268,32 +249,37 @@ class _Rows:
         from scipy.optimize import minimize
 
         less = expected.higher if higher else 0.0
-        change = np.maximum(self.differences + np.log(expected.changed), LEAST_CHANGE)
-        before = _Before(
-            np.r_[change + less, expected.level + less, SLOPE + less],
-            np.r_[np.full(len(change), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD],
-            expected.typical_slope,
-        )
+        differences = np.maximum(self.differences, LEAST_CHANGE - np.log(expected.changed))
+        centre = np.r_[differences + less, expected.level + less, SLOPE + less]
+        width = np.r_[np.full(len(differences), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD]
+        before = _Before(centre, width, expected.typical_slope, expected.changed)
         none = np.zeros(self.sources.number)
         bounds = [(LOWEST, HIGHEST)] * len(before.centre) + [(None, None)] * (1 + len(none))
         loss = lambda point: self._loss(point, before)  # noqa: E731
-        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), expected.level, SLOPE, -1.0, none]
-        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[before.centre, 0.0, none], ignoring)]
-        best = min(found, key=lambda each: each.fun).x
-        variances, slope, departures = self._parts(best)
-        error = self.sources.error(departures, self.error)[0]
-        expected_variances = variances + 0.5 / self._curvature(best, before)
-        weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
-        return _Class(error + self._change(variances), error + self._change(expected_variances), self._mean(slope, departures), weights)
+        begins = [np.r_[before.at(slope)[0], slope, none] for slope in (0.0, -1.0)]  # the prior as it is, and ignored
+        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in begins]
+        curved = [self._curvature(each.x, before) for each in found]
+        evidence = np.array([-each.fun - 0.5 * np.log(curvature).sum() for each, curvature in zip(found, curved, strict=True)])
+        odds = np.exp(evidence - evidence.max())
+        return _mixed([self._at(each.x, curvature) for each, curvature in zip(found, curved, strict=True)], odds / odds.sum())
+
+    def _at(self, point: Array, curvature: Array) -> _Class:
+        """What is expected of the changes at a mode."""
+        variances, slope, departures = self._parts(point)
+        error = self.sources.error(departures, slope, self.error)[0]
+        expected_variances = variances + 0.5 / curvature[: len(variances)]
+        covariance, wide = (error + self._change(each) for each in (variances, expected_variances))
+        return _Class(covariance, wide, self._mean(slope, departures), self.sources.weights(departures)[0].mean(0))
 
     def _curvature(self, point: Array, before: _Before) -> Array:
-        """Second derivatives of the loss by each log variance, at least those of their prior."""
-        found = np.zeros(len(self.kernels))
+        """Second derivatives of the loss by each log variance and the slope, the former at least those of their prior."""
+        least = np.r_[1 / before.width**2, 1.0]
+        found = np.zeros_like(least)
         for place in range(len(found)):
             step = np.zeros(len(point))
             step[place] = DIFFERENCE
             found[place] = (self._loss(point + step, before)[1] - self._loss(point - step, before)[1])[place] / (2 * DIFFERENCE)
-        return np.maximum(found, 1 / before.width**2)
+        return np.maximum(found, least)
 
     def _parts(self, point: Array) -> tuple[Array, float, Array]:
         split = len(self.kernels)
@@ -309,7 +295,7 @@ class _Rows:
     def _loss(self, point: Array, before: _Before) -> tuple[float, Array]:
         """Negative log posterior of log variances, slope and weights, and its gradient."""
         variances, slope, departures = self._parts(point)
-        error, by = self.sources.error(departures, self.error)
+        error, by, of_slope = self.sources.error(departures, slope, self.error)
         matrix = scaled_covariance(error + self._change(variances), self.sizes)
         known = information(matrix, self.sizes)
         left = self.scores - self._mean(slope, departures)
@@ -319,23 +305,37 @@ class _Rows:
         slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
         of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
         apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
+        by_slope = float((by_covariance * of_slope).sum() - (weights * self.eta).sum())
         known_before, its_gradient = before.loss(variances, slope, departures)
-        return self.worth * value + known_before, self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart] + its_gradient
+        return self.worth * value + known_before, self.worth * np.r_[slopes, by_slope, apart] + its_gradient
 
 
 @dataclass(frozen=True, eq=False)
 class _Before:
-    """The prior of log variances (centre and standard deviation), of the slope's departure from 1, and of the sources' departures."""
+    """The prior of log variances, of the slope's departure from 1, and of the sources' departures.
+
+    Of the differences between backgrounds, the part that the prior leaves out is expected in the change, beside what has `changed` if it
+    is taken as it is: ``changed + (1 - changed) (1 - (1 + g)^2)`` of them, for 1 + g between 0 and 1.
+    """
 
     centre: Array
     width: Array
     typical_slope: float
+    changed: float
+
+    def at(self, slope: float) -> tuple[Array, Array]:
+        """Return the centre of the log variances at a slope, and its derivative by it."""
+        kept = min(max(1 + slope, 0.0), 1.0)
+        part = self.changed + (1 - self.changed) * (1 - kept**2)
+        of_changes = np.r_[np.ones(len(self.centre) - 2), 0.0, 0.0]
+        return self.centre + np.log(part) * of_changes, -2 * (1 - self.changed) * kept / part * (kept < 1) * of_changes
 
     def loss(self, variances: Array, slope: float, departures: Array) -> tuple[float, Array]:
         """Return the negative log density, and its gradient."""
-        away, tilt = (variances - self.centre) / self.width, slope / self.typical_slope
+        centre, by = self.at(slope)
+        away, tilt = (variances - centre) / self.width, slope / self.typical_slope
         value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
-        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
+        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope - float(away / self.width @ by)
         return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
 
 

@@ -16,7 +16,7 @@ from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import cell_shares
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import Array
-from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, ORDER, QUESTION, SHARE, SOURCE, N, check_distributions
+from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE, SOURCE, check_distributions
 
 OnePrior: TypeAlias = pd.DataFrame | Survey
 PriorLike: TypeAlias = OnePrior | Sequence[OnePrior] | Mapping[str, OnePrior] | Mapping[int, OnePrior]
@@ -69,11 +69,11 @@ class StartCells:
     reference : array, shape (questions, options)
         Mean shares, under which the contrasts are orthonormal.
     apart : array, shape (questions, sources, backgrounds, options), optional
-        Of several sources: log shares less their mean, 0 where a source lacks the question.
+        Of several sources: log shares less their weighted mean, 0 where a source lacks the question.
     errors : array, shape (questions, contrasts, sources, backgrounds, backgrounds), optional
         Each source's own `error`.
-    there : array of bool, shape (questions, sources), optional
-        Which source has which question.
+    part : array, shape (questions, sources), optional
+        What each source counts for in the mean: 0 where it lacks the question, and sums to 1.
     """
 
     shares: Array
@@ -81,12 +81,18 @@ class StartCells:
     reference: Array
     apart: Array | None = None
     errors: Array | None = None
-    there: np.ndarray | None = None
+    part: Array | None = None
 
     def rows(self, questions: Sequence[int]) -> StartCells:
         """Return some questions of one source's cells."""
         at = np.asarray(questions)
         return StartCells(self.shares[at], self.error[at], self.reference[at])
+
+    @property
+    def stated(self) -> np.ndarray:
+        """Which source states errors of which question, shape (questions, sources)."""
+        errors = self.error[:, :, None] if self.errors is None else self.errors
+        return np.asarray(errors.any(axis=(1, 3, 4)))
 
     def placed(self, into: StartCells | None, questions: Sequence[int], size: int) -> StartCells:
         """Return the cells of `size` questions of which these are some, the others as in `into`."""
@@ -106,12 +112,12 @@ class StartCells:
 
     def sources(self, basis: Array) -> Sources:
         """Return what each source has apart from the mean, in contrasts."""
-        if self.apart is None or self.errors is None or self.there is None:
+        if self.apart is None or self.errors is None or self.part is None:
             questions, backgrounds, contrasts = len(basis), self.shares.shape[1], basis.shape[2]
             none = np.zeros((questions, contrasts, 0, backgrounds))
             return Sources(none, np.zeros((*none.shape, backgrounds)), np.zeros((questions, 0)))
         apart = np.einsum("qpbk,qkm->qmpb", self.apart, basis * self.reference[..., None])
-        return Sources(apart, self.errors, self.there.astype(float))
+        return Sources(apart, self.errors, self.part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,37 +127,120 @@ class Sources:
     Attributes
     ----------
     apart : array, shape (..., sources, backgrounds)
-        Sums to 0 over the sources.
+        Sums to 0 over the sources, each times its part.
     errors : array, shape (..., sources, backgrounds, backgrounds)
-    there : array, shape (questions or rows, sources)
-        1 where a source has the question.
+    part : array, shape (questions or rows, sources)
+        What each source counts for a priori; 0 where it lacks the question.
     """
 
     apart: Array
     errors: Array
-    there: Array
+    part: Array
 
     def rows(self, questions: np.ndarray, orders: np.ndarray) -> Sources:
         """Return some rows."""
-        return Sources(self.apart[questions, orders], self.errors[questions, orders], self.there[questions])
+        return Sources(self.apart[questions, orders], self.errors[questions, orders], self.part[questions])
 
     @property
     def number(self) -> int:
         """Sources; 0 where there is one alone."""
-        return int(self.there.shape[1])
+        return int(self.part.shape[1])
 
     def weights(self, departures: Array) -> tuple[Array, Array]:
         """Return each row's weights (rows, sources), and their derivatives by the departures b (rows, sources, sources)."""
-        part = self.there / self.there.sum(1, keepdims=True)
-        by = self.there[:, :, None] * np.eye(self.number) - self.there[:, :, None] * part[:, None]
-        return part + by @ departures, by
+        there = self.part > 0
+        by = there[:, :, None] * np.eye(self.number) - self.part[:, :, None] * there[:, None]
+        return self.part + by @ departures, by
 
-    def error(self, departures: Array, plain: Array) -> tuple[Array, Array]:
-        """Return the covariance (rows, backgrounds, backgrounds) and what its derivatives by the departures are made of."""
+    def error(self, departures: Array, slope: float, plain: Array) -> tuple[Array, Array, Array]:
+        """Return the errors of what the prior's cells, times 1 + `slope`, say: their covariance, and its derivatives.
+
+        Returns
+        -------
+        covariance : array, shape (rows, backgrounds, backgrounds)
+        by_departures : array, shape (rows, sources, sources)
+            What each source's errors are multiplied by, and summed.
+        by_slope : array, shape (rows, backgrounds, backgrounds)
+        """
         if not self.number:
-            return plain, np.zeros((len(plain), 0, 0))
+            return (1 + slope) ** 2 * plain, np.zeros((len(plain), 0, 0)), 2 * (1 + slope) * plain
         weights, by = self.weights(departures)
-        return np.einsum("rp,rpab->rab", weights**2, self.errors), 2.0 * weights[:, :, None] * by
+        counted = weights + slope * self.part
+        by_slope = np.einsum("rp,rpab->rab", 2.0 * counted * self.part, self.errors)
+        return np.einsum("rp,rpab->rab", counted**2, self.errors), 2.0 * counted[:, :, None] * by, by_slope
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How far a prior is expected to be moved.
+
+    Attributes
+    ----------
+    changed : float
+        Part of a kernel's variance in the prior that is expected of its change.
+    level, level_spread : float
+        Of the log variance of a question's level shift, where a respondent's answer has variance 1: its centre and standard deviation.
+    typical_slope : float
+        Scale of the t prior of the common slope's departure from 1.
+    higher : float
+        What is added to the log variances of an ordered question's higher contrasts.
+    rounds : int
+        How often the contrasts' observations are made linear: at the start, and then at what was found.
+    """
+
+    changed: float = 0.1
+    level: float = float(np.log(2.5e-3))  # a twentieth of a standard deviation
+    level_spread: float = 0.7
+    typical_slope: float = 0.07
+    higher: float = float(np.log(0.1))
+    rounds: int = 1
+
+
+WAVE = Expected()  # a survey that states its respondents: chosen on draws of ESS 11 with ESS 9 before it
+SIMULATOR = Expected(1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
+
+
+def count_for(stated: np.ndarray, there: np.ndarray) -> Array:
+    """Return what each source counts for a priori: in inverse proportion to how much is expected to have changed since.
+
+    Parameters
+    ----------
+    stated, there : array of bool, shape (questions, sources)
+        Whether a source states errors (a wave) or none (a simulator), and whether it has the question at all.
+
+    Returns
+    -------
+    array, shape (questions, sources)
+        Sums to 1 over the sources.
+    """
+    trust = there / np.where(stated, WAVE.changed, SIMULATOR.changed)
+    return np.asarray(trust / trust.sum(1, keepdims=True))
+
+
+def foreseen(start: StartCells) -> tuple[np.ndarray, list[Expected]]:
+    """Return which expectation every question has, shape (questions,), and the expectations: a mean of its sources' by their parts."""
+    stated = start.stated
+    of_waves = stated[:, 0].astype(float) if start.part is None else (start.part * stated).sum(1)
+    found, which = np.unique(of_waves.round(9), return_inverse=True)
+    return which, [_between(float(part)) for part in found]
+
+
+def _between(waves: float) -> Expected:
+    """What is expected where waves make up a part of what is known, simulators the rest."""
+    if waves in (0.0, 1.0):
+        return WAVE if waves else SIMULATOR
+    changed, level_spread, slope, log_level, log_higher = (
+        waves * of_wave + (1 - waves) * of_simulator
+        for of_wave, of_simulator in (
+            (WAVE.changed, SIMULATOR.changed),
+            (WAVE.level_spread, SIMULATOR.level_spread),
+            (WAVE.typical_slope, SIMULATOR.typical_slope),
+            (np.exp(WAVE.level), np.exp(SIMULATOR.level)),
+            (np.exp(WAVE.higher), np.exp(SIMULATOR.higher)),
+        )
+    )
+    rounds = max(WAVE.rounds, SIMULATOR.rounds)
+    return Expected(changed, float(np.log(log_level)), level_spread, slope, float(np.log(log_higher)), rounds)
 
 
 def _cells_as_text(table: pd.DataFrame) -> str:
@@ -245,26 +334,3 @@ def _table_prior(prior: pd.DataFrame, traits: Sequence[str], questions: Sequence
 
 def _without(what: str, questions: Sequence[str], known: Sequence[str]) -> str:
     return f"{what} has none of the questions {first_few(questions)}; it has {first_few(known)}: rename its question_id to the sample's"
-
-
-def with_prior_questions(sample: pd.DataFrame, prior: Prior, questions: Sequence[str]) -> pd.DataFrame:
-    """Return a sample's table with rows, of nobody, for questions that only the prior knows.
-
-    Raises
-    ------
-    EstimationError
-        If a question is in neither.
-    """
-    lacking = [name for name in questions if name not in set(sample[QUESTION])]
-    strange = [name for name in lacking if name not in prior.questions]
-    if strange:
-        raise EstimationError(f"questions: neither the sample nor prior {prior.name!r} has {first_few(strange)}")
-    if not lacking:
-        return sample
-    first = {name: table for table in reversed(prior.tables) for name in table[QUESTION].unique()}
-    rows = pd.concat([first[name].loc[first[name][QUESTION] == name, [QUESTION, OPTION, ORDER]].drop_duplicates() for name in lacking])
-    empty = rows.merge(pd.DataFrame({BACKGROUND: sample[BACKGROUND].unique()}), how="cross").sort_values([QUESTION, BACKGROUND, ORDER])
-    added = empty.reindex(columns=sample.columns).assign(**{SHARE: np.nan, N: 0, N_EFF: 0.0, SOURCE: sample[SOURCE].iloc[0]})
-    out = pd.concat([sample, added], ignore_index=True)
-    out.attrs = dict(sample.attrs)
-    return out

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.moved_prior import WAVE, move_prior
+from surveysim.baselines.moved_prior import move_prior
 from surveysim.baselines.multilevel import contrast_classes, option_contrasts, trait_kernels
 from surveysim.baselines.posterior import offset_mode, posterior_covariance
-from surveysim.baselines.prior import Prior, StartCells
+from surveysim.baselines.prior import WAVE, Prior, StartCells, count_for
 from surveysim.baselines.variance_components import kernel_sum, unexplained_variance, variance_components
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import EstimationError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells
-from surveysim.tables.schema import POOLED
+from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, ORDER, POOLED, QUESTION, SHARE, SOURCE, N
 
 FLOOR = 0.01  # share spread evenly over the options of a prior without stated error, so that none is impossible
 INTERCEPT = 1.0  # variance of a contrast's mean over backgrounds in the prior itself
@@ -199,7 +199,7 @@ def _as_they_are(part: Cells) -> StartCells:
 
 
 def _side_by_side(starts: Sequence[StartCells], there: np.ndarray, mask: np.ndarray) -> StartCells:
-    """Return the geometric mean of several sources' cells, with what each has apart from it and its own errors.
+    """Return the weighted geometric mean of several sources' cells, with what each has apart from it and its own errors.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def _side_by_side(starts: Sequence[StartCells], there: np.ndarray, mask: np.ndar
         Which questions a source has.
     mask : array of bool, shape (questions, options)
     """
-    part = there / there.sum(1, keepdims=True)
+    part = count_for(np.concatenate([start.stated for start in starts], axis=1), there)
     logs = np.stack([np.log(np.where(mask[:, None], start.shares, 1.0)) for start in starts], axis=1)
     mean = np.einsum("qp,qpbk->qbk", part, logs)
     shares = np.where(mask[:, None], np.exp(mean), 0.0)
@@ -216,7 +216,7 @@ def _side_by_side(starts: Sequence[StartCells], there: np.ndarray, mask: np.ndar
     errors = np.stack([_in_basis(start, reference, mask) for start in starts], axis=2)
     apart = np.where(there[:, :, None, None], logs - mean[:, None], 0.0)
     error = np.einsum("qp,qmpab->qmab", part**2, errors)
-    return StartCells(shares / shares.sum(-1, keepdims=True), error, reference, apart, errors, there)
+    return StartCells(shares / shares.sum(-1, keepdims=True), error, reference, apart, errors, part)
 
 
 def _in_basis(start: StartCells, reference: Array, mask: np.ndarray) -> Array:
@@ -225,3 +225,26 @@ def _in_basis(start: StartCells, reference: Array, mask: np.ndarray) -> Array:
     other = option_contrasts(np.where(mask, reference, 1.0), mask)
     turn = np.einsum("qkn,qk,qkm->qnm", other, np.where(mask, reference, 0.0), own)
     return np.asarray(np.einsum("qnm,qmab->qnab", turn**2, start.error))
+
+
+def with_prior_questions(sample: pd.DataFrame, prior: Prior, questions: Sequence[str]) -> pd.DataFrame:
+    """Return a sample's table with rows, of nobody, for questions that only the prior knows.
+
+    Raises
+    ------
+    EstimationError
+        If a question is in neither.
+    """
+    lacking = [name for name in questions if name not in set(sample[QUESTION])]
+    strange = [name for name in lacking if name not in prior.questions]
+    if strange:
+        raise EstimationError(f"questions: neither the sample nor prior {prior.name!r} has {first_few(strange)}")
+    if not lacking:
+        return sample
+    first = {name: table for table in reversed(prior.tables) for name in table[QUESTION].unique()}
+    rows = pd.concat([first[name].loc[first[name][QUESTION] == name, [QUESTION, OPTION, ORDER]].drop_duplicates() for name in lacking])
+    empty = rows.merge(pd.DataFrame({BACKGROUND: sample[BACKGROUND].unique()}), how="cross").sort_values([QUESTION, BACKGROUND, ORDER])
+    added = empty.reindex(columns=sample.columns).assign(**{SHARE: np.nan, N: 0, N_EFF: 0.0, SOURCE: sample[SOURCE].iloc[0]})
+    out = pd.concat([sample, added], ignore_index=True)
+    out.attrs = dict(sample.attrs)
+    return out

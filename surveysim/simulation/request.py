@@ -12,7 +12,8 @@ from pandas.api.types import is_list_like
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
-from surveysim.baselines.prior import Prior, PriorLike, prior_of, with_prior_questions
+from surveysim.baselines.prior import Prior, PriorLike, prior_of
+from surveysim.baselines.prior_cells import with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import CodebookLike, load_codebook

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
+from surveysim.baselines.prior import SIMULATOR, WAVE, count_for
 from surveysim.errors import EstimationError, SurveySimError, TableError
 from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_frame, opinion_survey
 
@@ -142,6 +143,27 @@ def test_a_source_may_lack_a_question_that_another_has() -> None:
     parts = {"first": prior[prior["question_id"] != "news"], "second": prior[prior["question_id"] == "news"]}
     apart, together = (_estimate(_sample(200), each)["share"] for each in (parts, prior))
     assert np.abs(apart - together).mean() < 0.003, "the same shares but for what the questions' variances have in common"
+
+
+def test_each_source_has_an_expectation_of_its_own() -> None:
+    """In a mixed list, what a wave or a simulator alone knows is moved as if it were given alone."""
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    wave, simulator = prior[prior["question_id"] != "news"], prior[prior["question_id"] == "news"].assign(n=0, n_eff=0.0)
+    sample = _sample(200)
+    mixed = _estimate(sample, {"wave": wave, "simulator": simulator})
+    for alone in (wave, simulator):
+        own = _estimate(sample[sample["question_id"].isin(alone["question_id"])], alone)
+        both = own.merge(mixed, on=KEYS, suffixes=("", "_mixed"))
+        assert len(both) == len(own)
+        np.testing.assert_allclose(both["share_mixed"], both["share"], atol=1e-4)
+
+
+def test_a_wave_counts_for_more_than_a_simulator_before_anybody_is_asked() -> None:
+    there = np.array([[True, True], [True, False], [False, True]])
+    stated = np.array([[True, False]] * 3)
+    found = count_for(stated, there)
+    np.testing.assert_allclose(found[0], np.array([1 / WAVE.changed, 1 / SIMULATOR.changed]) / (1 / WAVE.changed + 1 / SIMULATOR.changed))
+    np.testing.assert_array_equal(found[1:], [[1.0, 0.0], [0.0, 1.0]])
 
 
 def test_waves_move_one_another(truth: pd.DataFrame) -> None:
