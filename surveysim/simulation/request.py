@@ -12,6 +12,7 @@ from pandas.api.types import is_list_like
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.predictors import GroupPredictors
 from surveysim.baselines.prior import Prior, PriorLike, prior_of, with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
 from surveysim.codebook.codebook import Codebook
@@ -300,3 +301,25 @@ def check_same_prior(model: OptionModel, prior: Prior | None) -> None:
         raise SurveySimError(
             f"prior: the model was aligned with {has}, simulate was given {given}; give the same, or align a model with this one"
         )
+
+
+def check_same_predictors(model: OptionModel, predictors: GroupPredictors | None) -> None:
+    """Refuse other predictors of groups than an aligned model was aligned with; a recipe from before these were recorded is not asked.
+
+    Raises
+    ------
+    SurveySimError
+        If they differ.
+    """
+    if "group_predictors" not in model.recipe:
+        return
+    recorded = model.recipe["group_predictors"]
+    if (recorded or {}).get("digest") == (None if predictors is None else predictors.digest):
+        return
+    has = f"{first_few(recorded['columns'])} of {first_few(recorded['traits'])}" if recorded else "none"
+    given = "none" if predictors is None else f"{first_few(predictors.names)} of {first_few(predictors.traits)}"
+    numbers = ", with other numbers" if has == given else ""
+    raise SurveySimError(
+        f"group_predictors: the model was aligned with {has}, simulate was given {given}{numbers}; give the same frame, or align a model "
+        "with this one"
+    )
