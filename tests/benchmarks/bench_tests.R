@@ -24,7 +24,7 @@ timed("pool_waves", function() {
   pooled <- svydesign(id = ~psu, strata = ~interaction(wave, stratum), weights = ~weight, nest = TRUE, data = waves)
   SE(svycontrast(svyby(~q0, ~wave, subset(pooled, !is.na(q0)), svymean, covmat = TRUE), difference))
 })
-replicated <- svrepdesign(weights = ~weight, repweights = "^PWGTP[0-9]+$", type = "ACS", combined.weights = TRUE, data = data)
+replicated <- svrepdesign(weights = ~weight, repweights = "^PWGTP[0-9]+$", type = "ACS", combined.weights = TRUE, mse = TRUE, data = data)
 answered <- subset(replicated, !is.na(q0))
 timed("shares, replicates", function() sum(SE(svyby(~factor(q0), ~country, answered, svymean))))
 timed("means, replicates", function() sum(SE(svyby(~q0, ~country, answered, svymean))))
