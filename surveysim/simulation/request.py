@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_list_like
 
@@ -23,7 +24,7 @@ from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.survey.domains import domain_facts
 from surveysim.survey.survey import Survey, as_survey
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND
+from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE, N
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -283,7 +284,23 @@ def sample_and_prior(
         )
     for name in wanted:
         survey.codebook.question(name)
-    return with_prior_questions(cell_shares(survey, by=traits, questions=asked), known, wanted), known
+    sample = cell_shares(survey, by=traits, questions=asked)
+    _refuse_double_use(sample, known)
+    return with_prior_questions(sample, known, wanted), known
+
+
+def _refuse_double_use(sample: pd.DataFrame, prior: Prior) -> None:
+    """Refuse a prior that has the sample's own shares in every cell with respondents."""
+    keys = [QUESTION, BACKGROUND, OPTION]
+    own = sample.loc[sample[N] > 0, [*keys, SHARE]]
+    for table in prior.tables:
+        both = own.merge(table[[*keys, SHARE]], on=keys, suffixes=("", "_prior"))
+        seen = len(both) == int(own[QUESTION].isin(table[QUESTION]).sum()) > 0
+        if seen and len(set(own[BACKGROUND])) > 1 and np.allclose(both[SHARE], both[f"{SHARE}_prior"], rtol=0, atol=1e-12):
+            raise SurveySimError(
+                f"prior {prior.name!r} has the sample's own shares: combined with the same respondents they would count twice; give what "
+                "was known before them"
+            )
 
 
 def check_same_prior(model: OptionModel, prior: Prior | None) -> None:

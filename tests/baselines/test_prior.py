@@ -182,6 +182,14 @@ def test_a_prior_that_misleads_is_warned_of(misleading: bool, caplog: pytest.Log
     assert "prior_misleads" not in ss.diagnose(prior, prior, codebook=opinion_codebook())
 
 
+@pytest.mark.parametrize("as_table", [False, True])
+def test_the_sample_itself_is_no_prior(as_table: bool) -> None:
+    survey = opinion_survey(300, 1)
+    prior = ss.response_distributions(survey, by=TRAITS, questions=QUESTIONS) if as_table else survey
+    with pytest.raises(SurveySimError, match="has the sample's own shares: combined with the same respondents they would count twice"):
+        ss.simulate(survey, TRAITS, method="mrp", questions=QUESTIONS, prior=prior)
+
+
 def test_questions_that_nobody_was_asked_are_told_in_every_table_made_of_them(tmp_path: Path) -> None:
     survey = ss.as_survey(opinion_frame(200, 1).drop(columns="news"), opinion_codebook(), questions=["trust", "taxes"])
     table = ss.simulate(survey, TRAITS, method="mrp", questions=["trust", "news"], prior=_before())
