@@ -139,7 +139,7 @@ bench-planning bench-choosing: install
 
 # Numbers from R's survey package, for the tests; needs R. ESS9NO=<path of ESS9NO.sav or .dta> for those on the ESS.
 r-reference:
-	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R && Rscript make_weights.R && Rscript make_replicates.R && Rscript make_polychoric.R
+	cd tests/r && Rscript make_reference.R && Rscript make_domains.R && Rscript make_lonely.R && Rscript make_poststratify.R && Rscript make_nonvoters.R && Rscript make_differences.R && Rscript make_weights.R && Rscript make_replicates.R && Rscript make_benchmarking.R && Rscript make_polychoric.R
 	test -z "$(ESS9NO)" || (cd tests/r && Rscript make_ess9no.R "$(abspath $(ESS9NO))")
 	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 

@@ -15,6 +15,7 @@ from surveysim.baselines.training_cells import TrainingCells
 from surveysim.baselines.variance_components import Kernel
 from surveysim.errors import EstimationError
 from surveysim.tables.cells import Array, Cells
+from surveysim.tables.schema import NOT_ASKED
 
 SAID = 3  # digits
 FEWEST_BACKGROUNDS = 3  # sampled, for a standard error of what a prior was worth
@@ -96,9 +97,10 @@ def about_prior(sample: TrainingCells, moved: MovedPrior, without: Array) -> dic
     -------
     dict
         `name`, `digest`; by question of `question_id` the `slope` of its differences (None: it has none), the `level_shift`, and what it
-        has `explained` of the differences; the `weights` of several sources; and what it was worth where a sampled background's answers
-        are foretold by all others': `left_out` has the mean squared error with the prior less that without, by cells' effective size, its
-        `std_error`, and `misleads`, True where it is above 0 by two of them.
+        has `explained` of the differences; in `not_asked` the questions that nobody in the sample answered; the `weights` of several
+        sources; and what it was worth where a sampled background's answers are foretold by all others': `left_out` has the mean squared
+        error with the prior less that without, by cells' effective size, its `std_error`, and `misleads`, True where it is above 0 by two
+        of them.
     """
     prior = sample.known.prior
     assert prior is not None
@@ -107,6 +109,8 @@ def about_prior(sample: TrainingCells, moved: MovedPrior, without: Array) -> dic
     said |= {name: [None if np.isnan(each) else each for each in values.round(SAID).tolist()] for name, values in numbers.items()}
     if moved.weights is not None:
         said["weights"] = dict(zip(prior.names, moved.weights.round(SAID).tolist(), strict=True))
+    unasked = [name for name, n in zip(sample.cells.questions, sample.cells.n.sum(1), strict=True) if not n]
+    said |= {NOT_ASKED: unasked} if unasked else {}
     return said | {"left_out": _left_out(sample.cells, moved.left_out, without)}
 
 

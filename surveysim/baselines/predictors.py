@@ -73,6 +73,10 @@ class GroupPredictors:
         lacking = dict.fromkeys(own for own in self._own(backgrounds) if own not in self.groups)
         return {"columns": list(self.names), "traits": list(self.traits), "missing": [_named(self.traits, own) for own in lacking]}
 
+    def recorded(self) -> dict[str, Any]:
+        """Return what a model's recipe keeps of its predictors: `columns`, `traits` and `digest`."""
+        return {"columns": list(self.names), "traits": list(self.traits), "digest": self.digest}
+
     def _own(self, backgrounds: Sequence[str]) -> list[tuple[str, ...]]:
         parsed = [parse_background_id(identifier) for identifier in backgrounds]
         return [tuple(levels[trait] for trait in self.traits) for levels in parsed]

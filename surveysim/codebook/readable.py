@@ -13,7 +13,18 @@ from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import MISSING_REASONS
 from surveysim.tables.facts import OBSERVED, is_estimate
 from surveysim.tables.reading_order import TABLE_COLUMNS, in_reading_order
-from surveysim.tables.schema import BACKGROUND, OPTION, OPTION_LABEL, QUESTION, SIMULATED, SOURCE
+from surveysim.tables.schema import (
+    BACKGROUND,
+    BASIS,
+    NOT_ASKED,
+    OPTION,
+    OPTION_LABEL,
+    PRIOR_ALONE,
+    QUESTION,
+    SIMULATED,
+    SOURCE,
+    WITH_SAMPLE,
+)
 
 
 def readable(
@@ -38,7 +49,7 @@ def readable(
     -------
     DataFrame
         The same rows, index and ``attrs``. Traits are categories in the order of their levels, missing where a background does not name
-        them; `option_label` is empty where it is not known.
+        them; `option_label` is empty where it is not known. `basis` is there where some questions are simulated from a prior alone.
 
     Examples
     --------
@@ -58,6 +69,8 @@ def readable(
     told = _is_simulated(table) if simulated is None else simulated
     if SIMULATED not in table and told is not None and is_estimate(table):
         added[SIMULATED] = told
+    if BASIS not in table and is_estimate(table) and (alone := _from_prior_alone([table, *like])):
+        added[BASIS] = np.where(table[QUESTION].isin(alone), PRIOR_ALONE, WITH_SAMPLE)
     return in_reading_order(table.assign(**added), list(traits))
 
 
@@ -110,6 +123,12 @@ def _labels(table: pd.DataFrame, words: Mapping[tuple[object, object], str]) -> 
         for row, question in enumerate(questions):
             labels[row, column] = words.get((question, code), labels[row, column])
     return labels[asked, chosen]
+
+
+def _from_prior_alone(tables: Sequence[pd.DataFrame]) -> set[object]:
+    """Return the questions that nobody in the sample answered, as the tables say of themselves."""
+    told = {name for table in tables for name in (table.attrs.get("prior") or {}).get(NOT_ASKED, [])}
+    return told.union(*(table.loc[table[BASIS] == PRIOR_ALONE, QUESTION] for table in tables if BASIS in table))
 
 
 def _is_simulated(table: pd.DataFrame) -> bool | None:

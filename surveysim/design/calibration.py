@@ -111,16 +111,29 @@ def raked_weights(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Seq
     DesignError
         If the iteration does not converge: the margins contradict one another for this sample.
     """
-    adjusted = weights.astype(float)
+    sizes = tuple(len(total) for total in totals)
+    if np.prod(sizes, dtype=float) > len(weights):
+        return weights * _raking_factors(weights.astype(float), groups, totals, names)
+    cell = np.ravel_multi_index(tuple(groups), sizes)  # all respondents of a cell get one factor
+    of_cells = np.bincount(cell, weights, minlength=int(np.prod(sizes)))
+    crossed = np.unravel_index(np.arange(len(of_cells)), sizes)
+    return weights * _raking_factors(of_cells, list(crossed), totals, names)[cell]
+
+
+def _raking_factors(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    factor, adjusted = np.ones(len(weights)), weights
     for _ in range(MAX_ITERATIONS):
         for group, total in zip(groups, totals, strict=True):
-            adjusted = adjusted * _ratio(total, np.bincount(group, adjusted, minlength=len(total)))[group]
+            step = _ratio(total, np.bincount(group, adjusted, minlength=len(total)))[group]
+            adjusted = adjusted * step
+            with np.errstate(over="ignore"):  # where it does not converge
+                factor = factor * step
         misses = [
             float(np.abs(np.bincount(group, adjusted, minlength=len(total)) - total).max() / total.sum())
             for group, total in zip(groups, totals, strict=True)
         ]
         if max(misses) < RAKING_TOLERANCE:
-            return adjusted
+            return factor
     worst = [f"{name} (off by {miss:.2g} of the population)" for name, miss in zip(names, misses, strict=True) if miss >= RAKING_TOLERANCE]
     raise DesignError(
         f"raking did not converge in {MAX_ITERATIONS} rounds: {first_few(worst)}; the margins contradict one another for this sample "

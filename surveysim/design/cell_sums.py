@@ -19,7 +19,7 @@ import numpy as np
 
 from surveysim.design.design import Design
 from surveysim.design.replication import Replicates
-from surveysim.design.stages import Stage, group_sums
+from surveysim.design.stages import Stage, group_sums, repeated_sums
 
 DENSE = 5_000_000  # a table of PSU x cell with more entries is kept sparse
 
@@ -122,7 +122,7 @@ def cell_sums(design: Design, rows: np.ndarray, cell: np.ndarray, n_cells: int, 
     none = np.zeros((0, n_cells))
     if design.replicates is not None:
         weights = design.replicates.weights if len(rows) == len(design) else design.replicates.weights[rows]
-        repeated = np.stack([np.bincount(cell, column * own, minlength=n_cells) for column in weights.T])
+        repeated = repeated_sums(own[:, None], cell, n_cells, weights)[:, :, 0]
         rule = design.replicates.take(np.arange(0))  # how replicates become a variance, without anybody's weights
         return CellSums(estimate, (), none, none, np.zeros((0, 0)), rule, repeated)
     design.refuse_lonely()

@@ -57,6 +57,8 @@ def independence(members: Members, row: np.ndarray, column: np.ndarray, shape: t
         return _wald(sums, shape, freedom, association, adjusted=statistic == "adjWald")
     effects = _design_effects(sums, shape)  # n times the design effects: n cancels
     trace = float(np.trace(effects))
+    if not trace > 0:
+        raise DesignError("the shares' standard errors are all zero; there is nothing to test")
     if statistic == "F":
         df = trace**2 / float((effects * effects.T).sum())
         return f_outcome(pearson / trace, df, df * freedom, association)

@@ -6,13 +6,12 @@ each). Respondents in no domain are left out of both, yet stay in the design, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from surveysim.design.design import Design
-from surveysim.design.stages import group_sums
+from surveysim.design.stages import group_sums, repeated_sums
 from surveysim.errors import DesignError, nearest
 from surveysim.tables.intervals import t_quantile
 
@@ -49,6 +48,17 @@ class Members:
         """PSUs less strata with members, shape ``(domains,)``."""
         return self.design.domain_degrees_of_freedom(self.rows, self.domain, self.n_domains)
 
+    @property
+    def replicate_weights(self) -> np.ndarray:
+        """The members' replicate weights, shape ``(members, replicates)``; of a design that has some."""
+        assert self.design.replicates is not None, "checked by the caller"
+        weights = self.design.replicates.weights
+        return weights if len(self.rows) == len(weights) else weights[self.rows]
+
+    def repeated_sums(self, values: np.ndarray) -> np.ndarray:
+        """Return the sums of `values`, shape ``(members, columns)``, under each replicate, shape ``(replicates, domains, columns)``."""
+        return repeated_sums(values, self.domain, self.n_domains, self.replicate_weights)
+
     def sums(self, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Return weighted column sums by domain, shape ``(domains, columns)``, of `values`, shape ``(members, columns)``."""
         own = self.weights if weights is None else weights
@@ -79,7 +89,7 @@ def weighted_totals(members: Members, values: np.ndarray) -> tuple[np.ndarray, n
     """Return weighted sums and their variances, both shape ``(domains, columns)``, of `values`, shape ``(members, columns)``."""
     estimate = members.sums(values)
     if members.design.replicates is not None:
-        return estimate, _replicated(members, estimate, lambda weights: members.sums(values, weights))
+        return estimate, members.design.replicates.variance(members.repeated_sums(values), estimate)
     return estimate, _linearised(members, members.weights[:, None] * values)
 
 
@@ -102,13 +112,10 @@ def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.nda
     """
     below = np.ones((len(members.rows), 1)) if denominator is None else denominator
 
-    def estimate_under(weights: np.ndarray) -> np.ndarray:
-        over, under = members.sums(numerator, weights), members.sums(below, weights)
-        return np.divide(over, under, out=np.full(over.shape, np.nan), where=under != 0)
-
-    estimate = estimate_under(members.weights)
+    estimate = _divided(members.sums(numerator), members.sums(below))
     if members.design.replicates is not None:
-        return estimate, _replicated(members, estimate, estimate_under)
+        repeated = _divided(members.repeated_sums(numerator), members.repeated_sums(below))
+        return estimate, members.design.replicates.variance(repeated, estimate)
     under = members.sums(below)
     known = np.where(under != 0, estimate, 0)
     scaled = members.weights[:, None] / np.where(under == 0, 1, under)[members.domain]
@@ -147,11 +154,8 @@ def _linearised(members: Members, influence: np.ndarray) -> np.ndarray:
     return members.design.domain_variance(influence, members.rows, members.domain, members.n_domains)
 
 
-def _replicated(members: Members, estimate: np.ndarray, estimate_under: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    replicates = members.design.replicates
-    assert replicates is not None, "checked by the caller"
-    repeated = np.stack([estimate_under(weights) for weights in replicates.weights[members.rows].T])
-    return replicates.variance(repeated, estimate)
+def _divided(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under != 0)
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, probability: float, rule: str = "math") -> float:

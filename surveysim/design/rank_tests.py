@@ -12,6 +12,7 @@ import numpy as np
 from surveysim.design.cell_sums import CellSums, cell_sums
 from surveysim.design.estimators import Members
 from surveysim.design.outcomes import Outcome, f_outcome, t_outcome
+from surveysim.design.stages import repeated_sums
 from surveysim.errors import DesignError
 
 RANK_TESTS = ("wilcoxon", "kruskal", "median", "vander_waerden")
@@ -25,9 +26,8 @@ def group_means(members: Members, values: np.ndarray, group: np.ndarray, n_group
     replicates = members.design.replicates
     if replicates is None:
         return means, _mean_sums(members, values, means, size, group).covariance()
-    own = replicates.weights[members.rows].T
-    over = np.stack([np.bincount(group, column * values, minlength=n_groups) for column in own])
-    under = np.stack([np.bincount(group, column, minlength=n_groups) for column in own])
+    own = members.replicate_weights
+    over, under = (repeated_sums(each[:, None], group, n_groups, own)[:, :, 0] for each in (values, np.ones(len(values))))
     empty = int((under == 0).any(axis=1).sum())
     if empty:
         raise DesignError(f"{empty} of {len(under)} replicates leave a group without respondents; use linearisation, or join groups")

@@ -73,7 +73,7 @@ class Replicates:
     def degrees_of_freedom(self) -> int:
         """Rank of the replicate weights, less 1, as in R."""
         rows = np.unique(self.weights, axis=0)
-        return int(np.linalg.matrix_rank(rows, tol=1e-7 * np.abs(rows).max() * max(rows.shape))) - 1
+        return int(np.linalg.matrix_rank(np.linalg.qr(rows, mode="r"), tol=1e-7 * np.abs(rows).max() * max(rows.shape))) - 1
 
     def take(self, rows: np.ndarray) -> Replicates:
         """Return the replicate weights of some respondents."""

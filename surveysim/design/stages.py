@@ -91,6 +91,38 @@ def group_sums(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarr
     return np.stack([np.bincount(group, column, minlength=n_groups) for column in values.T], axis=1)
 
 
+def repeated_sums(values: np.ndarray, group: np.ndarray, n_groups: int, weights: np.ndarray) -> np.ndarray:
+    """Return the sums of `values` by group under each replicate weight, in one pass over the weights.
+
+    Parameters
+    ----------
+    values : array, shape ``(rows, columns)``
+        Zeros cost nothing.
+    group : int array, shape ``(rows,)``
+        From 0.
+    n_groups : int
+    weights : array, shape ``(rows, replicates)``
+
+    Returns
+    -------
+    array, shape ``(replicates, n_groups, columns)``
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from surveysim.design.stages import repeated_sums
+    >>> repeated_sums(np.ones((3, 1)), np.array([0, 1, 0]), 2, np.array([[1, 0], [1, 2], [1, 2]])).squeeze().tolist()
+    [[2.0, 1.0], [2.0, 2.0]]
+    """
+    from scipy.sparse import csc_array
+
+    row, column = np.nonzero(values)
+    cell, count = group[row] * values.shape[1] + column, n_groups * values.shape[1]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(values)))])
+    sums = csc_array((values[row, column], cell, ends), shape=(count, len(values))) @ np.asarray(weights, dtype=float)
+    return np.ascontiguousarray(sums.T).reshape(-1, n_groups, values.shape[1])
+
+
 def sampling_stages(
     n: int, strata: np.ndarray | None, psu: np.ndarray | None, fpc: np.ndarray | None, lonely_psu: str
 ) -> tuple[Stage, ...]:

@@ -203,20 +203,22 @@ def _refuse_ambiguous(table: pd.DataFrame, keys: list[str], what: str) -> None:
         )
 
 
+def _is_weights(one: object) -> bool:
+    numbers = list(one.values()) if isinstance(one, Mapping) else []
+    return bool(numbers) and all(isinstance(weight, Real) and np.isfinite(float(weight)) for weight in numbers)
+
+
 def _named(contrast: object) -> dict[str, Weights | Curve]:
     if callable(contrast):
         return {getattr(contrast, "__name__", "contrast").replace("<lambda>", "contrast"): contrast}
     if isinstance(contrast, Mapping) and contrast:
-        if all(isinstance(weight, Real) for weight in contrast.values()):
+        if _is_weights(contrast):
             return {" ".join(f"{weight:+g} [{name}]" for name, weight in contrast.items()): contrast}
-        if all(
-            callable(one) or (isinstance(one, Mapping) and one and all(isinstance(w, Real) for w in one.values()))
-            for one in contrast.values()
-        ):
+        if all(callable(one) or _is_weights(one) for one in contrast.values()):
             return {str(name): one for name, one in contrast.items()}
     raise TableError(
-        f'contrast must map background ids to weights ({{"gender=female": 1, "gender=male": -1}}), be a function of the estimates, or name '
-        f"several of these; got {quoted(contrast)}"
+        'contrast must map background ids to finite weights ({"gender=female": 1, "gender=male": -1}), be a function of the estimates, or '
+        f"name several of these; got {quoted(contrast)}"
     )
 
 
@@ -252,7 +254,7 @@ def _value(contrast: Curve, estimates: pd.Series, what: str) -> float:
         return float(contrast(estimates))
     except KeyError as error:
         raise TableError(f"{what} has no background {error}; {nearest(str(error.args[0]), estimates.index)}") from error
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise TableError(f"contrast must return one number for a Series of estimates by background_id: {error}") from error
 
 

@@ -201,9 +201,8 @@ def _estimates(design: Design, rows: np.ndarray, domains: Domains, values: np.nd
     estimate, variance = weighted_ratios(members, values)
     repeated = None
     if design.replicates is not None:
-        ones, own = np.ones((len(rows), 1)), design.replicates.weights[rows].T
         with np.errstate(invalid="ignore", divide="ignore"):
-            repeated = np.stack([members.sums(values, each) / members.sums(ones, each) for each in own])
+            repeated = members.repeated_sums(values) / members.repeated_sums(np.ones((len(rows), 1)))
     return _Estimates(estimate, variance, members.counts(), members, repeated)
 
 

@@ -238,11 +238,22 @@ def _bare(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def _refuse_gaps(names: list[str]) -> None:
+    """Refuse columns that are not all the replicates of a release: the scale of the variance is that of all."""
+    numbers = sorted(int(re.sub(r"\D+", "", name)) for name in names)
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    absent = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
+    if twice or absent:
+        what = f"number {first_few(twice)} is there twice" if twice else f"number {first_few(absent)} of {numbers[-1]} is not there"
+        raise DesignError(f"with_replicates: of the replicates {first_few(names)} {what}; give each of the release's columns once")
+
+
 def _released(weights: pd.DataFrame | np.ndarray) -> tuple[str, float, bool]:
     """Return method, Fay's factor, and whether variances are about the full sample's estimate, as the columns' names tell."""
     names = [str(name).lower() for name in weights.columns] if isinstance(weights, pd.DataFrame) else []
     for pattern, found in RELEASES.items():
         if names and all(re.fullmatch(pattern, name) and int(re.sub(r"\D+", "", name)) for name in names):
+            _refuse_gaps(names)
             return found
     full = [name for name in names if any(re.fullmatch(pattern, name) for pattern in RELEASES) and not int(re.sub(r"\D+", "", name))]
     if full:

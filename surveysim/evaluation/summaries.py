@@ -13,6 +13,7 @@ from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import total_variation, wasserstein
 from surveysim.evaluation.scores import CELL_WEIGHT, on_same_cells
 from surveysim.tables.cells import Array, Cells, between_variance
+from surveysim.tables.facts import say_prior
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import (
@@ -216,7 +217,7 @@ def diagnose(
         stereotype; missing where the reference shows no variance beyond its noise), `worst_decile` (mean error of the
         tenth of the backgrounds with the largest; Wasserstein, or total variation if nominal), `rank_agreement`
         (Spearman correlation over backgrounds of the mean position; if nominal, mean over options of that of the shares),
-        `n_backgrounds`.
+        `n_backgrounds`; where the estimate has a prior `prior_misleads`, by its check on backgrounds left out (None: too few of them).
 
     Raises
     ------
@@ -245,7 +246,7 @@ def diagnose(
     ordered = scales_of(reference[QUESTION], codebook_if_any(codebook), ordinal)
     ours, truth, _ = on_same_cells(estimated, reference[reference[SHARE].notna()], reference, on)
     rows = [_diagnose_question(ours, truth, q, truth.questions[q] in ordered) for q in range(len(truth.questions))]
-    return pd.DataFrame(rows)
+    return say_prior(pd.DataFrame(rows), of=estimated)
 
 
 def tail_mean(errors: Array, weight: Array, tail: float = TAIL) -> Array:

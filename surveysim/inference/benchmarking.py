@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.errors import EstimationError, TableError, first_few, nearest
+from surveysim.inference.benchmarked_cells import FITS, BenchmarkedCells
 from surveysim.tables.cells import Array
 from surveysim.tables.draws import draw_columns
 from surveysim.tables.intervals import ANYWHERE, OF_A_SHARE, normal_intervals
@@ -21,7 +21,6 @@ from surveysim.tables.schema import (
     ESTIMATE,
     N_EFF,
     OFFICIAL,
-    OPTION,
     POOLED,
     QUESTION,
     SHARE,
@@ -33,8 +32,6 @@ from surveysim.tables.schema import (
 )
 
 METHODS = ("raking", "difference", "ratio")
-TOLERANCE, MAX_ROUNDS = 1e-12, 500
-FITS = 1e-9  # how far a mean may stay from its total
 
 
 def benchmark_to(
@@ -47,19 +44,24 @@ def benchmark_to(
 ) -> pd.DataFrame:
     """Adjust cells so that their population-weighted mean equals given totals, with standard errors that know it (benchmarking).
 
-    With cells x_c, shares W_c of the group's population, ``A = sum W_c x_c`` and the group's total B:
+    With cells x_c, shares W_c of the population of a total's cells, ``A = sum W_c x_c`` and the total B:
 
     - ``"difference"``: ``x_c + B - A``;
     - ``"ratio"``: ``x_c B / A``, for means alone, since the shares of a cell would not sum to 1;
     - ``"raking"``: ``p_ck b_k / sum_l p_cl b_l``, one factor an option in the whole group: shares stay in 0-1 and sum to 1 (a logit shift).
 
-    To first order the error is ``G_c e_c + H_c (e_B - sum W_d G_d e_d)``, e being the errors of cells and total, G and H the
-    derivatives (1 and 1 for differences). A total of other people's answers, or one that is known, is independent of the cells. A total
-    of the same respondents has covariance ``sum_d W_d cov(e_c, e_d)`` with a cell that is their best predictor, a composite or
-    multilevel estimate: the squared error then grows by ``var(B) - var(A)`` for differences, and is never less than before.
+    Totals may cross (of women, of men, and of each region): a cell then moves by the shifts, or factors, of all its totals together, the
+    least shifts, weighted by population (difference), or the factors of iterative proportional fitting (ratio, raking).
+
+    To first order the error is ``G_c e_c + H_c (e_B - sum W_d G_d e_d)``, e being the errors of cells and total, G and H the derivatives
+    (1 and 1 for differences), and H a matrix by total where totals cross. A total of other people's answers, or one that is known, is
+    independent of the cells. A total of the same respondents has covariance ``sum_d W_d cov(e_c, e_d)`` with a cell that is their best
+    predictor, a composite or multilevel estimate: the squared error then grows by ``var(B) - var(A)`` for differences, and is never less
+    than before.
 
     Assumptions: cells err independently, unless the table has draws, which then say how they go together; within a cell the errors
-    of shares go together as a multinomial's; standard errors are root mean squared errors, as of `composite`.
+    of shares go together as a multinomial's; the errors of totals that cross go together as their populations overlap; standard errors are
+    root mean squared errors, as of `composite`.
 
     Parameters
     ----------
@@ -67,7 +69,8 @@ def benchmark_to(
         A distributions table of one source, or estimates, one row a background.
     totals : DataFrame
         The same questions and options for coarser backgrounds: ``"all"``, or fewer of the traits; of official source, or without
-        `std_error`, they are known. Every cell belongs to one of them.
+        `std_error`, they are known. Every cell belongs to one of them or to several. Totals that contradict each other over `population` by
+        no more than their standard errors, or .001 of the largest (rounding), are moved to the nearest that agree, weighted by population.
     population : DataFrame or mapping of background_id to share
         `background_id` and `population_share` of every cell.
     method : {"raking", "difference", "ratio"}
@@ -83,10 +86,10 @@ def benchmark_to(
     Raises
     ------
     EstimationError
-        If `method` is unknown or does not suit, a difference leaves 0-1, or raking does not reach the total.
+        If `method` is unknown or does not suit, a difference leaves 0-1, or no cells can meet the totals.
     TableError
-        If a table breaks its contract, a cell belongs to no total or to several, a question or option has none, or a population share is
-        absent.
+        If a table breaks its contract, a cell belongs to no total, a question or option has none, totals contradict each other, or a
+        population share is absent.
 
     References
     ----------
@@ -105,6 +108,13 @@ def benchmark_to(
     >>> fitted = ss.benchmark_to(model, total, population=people)
     >>> ss.poststratify(fitted, people).share.round(9).tolist() == total.share.round(9).tolist()
     True
+
+    To the totals of each gender and of each age at once:
+
+    >>> totals = ss.stack([ss.response_distributions(survey, questions="Q8_8", by=trait) for trait in ("gender", "age3")])
+    >>> fitted = ss.benchmark_to(model, totals, population=people)
+    >>> fitted.attrs["benchmarked"]
+    'raking to survey; they contradict each other by up to 5.4e-05, and the nearest that agree are met'
     """
     if method not in METHODS:
         raise EstimationError(f"method must be one of {', '.join(METHODS)}; got {method!r}, {nearest(str(method), METHODS)}")
@@ -113,18 +123,24 @@ def benchmark_to(
     weights = population_shares(population, table[BACKGROUND].unique(), "population")
     shares = dict(zip(table[BACKGROUND].unique(), weights, strict=True))
     groups = _groups(list(shares), list(totals[BACKGROUND].unique()))
-    known = not independent and not _is_known(totals)
-    out = table.drop(columns=draw_columns(table)).astype({value: float})
+    known = _is_known(totals)
+    out, moved = table.drop(columns=draw_columns(table)).astype({value: float}), 0.0
     for question, rows in table.groupby(QUESTION, sort=False):
         goals = totals[totals[QUESTION] == question]
-        for total, ids in groups.items():
-            own = rows[rows[BACKGROUND].isin(ids)]
-            cells = _GroupCells.of(own, goals[goals[BACKGROUND] == total], shares, value, f"{question} / {total}")
-            made, variance = cells.adjusted(method, same=known)
+        for member in groups:
+            own, theirs = rows[rows[BACKGROUND].isin(member.columns)], goals[goals[BACKGROUND].isin(member.index)]
+            cells = BenchmarkedCells.of(own, theirs, shares, member=member, value=value, known=known)
+            made, variance = cells.adjusted(method, same=not independent and not known)
             place = out.index.get_indexer(own.index)
             out = _written(out, place[cells.place].ravel(), made.ravel(), np.sqrt(variance).ravel(), value)
-    out.attrs = {**table.attrs, "benchmarked": f"{method} to {first_few(totals[SOURCE].unique()) if SOURCE in totals else 'totals'}"}
+            moved = max(moved, cells.moved)
+    out.attrs = {**table.attrs, "benchmarked": _said(method, totals, moved)}
     return out
+
+
+def _said(method: str, totals: pd.DataFrame, moved: float) -> str:
+    to = f"{method} to {first_few(totals[SOURCE].unique()) if SOURCE in totals else 'totals'}"
+    return to if moved <= FITS else f"{to}; they contradict each other by up to {moved:.2g}, and the nearest that agree are met"
 
 
 def _check(table: pd.DataFrame, totals: pd.DataFrame, value: str, method: str) -> None:
@@ -155,146 +171,23 @@ def _is_known(totals: pd.DataFrame) -> bool:
     return STD_ERROR not in totals or (SOURCE in totals and bool((totals[SOURCE] == OFFICIAL).all()))
 
 
-def _groups(cells: list[str], totals: list[str]) -> dict[str, list[str]]:
-    """Return the cells of each total, each cell in one."""
-    levels = {name: {} if name == POOLED else parse_background_id(name) for name in totals}
-    found: dict[str, list[str]] = {name: [] for name in totals}
-    for cell in cells:
-        own = {} if cell == POOLED else parse_background_id(cell)
-        homes = [name for name, wanted in levels.items() if wanted.items() <= own.items()]
-        if len(homes) != 1:
-            where = f"to {first_few(homes)}" if homes else "to none"
-            raise TableError(f"totals: cell {cell!r} belongs {where} of {first_few(totals)}; give totals that each cell belongs to one of")
-        found[homes[0]].append(cell)
-    empty = [name for name, ids in found.items() if not ids]
+def _groups(cells: list[str], totals: list[str]) -> list[pd.DataFrame]:
+    """Return the totals that hang together, with their cells: a row a total, a column a cell, True where it belongs to it."""
+    from scipy.sparse.csgraph import connected_components
+
+    levels: list[dict[str, str]] = [{} if name == POOLED else parse_background_id(name) for name in totals]
+    own: list[dict[str, str]] = [{} if name == POOLED else parse_background_id(name) for name in cells]
+    member: np.ndarray = np.array([[wanted.items() <= has.items() for has in own] for wanted in levels])
+    if not member.any(axis=0).all():
+        lost = cells[int(np.argmin(member.any(axis=0)))]
+        raise TableError(f"totals: cell {lost!r} belongs to none of {first_few(totals)}; give totals that each cell belongs to")
+    empty = [totals[at] for at in np.flatnonzero(~member.any(axis=1))]
     if empty:
         raise TableError(f"totals has {first_few(empty)}, of which table has no cell; leave it out, or simulate its cells")
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class _GroupCells:
-    """The cells of one question and total.
-
-    Attributes
-    ----------
-    what : str
-        Question and total, for messages.
-    place : int array, shape ``(cells, options)``
-        Rows of the group's part of the table.
-    values : array, same shape
-    weights : array, shape ``(cells,)``
-        Sum to 1.
-    covariance : array, shape ``(cells, options, options)``
-        Of each cell's errors.
-    factors : array, shape ``(cells, options, draws)``, or None
-        Draws less their mean, over the root of their number less 1.
-    total : array, shape ``(options,)``
-    spread : array, shape ``(options, options)``
-        Covariance of the total's errors.
-    """
-
-    what: str
-    place: np.ndarray
-    values: Array
-    weights: Array
-    covariance: Array
-    factors: Array | None
-    total: Array
-    spread: Array
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, goal: pd.DataFrame, shares: Mapping[str, float], value: str, what: str) -> _GroupCells:
-        ids = list(rows[BACKGROUND].unique())
-        options = list(rows[OPTION].unique()) if value == SHARE else [None]
-        theirs = list(goal[OPTION]) if value == SHARE else [None] * len(goal)
-        if set(options) != set(theirs) or len(rows) != len(ids) * len(options):
-            raise TableError(
-                f"{what}: table has options {first_few(options)}, totals {first_few(theirs)}; give every cell and total all of them"
-            )
-        column = np.array([options.index(code) for code in rows[OPTION]]) if value == SHARE else np.zeros(len(rows), dtype=int)
-        place = np.empty((len(ids), len(options)), dtype=int)
-        place[pd.Index(ids).get_indexer(rows[BACKGROUND]), column] = np.arange(len(rows))
-        weights = np.array([shares[name] for name in ids])
-        if not weights.sum() > 0:
-            raise TableError(f"{what}: the population shares of its cells are all 0")
-        values, errors = rows[value].to_numpy(float)[place], rows[STD_ERROR].to_numpy(float)[place]
-        order = [theirs.index(code) for code in options]
-        total = goal[value].to_numpy(float)[order]
-        known = _is_known(goal)
-        spread = np.zeros(len(total)) if known else goal[STD_ERROR].to_numpy(float)[order]
-        names = draw_columns(rows)
-        drawn = rows[names].to_numpy(float)[place] if names else None
-        factors = None if drawn is None else (drawn - drawn.mean(-1, keepdims=True)) / np.sqrt(len(names) - 1)
-        covariance = _of_a_multinomial(values, errors) if value == SHARE else np.square(errors)[..., None]
-        made = _of_a_multinomial(total[None], spread[None])[0] if value == SHARE else np.square(spread)[:, None]
-        return cls(what, place, values, weights / weights.sum(), covariance, factors, total, made)
-
-    def with_sum(self, maps: Array) -> Array:
-        """Return each cell's covariance with ``sum_d maps_d e_d``, shape ``(cells, options, options)``."""
-        if self.factors is None:
-            return self.covariance @ maps.swapaxes(-1, -2)
-        return self.factors @ (maps @ self.factors).sum(0).T
-
-    def adjusted(self, method: str, *, same: bool) -> tuple[Array, Array]:
-        """Return adjusted values and their variances; `same` respondents made the total."""
-        made, own, shared = self._raked() if method == "raking" else self._shifted(method)
-        covariance = self.covariance if self.factors is None else self.factors @ self.factors.swapaxes(-1, -2)
-        taken = self.weights[:, None, None] * own
-        with_taken = self.with_sum(taken)
-        around = self.spread + (taken @ with_taken).sum(0)  # of e_B - sum W G e
-        beside = -with_taken
-        if same:
-            plain = self.with_sum(self.weights[:, None, None] * np.broadcast_to(np.eye(own.shape[-1]), own.shape))
-            crossed = (taken @ plain).sum(0)
-            around, beside = around - crossed - crossed.T, beside + plain
-        cross = own @ beside @ shared.swapaxes(-1, -2)
-        whole = own @ covariance @ own.swapaxes(-1, -2) + shared @ around @ shared.swapaxes(-1, -2) + cross + cross.swapaxes(-1, -2)
-        variance, before = (np.diagonal(one, axis1=-2, axis2=-1) for one in (whole, covariance))
-        return made, np.maximum(variance, before if same else 0.0)
-
-    def _shifted(self, method: str) -> tuple[Array, Array, Array]:
-        """Return values shifted by a difference or a ratio, with the derivatives by the cell's own error and by the total's."""
-        mean = self.weights @ self.values
-        one = np.broadcast_to(np.eye(len(mean)), (len(self.values), len(mean), len(mean)))
-        if method == "ratio":
-            if not mean[0] * self.total[0] > 0:
-                raise EstimationError(f"{self.what}: a ratio of {self.total[0]:g} to {mean[0]:g} has no sense; use method='difference'")
-            ratio = float(self.total[0] / mean[0])
-            return self.values * ratio, one * ratio, one * (self.values / mean)[..., None]
-        made = self.values + self.total - mean
-        if len(mean) > 1 and ((made < 0) | (made > 1)).any():
-            low, high = made.min(), made.max()
-            raise EstimationError(f"{self.what}: a difference takes shares out of 0-1 ({low:.3g} to {high:.3g}); use method='raking'")
-        return made, one, one
-
-    def _raked(self) -> tuple[Array, Array, Array]:
-        """Return raked shares, with the derivatives by the cell's own errors and by the total's."""
-        log_factor, made = np.zeros(len(self.total)), self.values
-        for _ in range(MAX_ROUNDS):
-            mean = self.weights @ made
-            if np.abs(mean - self.total).max() < TOLERANCE:
-                break
-            step = np.divide(self.total, mean, out=np.ones(len(mean)), where=(mean > 0) & (self.total > 0))
-            log_factor = log_factor + np.log(step)
-            moved = self.values * np.where(self.total > 0, np.exp(log_factor), 0.0)
-            made = moved / moved.sum(-1, keepdims=True)
-        miss = np.abs(self.weights @ made - self.total).max()
-        if not miss < FITS:
-            raise EstimationError(f"{self.what}: raking stays {miss:.2g} from the total; an option that no cell has cannot have a share")
-        curve = made[..., None] * np.eye(len(self.total)) - made[..., None] * made[:, None, :]
-        own = curve / np.where(self.values > 0, self.values, 1.0)[:, None, :]
-        inverse = np.linalg.pinv((self.weights[:, None, None] * curve).sum(0), hermitian=True)
-        return made, own, curve @ inverse
-
-
-def _of_a_multinomial(shares: Array, errors: Array) -> Array:
-    """Return covariances with these standard errors and the correlations of multinomial shares, shape ``(cells, options, options)``."""
-    odds = np.sqrt(np.clip(shares, 1e-9, 1 - 1e-9) / (1 - np.clip(shares, 1e-9, 1 - 1e-9)))
-    correlation = -odds[:, :, None] * odds[:, None, :]
-    diagonal = np.arange(shares.shape[1])
-    correlation[:, diagonal, diagonal] = 1.0
-    return np.maximum(correlation, -1.0) * errors[:, :, None] * errors[:, None, :]
+    count, label = connected_components(member.astype(float) @ member.T.astype(float), directed=False)
+    whole = pd.DataFrame(member, index=totals, columns=cells)
+    groups = [whole.loc[label == at] for at in range(count)]
+    return [group.loc[:, group.any(axis=0)] for group in groups]
 
 
 def _written(out: pd.DataFrame, place: np.ndarray, values: Array, errors: Array, value: str) -> pd.DataFrame:

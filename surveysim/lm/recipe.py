@@ -167,6 +167,16 @@ def _stage(value: Any) -> bool:
     )
 
 
+def _predictors(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"columns", "traits", "digest"}
+        and _list_of(_text)(value["columns"])
+        and _list_of(_text)(value["traits"])
+        and _digest(value["digest"])
+    )
+
+
 RULES: dict[str, tuple[str, Check]] = {
     "base_model": ("a name or a folder", lambda value: _text(value) and 0 < len(value) <= 4096),
     "base_digest": ("a SHA-256", _digest),
@@ -176,6 +186,7 @@ RULES: dict[str, tuple[str, Check]] = {
     "template": ("a table of texts", _template),
     "stages": ("a list of stages, as align() records them", lambda value: _list_of(_stage)(value) and len(value) <= 1000),
     "prior_strength": ("a finite number", _or_none(_finite)),
+    "group_predictors": ("columns, traits and a SHA-256, as align() records them", _or_none(_predictors)),
     "seed": ("a whole number", _whole),
     "questions": ("a list of question ids", _list_of(_text)),
     "backgrounds": ("a list of background ids", _list_of(_background)),

@@ -200,6 +200,7 @@ def run_alignment(
         recipe["closed_form"] = _held_to(work, pooled[KERNEL], cells, codebook, population, seed=seed)
     if known.prior is not None:
         recipe["prior"] = {"name": known.prior.name, "digest": known.prior.digest}
+    recipe["group_predictors"] = None if known.predictors is None else known.predictors.recorded()
     return AlignmentRun(replace(model, readout=work.readout.eval(), recipe=recipe), put, laid, pooled.get(KERNEL), work.shares())
 
 

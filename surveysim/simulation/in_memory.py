@@ -26,6 +26,7 @@ from surveysim.simulation.request import (
     beyond_training,
     check_known_traits,
     check_method,
+    check_same_predictors,
     check_same_prior,
     requested_backgrounds,
     require_survey,
@@ -92,9 +93,10 @@ def simulate(
         Shares known before the sample: a distributions table of any simulator (a table without `n` states no error), or a `Survey`, such as
         an earlier wave. For "dsa", "dsa-kernel", "mrp", "mean_tilt" and "low_rank": the estimate starts from the prior's cells and is moved
         by the sample, as far as the sample shows; the last three are then one and the same. Questions that only the prior has are simulated
-        from it; a prior may have fewer traits. A list, or a mapping with names, is weighed, each source by how near the sample it is; a
-        mapping of years (``{2018: wave9, 2020: wave10}``) is one of waves, each of which moves the one before. Other codes or coarser
-        levels: `harmonise`. What it was worth stands in ``attrs["prior"]``, and a prior that misleads is warned of.
+        from it, and a column `basis` says so, "prior alone"; a prior may have fewer traits. A list, or a mapping with names, is weighed,
+        each source by how near the sample it is; a mapping of years (``{2018: wave9, 2020: wave10}``) is one of waves, each of which moves
+        the one before. Other codes or coarser levels: `harmonise`. What it was worth stands in ``attrs["prior"]``, and a prior that
+        misleads is warned of.
     seed : int
         The same seed, data and model give the same shares.
     draws : int
@@ -160,13 +162,12 @@ def simulate(
             model, sample, grid, survey, method=method, known=known, seed=seed, draws=draws, progress=progress
         )
     learnt = table.attrs.get("prior")
-    table.attrs.clear()
+    table.attrs = {} if learnt is None else {"prior": learnt}
     table = readable(table, survey.codebook, simulated=True)
     beyond = beyond_training(grid[BACKGROUND], sample.loc[sample[SHARE].notna(), BACKGROUND])
     warn_of_unseen_levels(grid, sample.loc[sample[SHARE].notna(), BACKGROUND], survey.codebook)
     table.attrs.update(about_survey(survey, seed), beyond_training=beyond, **about)
     if learnt is not None:
-        table.attrs["prior"] = learnt
         warn_of_misleading_prior(learnt)
     if known.predictors is not None:
         table.attrs["group_predictors"] = known.predictors.about([*sample[BACKGROUND], *grid[BACKGROUND]])
@@ -197,6 +198,7 @@ def _simulate_with_model(
         check_same_prior(chosen, known.prior)
         method = aligned_by(chosen)
         check_uses_predictors(method, known.predictors)
+        check_same_predictors(chosen, known.predictors)
     if draws and not method.startswith("dsa"):
         raise SurveySimError(f"method {method!r} has no posterior to draw from; use method='dsa' or 'dsa-kernel'")
     if method in ("dsa", "stage1") and not chosen.aligned:

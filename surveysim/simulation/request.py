@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_list_like
 
 from surveysim.baselines.fitting import check_takes_prior
 from surveysim.baselines.methods import BASELINES
+from surveysim.baselines.predictors import GroupPredictors
 from surveysim.baselines.prior import Prior, PriorLike, prior_of
 from surveysim.baselines.prior_cells import with_prior_questions
 from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
@@ -23,7 +25,7 @@ from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.survey.domains import domain_facts
 from surveysim.survey.survey import Survey, as_survey
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND
+from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE, N
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -283,7 +285,23 @@ def sample_and_prior(
         )
     for name in wanted:
         survey.codebook.question(name)
-    return with_prior_questions(cell_shares(survey, by=traits, questions=asked), known, wanted), known
+    sample = cell_shares(survey, by=traits, questions=asked)
+    _refuse_double_use(sample, known)
+    return with_prior_questions(sample, known, wanted), known
+
+
+def _refuse_double_use(sample: pd.DataFrame, prior: Prior) -> None:
+    """Refuse a prior that has the sample's own shares in every cell with respondents."""
+    keys = [QUESTION, BACKGROUND, OPTION]
+    own = sample.loc[sample[N] > 0, [*keys, SHARE]]
+    for table in prior.tables:
+        both = own.merge(table[[*keys, SHARE]], on=keys, suffixes=("", "_prior"))
+        seen = len(both) == int(own[QUESTION].isin(table[QUESTION]).sum()) > 0
+        if seen and len(set(own[BACKGROUND])) > 1 and np.allclose(both[SHARE], both[f"{SHARE}_prior"], rtol=0, atol=1e-12):
+            raise SurveySimError(
+                f"prior {prior.name!r} has the sample's own shares: combined with the same respondents they would count twice; give what "
+                "was known before them"
+            )
 
 
 def check_same_prior(model: OptionModel, prior: Prior | None) -> None:
@@ -301,3 +319,25 @@ def check_same_prior(model: OptionModel, prior: Prior | None) -> None:
         raise SurveySimError(
             f"prior: the model was aligned with {has}, simulate was given {given}; give the same, or align a model with this one"
         )
+
+
+def check_same_predictors(model: OptionModel, predictors: GroupPredictors | None) -> None:
+    """Refuse other predictors of groups than an aligned model was aligned with; a recipe from before these were recorded is not asked.
+
+    Raises
+    ------
+    SurveySimError
+        If they differ.
+    """
+    if "group_predictors" not in model.recipe:
+        return
+    recorded = model.recipe["group_predictors"]
+    if (recorded or {}).get("digest") == (None if predictors is None else predictors.digest):
+        return
+    has = f"{first_few(recorded['columns'])} of {first_few(recorded['traits'])}" if recorded else "none"
+    given = "none" if predictors is None else f"{first_few(predictors.names)} of {first_few(predictors.traits)}"
+    numbers = ", with other numbers" if has == given else ""
+    raise SurveySimError(
+        f"group_predictors: the model was aligned with {has}, simulate was given {given}{numbers}; give the same frame, or align a model "
+        "with this one"
+    )

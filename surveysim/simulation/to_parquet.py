@@ -29,6 +29,7 @@ from surveysim.simulation.request import (
     aligned_by,
     as_backgrounds,
     check_known_traits,
+    check_same_predictors,
     check_same_prior,
     require_survey,
     sample_and_prior,
@@ -139,6 +140,7 @@ def simulate_to_parquet(
     known = knowledge_of(survey.codebook, traits, group_predictors, prior=before)
     if model.aligned:
         check_same_prior(model, before)
+        check_same_predictors(model, known.predictors)
     posterior = _posterior(model, survey.codebook, sample, frame, known, method=method) if method.startswith("dsa") else None
     parts: Iterator[pd.DataFrame]
     if posterior is not None and method == "dsa-kernel":
@@ -154,8 +156,9 @@ def simulate_to_parquet(
         about["group_predictors"] = posterior.attrs["group_predictors"]
     if before is not None and posterior is not None:
         about["prior"] = posterior.attrs["prior"]
+    learnt = [] if posterior is None else [posterior]
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
-    parts = (readable(part, survey.codebook, simulated=True) for part in parts)
+    parts = (readable(part, survey.codebook, simulated=True, like=learnt) for part in parts)
     if is_main():
         write_parts(parts, target, about=about, mixed=mixed)
     else:  # computes its parts for the process that writes

@@ -179,12 +179,18 @@ def pooled_codes(name: str, wave: str, source: Source, own: Sequence[Code], pool
     Raises
     ------
     CodebookError
-        If a code has none, or one that the pooled item lacks.
+        If a code has none, or one that the pooled item lacks, or a code is translated that the wave lacks.
     """
     by_text = {_text(code): code for code in pooled}
     codes = {_text(code): _text(code) for code in own} if source.codes is None else source.codes
     unmapped = [code for code in own if codes.get(_text(code)) not in by_text]
+    where = f"crosswalk: item {name!r}, wave {wave!r}:"
+    strange = [code for code in codes if code not in {_text(code) for code in own}]
+    if strange:
+        raise CodebookError(f"{where} the wave has no code {first_few(strange)}, only {first_few(own)}; correct code")
+    if unmapped and source.codes is None:
+        raise CodebookError(f"{where} code {first_few(unmapped)} is none of {first_few(pooled)}; name the pooled code of each in crosswalk")
     if unmapped:
-        remedy = "name the pooled code of each in crosswalk" if source.codes is None else "complete its codes"
-        raise CodebookError(f"crosswalk: item {name!r}, wave {wave!r}: code {first_few(unmapped)} is none of {first_few(pooled)}; {remedy}")
+        told = [f"{code} (given: {codes[_text(code)]})" if _text(code) in codes else str(code) for code in unmapped]
+        raise CodebookError(f"{where} code {first_few(told)} is none of {first_few(pooled)}; name the pooled_code of each code")
     return {code: by_text[codes[_text(code)]] for code in own}

@@ -13,6 +13,7 @@ from surveysim.html import facts_line, frame_table
 from surveysim.tables.reading_order import in_reading_order
 from surveysim.tables.schema import (
     BACKGROUND,
+    BASIS,
     CONF_HIGH,
     CONF_LOW,
     ESTIMATE,
@@ -22,6 +23,7 @@ from surveysim.tables.schema import (
     OPTION,
     OPTION_LABEL,
     ORDER,
+    PRIOR_ALONE,
     QUESTION,
     SHARE,
     SIMULATED,
@@ -96,7 +98,8 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
         said = {STATUS: f"{LOUD} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}
         return {**said, **_recorded(about, {**NEEDED, **OF_A_MODEL})}
     if not is_estimate(table):
-        return _recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL})
+        prior = {"prior": prior_in_words(about["prior"])} if isinstance(about.get("prior"), Mapping) else {}
+        return {**_recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL}), **prior}
     facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}
     facts |= _recorded(about, {"domain": "domain"})
     facts |= {"weighting": _weighting(table), N: cell_sizes(table, N), N_EFF: cell_sizes(table, N_EFF)}
@@ -109,6 +112,8 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
         said["never sampled"] = reach_in_words(about["beyond_training"])
     if about.get("prior"):
         said["prior"] = prior_in_words(about["prior"])
+    if BASIS in table and (table[BASIS] == PRIOR_ALONE).any():
+        said[PRIOR_ALONE] = f"{first_few(table.loc[table[BASIS] == PRIOR_ALONE, QUESTION].unique())}: nobody in the sample was asked"
     return {**facts, **{name: NOT_RECORDED if value is None else str(value) for name, value in said.items()}}
 
 
@@ -162,6 +167,16 @@ def reach_in_words(found: Mapping[str, Any]) -> str:
     levels = [f"{trait}={level}" for trait, names in found["levels"].items() for level in names]
     unseen = f"; levels of nobody in the sample: {first_few(levels)}" if levels else ""
     return f"{found['backgrounds']:,} of {found['of']:,} backgrounds, {away}{unseen}"
+
+
+def say_prior(made: pd.DataFrame, *, of: pd.DataFrame) -> pd.DataFrame:
+    """Let what was made of a table say what prior the table has, and, in a column, whether it misleads."""
+    about = of.attrs.get("prior")
+    if not about:
+        return made
+    told = made.assign(prior_misleads=pd.Series([about.get("left_out", {}).get("misleads")] * len(made), index=made.index, dtype=object))
+    told.attrs["prior"] = about
+    return told
 
 
 def prior_in_words(about: Mapping[str, Any]) -> str:

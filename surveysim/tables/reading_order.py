@@ -8,6 +8,7 @@ import pandas as pd
 
 from surveysim.tables.schema import (
     BACKGROUND,
+    BASIS,
     CONF_HIGH,
     CONF_LOW,
     DISTRIBUTION_COLUMNS,
@@ -39,7 +40,7 @@ TABLE_COLUMNS = frozenset(
         *(*DISTRIBUTION_COLUMNS, *SHIFT_COLUMNS, *SCORE_COLUMNS, *ESTIMATE_COLUMNS),
         *("quantile", "fold", "suppressed", "method", "seed", "count", "margin", "label", "level", "pooled_share"),
         *("direct_weight", "mse", "std_error_seed", "power", "std_error_direct", "n_eff_gained", "spread_factor", "conformal_factor"),
-        *("support", "abstain", "abstain_reason", "level_n", "distance", "variance_left"),
+        *("support", "abstain", "abstain_reason", "level_n", "distance", "variance_left", BASIS),
     }
 )  # of some table of results: no trait may have such a name
 LAST = (CONF_LOW, CONF_HIGH, SHARE, ESTIMATE, STD_ERROR, N)

@@ -36,6 +36,8 @@ STD_ERROR, CONF_LOW, CONF_HIGH, N, N_EFF = "std_error", "conf_low", "conf_high",
 LARGEST_WEIGHT = "largest_weight"  # of one respondent, as a share of the weight of the cell (0-1); survey verbs write it
 NESTED = "nested"  # in attrs of survey tables: background of one trait -> the backgrounds of other traits that hold all of it
 ESTIMATE, METRIC, POPULATION_SHARE = "estimate", "metric", "population_share"
+BASIS, PRIOR_ALONE, WITH_SAMPLE = "basis", "prior alone", "sample and prior"  # column and values where a sample was not asked a question
+NOT_ASKED = "not_asked"  # in attrs["prior"]: questions that nobody in the sample answered
 OPTION_LABEL, SIMULATED = "option_label", "simulated"  # what the option says; whether no respondent gave these answers
 
 CELL = [QUESTION, BACKGROUND]

@@ -13,7 +13,8 @@ import surveysim as ss
 from surveysim.baselines.predictors import PREDICTORLESS, standardise_predictors
 from surveysim.baselines.regressions import softmax
 from surveysim.codebook.backgrounds import background_id
-from surveysim.errors import EstimationError, EvaluationError, SurveySimError
+from surveysim.errors import EstimationError, EvaluationError, ModelError, SurveySimError
+from surveysim.lm.recipe import check_recipe
 from surveysim.tables.schema import check_distributions
 from tests.support.opinion_survey import TRAITS, opinion_survey
 
@@ -166,7 +167,7 @@ def test_an_alignment_of_stage_1_takes_no_predictors(base: ss.OptionModel) -> No
 
 
 @pytest.mark.usefixtures("module_cache")
-def test_align_leans_its_shifts_on_predictors(base: ss.OptionModel) -> None:
+def test_align_leans_its_shifts_on_predictors(base: ss.OptionModel, tmp_path: Path) -> None:
     survey = opinion_survey()
     sample = ss.response_distributions(survey, by=TRAITS, questions=["news", "taxes"])
     plain, told = (ss.align(base, sample, survey.codebook, group_predictors=frame, progress=False) for frame in (None, AGES))
@@ -174,6 +175,23 @@ def test_align_leans_its_shifts_on_predictors(base: ss.OptionModel) -> None:
     assert plain.recipe["stages"][1]["losses"] != told.recipe["stages"][1]["losses"]
     with pytest.raises(EstimationError, match="trait 'age' has no level 'aged'"):
         ss.align(base, sample, survey.codebook, group_predictors=AGES.replace("old", "aged"), progress=False)
+    assert plain.recipe["group_predictors"] is None
+    assert {name: told.recipe["group_predictors"][name] for name in ("columns", "traits")} == {"columns": ["internet"], "traits": ["age"]}
+    asked = {"questions": ["news"], "progress": False}
+    other = AGES.assign(internet=[0.1, 0.5, 0.2])
+    for model, frame, said in (
+        (plain, AGES, "was aligned with none, simulate was given internet of age; give the same frame"),
+        (told, None, "was aligned with internet of age, simulate was given none"),
+        (told, other, "was aligned with internet of age, simulate was given internet of age, with other numbers"),
+    ):
+        with pytest.raises(SurveySimError, match=f"group_predictors: the model {said}"):
+            ss.simulate(survey, TRAITS, model=model, group_predictors=frame, **asked)
+        with pytest.raises(SurveySimError, match=f"group_predictors: the model {said}"):
+            ss.simulate_to_parquet(survey, TRAITS, tmp_path / "cells.parquet", model=model, group_predictors=frame, **asked)
+    assert ss.simulate(survey, TRAITS, model=told, group_predictors=AGES, **asked).attrs["group_predictors"]["columns"] == ["internet"]
+    told.recipe["group_predictors"] = {"columns": "internet"}
+    with pytest.raises(ModelError, match="group_predictors must be columns, traits and a SHA-256"):
+        check_recipe(told.recipe, "here")
 
 
 def test_a_comparison_gives_predictors_to_the_methods_that_use_them(tmp_path: Path) -> None:

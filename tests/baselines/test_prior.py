@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -197,6 +198,35 @@ def test_a_prior_that_misleads_is_warned_of(misleading: bool, caplog: pytest.Log
     assert table.attrs["prior"]["left_out"]["misleads"] == misleading
     assert ("misleads" in caplog.text) == misleading
     assert ("MISLEADS" in repr(ss.show(table))) == misleading
+    found = ss.diagnose(table, prior, codebook=opinion_codebook())
+    assert found["prior_misleads"].tolist() == [misleading] * len(QUESTIONS)
+    assert ("MISLEADS" in repr(ss.show(found))) == misleading
+    assert "prior_misleads" not in ss.diagnose(prior, prior, codebook=opinion_codebook())
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_the_sample_itself_is_no_prior(as_table: bool) -> None:
+    survey = opinion_survey(300, 1)
+    prior = ss.response_distributions(survey, by=TRAITS, questions=QUESTIONS) if as_table else survey
+    with pytest.raises(SurveySimError, match="has the sample's own shares: combined with the same respondents they would count twice"):
+        ss.simulate(survey, TRAITS, method="mrp", questions=QUESTIONS, prior=prior)
+
+
+def test_questions_that_nobody_was_asked_are_told_in_every_table_made_of_them(tmp_path: Path) -> None:
+    survey = ss.as_survey(opinion_frame(200, 1).drop(columns="news"), opinion_codebook(), questions=["trust", "taxes"])
+    table = ss.simulate(survey, TRAITS, method="mrp", questions=["trust", "news"], prior=_before())
+    basis = {"trust": "sample and prior", "news": "prior alone"}
+    summed = ss.poststratify(table, ss.observed_backgrounds(survey, by=TRAITS))
+    both = ss.stack([table, ss.response_distributions(survey, by=TRAITS, questions="trust")])
+    ss.export_table(table, tmp_path / "table.csv", min_n=0)
+    for made in (table, summed, ss.stack([table, summed]), pd.read_csv(tmp_path / "table.csv")):
+        assert (made["basis"] == made["question_id"].map(basis)).all()
+        assert "news: nobody in the sample was asked" in repr(ss.show(made))
+    assert both.loc[both["basis"] == "prior alone", "question_id"].unique().tolist() == ["news"]
+    assert table.attrs["prior"]["not_asked"] == ["news"]
+    plain = ss.simulate(survey, TRAITS, method="mrp", questions=["trust"], prior=_before())
+    assert "basis" not in plain
+    assert "prior alone" not in repr(ss.show(plain))
 
 
 def test_a_simulator_that_is_off_in_level_alone_helps(truth: pd.DataFrame) -> None:

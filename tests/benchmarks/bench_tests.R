@@ -1,10 +1,10 @@
-# The tests of bench_tests.py in R, each by the three levels of age. Rscript bench_tests.R <csv>; prints a name and seconds a line.
+# The jobs of bench_tests.py in R. Rscript bench_tests.R <csv>; prints a name, seconds and a number that both find, a line each.
 suppressPackageStartupMessages(library(survey))
 data <- read.csv(commandArgs(TRUE)[1])
 data$women <- as.integer(data$gender == 1)
 design <- subset(svydesign(id = ~psu, strata = ~stratum, weights = ~weight, nest = TRUE, data = data), !is.na(q0))
 ages <- lapply(0:2, function(a) subset(design, age == a))
-timed <- function(name, job) { start <- proc.time()[["elapsed"]]; found <- job(); cat(name, proc.time()[["elapsed"]] - start, format(found, digits = 12), "\n") }
+timed <- function(name, job) { start <- sum(proc.time()[1:2]); found <- job(); cat(name, sum(proc.time()[1:2]) - start, format(found, digits = 12), "\n") }
 timed("survey_chisq", function() svychisq(~q0 + women, design)$statistic)
 timed("survey_chisq_by", function() sum(sapply(ages, function(d) svychisq(~q0 + women, d)$statistic)))
 timed("survey_gof", function() { t <- svygofchisq(~factor(q0), p = rep(1 / 11, 11), design); t$statistic / t$parameter["scale"] })
@@ -12,3 +12,30 @@ timed("survey_ttest", function() svyttest(q0 ~ women, design)$statistic)
 timed("survey_ttest_by", function() sum(sapply(ages, function(d) svyttest(q0 ~ women, d)$statistic)))
 timed("survey_ranktest", function() svyranktest(q0 ~ women, design)$statistic)
 timed("survey_contrast", function() SE(svycontrast(svyby(~q0, ~country, design, svymean, covmat = TRUE), c(`0` = 1, `1` = -1))))
+difference <- c(`0` = 1, `1` = -1)
+timed("compare_weights", function() {  # each respondent twice, in the same PSU, once with each weight
+  both <- rbind(transform(data, copy = "a", w = 1), transform(data, copy = "b", w = weight))
+  stacked <- subset(svydesign(id = ~psu, strata = ~stratum, weights = ~w, nest = TRUE, data = both), !is.na(q0))
+  shares <- svyby(~factor(q0), ~copy, stacked, svymean, covmat = TRUE)
+  sum(sapply(0:10, function(k) SE(svycontrast(shares, setNames(c(1, -1), paste0(c("b", "a"), ":factor(q0)", k))))))
+})
+timed("pool_waves", function() {
+  half <- seq_len(nrow(data)) <= nrow(data) / 2; waves <- rbind(transform(data[half, ], wave = 0), transform(data[!half, ], wave = 1))
+  pooled <- svydesign(id = ~psu, strata = ~interaction(wave, stratum), weights = ~weight, nest = TRUE, data = waves)
+  SE(svycontrast(svyby(~q0, ~wave, subset(pooled, !is.na(q0)), svymean, covmat = TRUE), difference))
+})
+replicated <- svrepdesign(weights = ~weight, repweights = "^PWGTP[0-9]+$", type = "ACS", combined.weights = TRUE, mse = TRUE, data = data)
+answered <- subset(replicated, !is.na(q0))
+timed("shares, replicates", function() sum(SE(svyby(~factor(q0), ~country, answered, svymean))))
+timed("means, replicates", function() sum(SE(svyby(~q0, ~country, answered, svymean))))
+timed("contrast, replicates", function() SE(svycontrast(svyby(~q0, ~country, answered, svymean, covmat = TRUE), difference)))
+timed("chi-square, replicates", function() svychisq(~q0 + women, answered)$statistic)
+timed("fit, replicates", function() { t <- svygofchisq(~factor(q0), p = rep(1 / 11, 11), answered); t$statistic / t$parameter["scale"] })
+timed("t, replicates", function() svyttest(q0 ~ women, answered)$statistic)
+timed("ranks, replicates", function() svyranktest(q0 ~ women, answered)$statistic)
+margins <- list(data.frame(gender = 0:1, Freq = c(.52, .48) * sum(data$weight)), data.frame(age = 0:2, Freq = c(.3, .4, .3) * sum(data$weight)))
+timed("raked replicates", function() {
+  raked <- rake(replicated, list(~gender, ~age), margins, control = list(maxit = 50, epsilon = 1e-6))
+  SE(svymean(~q0, raked, na.rm = TRUE))
+})
+timed("withReplicates", function() SE(withReplicates(answered, function(w, d) sum(w * d$q0) / sum(w))))

@@ -147,9 +147,12 @@ def test_a_background_without_respondents_has_no_contrast_and_spoils_no_other() 
         ({"gender=mail": 1}, "table has no background 'gender=mail'; did you mean 'gender=male'"),
         (lambda x: x["gender=mail"], "table has no background 'gender=mail'; did you mean 'gender=male'"),
         (lambda x: x, "contrast must return one number"),
-        ({}, "contrast must map background ids to weights"),
-        ("gender=male", "contrast must map background ids to weights"),
-        ({"a": {"gender=male": "1"}}, "contrast must map background ids to weights"),
+        (lambda x: "more", "contrast must return one number"),
+        ({"gender=male": float("nan")}, "contrast must map background ids to finite weights"),
+        ({"a": {"gender=male": float("inf")}}, "contrast must map background ids to finite weights"),
+        ({}, "contrast must map background ids to finite weights"),
+        ("gender=male", "contrast must map background ids to finite weights"),
+        ({"a": {"gender=male": "1"}}, "contrast must map background ids to finite weights"),
     ],
 )
 def test_wrong_contrasts_are_refused(contrast: Any, said: str) -> None:

@@ -142,6 +142,15 @@ def test_a_single_group_is_refused(verb: Verb) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+@pytest.mark.parametrize("lonely_psu", ["adjust", "remove"])
+def test_a_survey_of_one_psu_has_no_degrees_of_freedom(verb: Verb, lonely_psu: str) -> None:
+    survey = small_survey(design=True)
+    one = (survey.data["stratum"].astype(str) == "0") & (survey.data["psu"].astype(str) == "1")
+    with pytest.raises(DesignError, match=r"no degrees of freedom are left|standard errors are all zero"):
+        verb(survey.take(one.to_numpy()), lonely_psu=lonely_psu)
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_a_lonely_psu_is_named_and_may_be_treated(verb: Verb) -> None:
     survey = small_survey(design=True)
     kept = (survey.data["stratum"].astype(str) != "0") | (survey.data["psu"].astype(str) == "1")

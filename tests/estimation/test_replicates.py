@@ -111,3 +111,14 @@ def test_the_full_samples_weight_is_no_replicate() -> None:
     columns = pd.DataFrame(np.ones((len(survey), 3)), columns=["PWWGT0", "PWWGT1", "PWWGT2"])
     with pytest.raises(DesignError, match="pwwgt0 is the weight of the full sample, not a replicate; leave the column out"):
         ss.with_replicates(survey, columns)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [((1, 2, 4), "number 3 of 4 is not there"), ((1, 2, 2), "number 2 is there twice"), ((2, 3), "number 1 of 3 is not there")],
+)
+def test_some_of_a_releases_replicates_are_refused(numbers: tuple[int, ...], said: str) -> None:
+    survey = small_survey()
+    columns = pd.DataFrame(np.ones((len(survey), len(numbers))), columns=[f"PWGTP{number}" for number in numbers])
+    with pytest.raises(DesignError, match=f"{said}; give each of the release's columns once"):
+        ss.with_replicates(survey, columns)

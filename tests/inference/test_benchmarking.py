@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,106 @@ def test_a_table_that_adds_up_already_is_left_as_it_is() -> None:
     goals = _table(_mean(TABLE)[None], np.full((1, 3), np.nan), ["all"], "official")
     found = ss.benchmark_to(TABLE, goals, population=POPULATION)
     np.testing.assert_allclose(found["share"], TABLE["share"], atol=1e-11)
+
+
+R = json.loads((Path(__file__).parent.parent / "r" / "r_benchmarking.json").read_text())
+CROSSING = ["area=a", "area=b", "area=c", "area=d", "sex=f", "sex=m"]
+IN_R = {"raking": "share", "difference": "share", "ratio": "mean", "mean_difference": "mean"}
+
+
+def _of_r(job: str, known: bool, ids: list[str] = CROSSING) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The cells and the totals of R's script."""
+    kind, chosen = IN_R[job], [CROSSING.index(name) for name in ids]
+    cells, errors = np.array(R[f"{kind}s"]), np.array(R[f"{kind}_errors"])
+    totals, spread = np.array(R[f"{kind}_totals"])[chosen], np.array(R[f"{kind}_total_errors"])[chosen]
+    if kind == "share":
+        return _table(cells, errors), _table(totals, spread, ids, "official" if known else "survey")
+    made = _estimates(totals, spread, ids)
+    return _estimates(cells, errors), made.drop(columns="std_error") if known else made
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("job", IN_R)
+def test_crossing_totals_are_met_as_in_r_with_its_errors(job: str, known: bool) -> None:
+    cells, totals = _of_r(job, known)
+    found = ss.benchmark_to(cells, totals, population=POPULATION, method=job.removeprefix("mean_"), independent=True)
+    value = IN_R[job].replace("mean", "estimate")
+    np.testing.assert_allclose(found[value], R[job]["values"], rtol=1e-6)
+    np.testing.assert_allclose(found["std_error"], R[job]["known" if known else "independent"], rtol=1e-6)
+    for name in CROSSING:
+        letter = name.split("=")[1]
+        inside = [cell for cell in CELLS if f"={letter}" in cell]
+        np.testing.assert_allclose(_mean(found, inside), totals.loc[totals["background_id"] == name, value], atol=1e-9)
+
+
+@pytest.mark.parametrize("job", IN_R)
+def test_a_total_that_follows_from_the_others_changes_nothing(job: str) -> None:
+    method = job.removeprefix("mean_")
+    cells, totals = _of_r(job, known=True)
+    value = IN_R[job].replace("mean", "estimate")
+    whole = totals.iloc[: 3 if value == "share" else 1].assign(background_id="all")
+    women = totals[totals["background_id"].isin(["sex=f", "sex=m"])][value].to_numpy().reshape(2, -1)
+    share = np.array([0.55, 0.45])
+    whole = whole.assign(**{value: share @ women})
+    plain = ss.benchmark_to(cells, totals, population=POPULATION, method=method)
+    also = ss.benchmark_to(cells, ss.stack([totals, whole]), population=POPULATION, method=method)
+    np.testing.assert_allclose(also[value], plain[value], atol=1e-9)
+    np.testing.assert_allclose(also["std_error"], plain["std_error"], rtol=1e-6)
+
+
+def test_some_totals_of_a_margin_are_enough() -> None:
+    ids = [*CROSSING[:4], "sex=f"]
+    cells, totals = _of_r("raking", True, ids)
+    found = ss.benchmark_to(cells, totals, population=POPULATION)
+    np.testing.assert_allclose(found["share"], R["raking"]["values"], rtol=1e-6)  # the other sex is what is left of the areas
+    np.testing.assert_allclose(found["std_error"], R["raking"]["known"], rtol=1e-6)
+
+
+def test_totals_that_contradict_each_other_by_rounding_are_met_nearly_and_it_is_said() -> None:
+    cells, totals = _of_r("raking", known=True)
+    rounded = totals.assign(share=totals["share"].round(3))
+    found = ss.benchmark_to(cells, rounded, population=POPULATION)
+    np.testing.assert_allclose(found["share"], R["raking"]["values"], atol=1e-3)
+    assert "they contradict each other by up to 7.5e-05, and" in found.attrs["benchmarked"]
+
+
+def test_totals_that_contradict_each_other_are_refused_by_name() -> None:
+    cells, totals = _of_r("raking", known=True)
+    wrong = totals.copy()
+    wrong.loc[wrong["background_id"] == "sex=f", "share"] += [0.1, -0.1, 0.0]
+    with pytest.raises(TableError) as caught:
+        ss.benchmark_to(cells, wrong, population=POPULATION)
+    said = str(caught.value)
+    assert "q / area=a, area=b, area=c, area=d, sex=f (and 1 more; 6 in all): they contradict each other over `population`: sex=m" in said
+    assert "the nearest that agrees with the others" in said
+
+
+def test_totals_that_no_cells_can_meet_are_refused() -> None:
+    cells, totals = _of_r("raking", known=True)
+    corner = _table(np.array([[1.0, 0.0, 0.0]]), np.full((1, 3), np.nan), ["area=a"], "official")
+    asked = ss.stack([corner, totals[totals["background_id"] != "area=a"]])
+    with pytest.raises(TableError, match="contradict each other"):
+        ss.benchmark_to(cells, asked, population=POPULATION)
+
+
+@pytest.mark.parametrize("method", ["ratio", "difference"])
+def test_errors_of_composites_and_crossing_totals_of_the_same_sample_are_as_stated(method: str) -> None:
+    generator, squared, stated = np.random.default_rng(205), [], []
+    sampling, model = 0.1 / np.sqrt(SIZES), 0.3  # a simple random sample: a total's variance is as the size of its group
+    shrink = model**2 / (model**2 + sampling**2)
+    member = np.array([[f"={name.split('=')[1]}" in cell for cell in CELLS] for name in CROSSING])
+    part = member * SIZES / (member @ SIZES)[:, None]
+    for _ in range(400):
+        truth = 5 + generator.normal(0, model, 8)
+        direct = truth + generator.normal(0, sampling)
+        cells = _estimates(shrink * direct + (1 - shrink) * 5, np.sqrt(shrink) * sampling)
+        totals = _estimates(part @ direct, np.sqrt(part**2 @ sampling**2), CROSSING)
+        found = ss.benchmark_to(cells, totals, population=POPULATION, method=method)
+        squared.append(np.square(found["estimate"] - truth))
+        stated.append(np.square(found["std_error"]))
+    ratio = np.mean(squared, axis=0) / np.mean(stated, axis=0)
+    np.testing.assert_allclose(ratio, 1, atol=0.25)
+    assert np.mean(ratio) == pytest.approx(1, abs=0.1)
 
 
 def _normal_errors(generator: np.random.Generator, shares: np.ndarray, size: float) -> np.ndarray:

@@ -44,6 +44,7 @@ COVERED = {
     "tests/figures/test_weights.py": "figures.official",
     "tests/files/test_isolated.py": "files.isolated_child",
     "tests/files/test_readers.py": "files.csv_parquet files.encodings files.rawfile files.spss_portable files.spss_stata",
+    "tests/inference/test_benchmarking.py": "inference.benchmarked_cells",
     "tests/inference/test_prediction_power.py": "inference.prediction_cells",
     "tests/inference/test_small_area.py": "inference.area_cells",
     "tests/lm/fit/test_newton.py": "lm.fit.curvatures",
