@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import glob
 import os
+import re
 import secrets
 import shutil
 import time
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from surveysim.errors import ReadError
+from surveysim.errors import ReadError, quoted
 
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of a character: no file takes them
 PLAIN = (".csv", ".parquet")
 STATA_END = b"</stata_dta>"
 PARTIAL = ".partial"  # ending of a folder, or of a file whose format has no ending, that is still being written
@@ -39,7 +41,7 @@ def checked_target(path: str | Path, suffixes: Sequence[str], *, how: str = "") 
     Raises
     ------
     ReadError
-        If its ending is none of `suffixes`, or its folder does not exist.
+        If its ending is none of `suffixes`, its folder does not exist, or no path can hold its letters.
 
     Examples
     --------
@@ -48,6 +50,8 @@ def checked_target(path: str | Path, suffixes: Sequence[str], *, how: str = "") 
     'shares.CSV'
     """
     target = Path(path)
+    if UNWRITABLE.search(str(target)):
+        raise ReadError(f"{quoted(str(target))} is no path: it holds NUL or half a character; write it without")
     if target.suffix.lower() not in suffixes:
         raise ReadError(f"{target.name}: extension {target.suffix or '(none)'!r} cannot be written{how}; use {', '.join(suffixes)}")
     if not target.parent.is_dir():

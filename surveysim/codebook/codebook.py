@@ -12,9 +12,7 @@ from surveysim.codebook.questions import MISSING_REASONS, QUESTION_TYPES, Code, 
 from surveysim.errors import CodebookError, EvaluationError, SurveySimError, first_few, nearest
 from surveysim.html import facts_table, folded, frame_table
 from surveysim.tables.names import known_names_of, names_of
-from surveysim.tables.schema import BACKGROUND, FPC, N_EFF, OPTION, POPULATION_SHARE, PSU, QUESTION, RESPONDENT_ID, STRATUM, WEIGHT, N
-
-RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})
+from surveysim.tables.schema import RESERVED, refuse_unwritable
 
 __all__ = [
     "MISSING_REASONS",
@@ -159,6 +157,8 @@ class Codebook:
     verified: bool = True
 
     def __post_init__(self) -> None:
+        own = {**field_values(self), "traits": [*self.traits], "questions": [*self.questions]}  # which look at themselves
+        refuse_unwritable(f"codebook {self.name!r}", own, error=CodebookError)
         if not self.questions:
             raise CodebookError(f"codebook {self.name!r} has no questions; add a [questions.<variable>] table")
         clash = sorted(set(self.traits) & set(self.questions))

@@ -12,6 +12,7 @@ from typing import Any
 
 from surveysim.errors import CodebookError, first_few, nearest
 from surveysim.tables.reading_order import TABLE_COLUMNS
+from surveysim.tables.schema import refuse_unwritable
 
 Code = int | float | str
 MISSING_REASONS = ("refused", "dont_know", "no_answer", "not_applicable", "not_asked", "other")
@@ -114,6 +115,7 @@ class Question:
 
     def __post_init__(self) -> None:
         where = f"question {self.question_id!r}"
+        refuse_unwritable(where, field_values(self), error=CodebookError)
         if self.type not in QUESTION_TYPES:
             raise CodebookError(f"{where}: type must be one of {', '.join(QUESTION_TYPES)}; got {self.type!r}")
         if not self.text.strip():
@@ -258,6 +260,7 @@ class Trait:
 
     def __post_init__(self) -> None:
         where = f"trait {self.name!r}"
+        refuse_unwritable(where, field_values(self), error=CodebookError)
         if len(self.levels) < 2:
             raise CodebookError(f"{where}: a trait needs at least two levels; it has {len(self.levels)}: add the others, or leave it out")
         if "|" in self.name or "=" in self.name:

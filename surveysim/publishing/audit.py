@@ -100,7 +100,9 @@ def _bounds(cells: pd.DataFrame, recorded: Mapping[str, list[str]]) -> pd.DataFr
     low, high = by_cell[LOW].max(), by_cell[HIGH].min()
     low, high = low.where(low <= high, by_cell[LOW].min()), high.where(low <= high, by_cell[HIGH].max())  # tables that contradict
     equations = margin_equations(list(low.index), recorded)
-    least, most = cell_bounds(equations, np.zeros(len(equations)), low.to_numpy(float), high.to_numpy(float))
+    parts = np.zeros(equations.shape[1] - len(low))  # of levels whose borders cross: any number
+    bounds = np.append(low.to_numpy(float), parts), np.append(high.to_numpy(float), parts + np.inf)
+    least, most = (side[: len(low)] for side in cell_bounds(equations, np.zeros(len(equations)), *bounds))
     sizes = pd.DataFrame({LOW: least, HIGH: most, EXPOSED: least == most}, index=low.index)
     withheld = cells[cells[SUPPRESSED] != ""].drop_duplicates(BACKGROUND)
     return withheld.drop(columns=[LOW, HIGH]).join(sizes, on=BACKGROUND)

@@ -49,20 +49,24 @@ def cell_bounds(equations: Array, totals: Array, low: Array, high: Array) -> tup
     return np.ceil(low - SLACK), np.floor(high + SLACK)
 
 
-def settled(equations: Array, totals: Array, low: Array, high: Array, true: Array) -> np.ndarray:
+def settled(equations: Array, totals: Array, low: Array, high: Array, true: Array, asked: np.ndarray | None = None) -> np.ndarray:
     """Return the cells of which `cell_bounds` would find but one number; `true` are their numbers, where they are known.
 
-    Each solution serves all cells, so that few are needed.
+    Each solution serves all cells, so that few are needed; cells that are not `asked` of need none.
     """
+    asked = np.ones(len(low), dtype=bool) if asked is None else asked
     out = np.zeros(len(low), dtype=bool)
     for rows, cells in _components(equations, low < high):
-        if np.isnan(true[cells]).any():
-            least, most = cell_bounds(equations[rows], totals[rows], low, high)
-            out[cells] = (least == most)[cells]
-            continue
         own, right = _open_part(equations, totals, low, high, (rows, cells))
-        least, most, box = true[cells].copy(), true[cells].copy(), (low[cells], high[cells])
-        for place in range(len(cells)):
+        start: Array | None = true[cells]
+        if np.isnan(true[cells]).any():
+            start = _extreme(own, right, (low[cells], high[cells]), 0, 1)
+        if start is None:  # sums that contradict each other
+            bounds = cell_bounds(equations[rows], totals[rows], low, high)
+            out[cells] = (bounds[0] == bounds[1])[cells]
+            continue
+        least, most, box = start.copy(), start.copy(), (low[cells], high[cells])
+        for place in map(int, np.flatnonzero(asked[cells])):
             for sign in (1, -1):
                 if most[place] - least[place] < 1 - SLACK:
                     found = _extreme(own, right, box, place, sign)
@@ -70,7 +74,7 @@ def settled(equations: Array, totals: Array, low: Array, high: Array, true: Arra
                         most[place] = np.inf
                     else:
                         least, most = np.minimum(least, found), np.maximum(most, found)
-        out[cells] = most - least < 1 - SLACK
+        out[cells] = asked[cells] & (most - least < 1 - SLACK)
     return out
 
 

@@ -241,14 +241,18 @@ def _follows(own: pd.DataFrame, out: pd.DataFrame, recorded: Mapping[str, Sequen
     reasons = np.append(own[SUPPRESSED].to_numpy(object), beside[SUPPRESSED].to_numpy(object))
     n = np.append(own[N].to_numpy(float), beside[N].to_numpy(float))
     n = np.where(np.isnan(n), there, n)
+    equations = margin_equations(backgrounds, recorded)
+    parts = equations.shape[1] - len(n)  # of levels whose borders cross: withheld by everybody
+    n, there = (np.append(values, np.full(parts, np.nan)) for values in (n, there))
+    reasons, withheld_there = np.append(reasons, np.full(parts, "", dtype=object)), np.append(withheld_there, np.ones(parts, dtype=bool))
     told = n == there  # and not another n of the same background: that of other respondents
-    low, high = sizes_told(reasons, n, min_n)
+    low, high = _sizes(reasons, n, min_n, parts)
+    of_parts = np.arange(len(n)) >= len(n) - parts
     mine, known_before = np.arange(len(n)) < len(own), [told | withheld_there]
     if own[N].isna().any():
-        known_before.append(mine)
+        known_before.append(mine | of_parts)
     start = ((mine & (reasons != "")) | (withheld_there & ~(n == 0))) & ~told
-    equations = margin_equations(backgrounds, recorded)
-    sizes = Sizes(n, low, high, fixed=~mine | told, lost=np.zeros(len(n), dtype=bool))
+    sizes = Sizes(n, low, high, fixed=~mine | told, lost=of_parts.copy(), parts=parts)
     sums = equations[counting(equations, sizes, min_n)]
     for members in known_before:
         inside = (members | (sums == 0)).all(1)
@@ -257,13 +261,20 @@ def _follows(own: pd.DataFrame, out: pd.DataFrame, recorded: Mapping[str, Sequen
     hidden, exposed = complementary(equations, sizes, start, min_n=min_n)
     if exposed.any():  # by what the reasons tell, and not by the sums alone?
         reasons = np.where(exposed & mine, UNSAID, reasons)
-        low, high = sizes_told(reasons, n, min_n)
+        low, high = _sizes(reasons, n, min_n, parts)
         hidden, exposed = complementary(equations, replace(sizes, low=low, high=high), hidden, min_n=min_n)
     exposed &= start  # a cell withheld for the sake of others may follow from published: it hides nothing, and harms nobody
     if exposed.any():
         cells = [backgrounds[place] for place in np.flatnonzero(exposed)]
         raise TableError(f"{what}: {first_few(cells)} follow from published, whatever is withheld; join levels")
     return np.where(hidden & (reasons == ""), DERIVABLE, reasons)[: len(own)]
+
+
+def _sizes(reasons: np.ndarray, n: np.ndarray, min_n: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return between which sizes each cell must lie; a part, and there are some at the end, may be empty."""
+    low, high = sizes_told(reasons, n, min_n)
+    low[len(n) - parts :] = 0
+    return low, high
 
 
 def _noted(shown: pd.DataFrame, rule: dict[str, object], model_based: Sequence[str]) -> pd.DataFrame:

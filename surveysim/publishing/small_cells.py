@@ -121,6 +121,8 @@ class Sizes:
         Published already: not to be withheld.
     lost : bool array, shape (cells,)
         Follow from what is out already: nothing can hide them.
+    parts : int
+        How many of the cells, the last ones, are parts of levels whose borders cross, of which no table speaks.
     """
 
     n: Array
@@ -128,6 +130,7 @@ class Sizes:
     high: Array
     fixed: np.ndarray
     lost: np.ndarray
+    parts: int = 0
 
 
 def complementary(equations: Array, sizes: Sizes, withheld: np.ndarray, *, min_n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -158,13 +161,25 @@ def complementary(equations: Array, sizes: Sizes, withheld: np.ndarray, *, min_n
     n, hidden = sizes.n, withheld.copy()
     while True:
         exposed = exposed_cells(known, sizes, hidden, min_n)
-        together = (known[:, exposed] != 0).any(1)
+        together = _equations_of(known, exposed, sizes.parts)
         free = ~hidden & ~sizes.fixed & (n > 0)
         part, whole = ((known[together] * sign > 0).any(0) & free for sign in (-1, 1))
         choice = part if part.any() else whole
         if not choice.any():
             return hidden, exposed
         hidden[np.argmin(np.where(choice, n, np.inf))] = True
+
+
+def _equations_of(known: Array, exposed: np.ndarray, parts: int) -> np.ndarray:
+    """Return the equations of exposed cells, and those that parts which no table speaks of tie to them."""
+    cells = exposed.copy()
+    while True:
+        together = np.asarray((known[:, cells] != 0).any(1))
+        reached = cells.copy()
+        reached[len(cells) - parts :] |= (known[together][:, len(cells) - parts :] != 0).any(0)
+        if (reached == cells).all():
+            return together
+        cells = reached
 
 
 def counting(equations: Array, sizes: Sizes, min_n: int) -> np.ndarray:
@@ -197,7 +212,9 @@ def exposed_cells(known: Array, sizes: Sizes, hidden: np.ndarray, min_n: int) ->
     exposed &= ~sizes.lost
     if not exposed.any():
         low, high = np.where(hidden, sizes.low, sizes.n), np.where(hidden, sizes.high, sizes.n)
-        exposed = hidden & ~sizes.lost & settled(known, known @ np.nan_to_num(sizes.n), low, high, sizes.n)
+        complete = ~(known[:, np.isnan(sizes.n)] != 0).any(1)  # elsewhere it is not known who lacks the trait: nobody
+        totals = np.where(complete, known @ np.nan_to_num(sizes.n), 0)
+        exposed = hidden & ~sizes.lost & settled(known, totals, low, high, sizes.n, hidden & ~sizes.lost)
     return exposed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
@@ -69,9 +69,10 @@ def observed_domains(survey: Survey, by: str | Sequence[str]) -> Domains:
 def nested_backgrounds(survey: Survey) -> dict[str, dict[str, list[str]]]:
     """Return which levels of one trait of a survey lie within those of another trait, as the `attrs` of its tables hold it.
 
-    A trait lies within another if all respondents of each of its levels have one level of the other, which has fewer. Disclosure
-    control needs it: a coarse level and all but one of the fine levels in it give the last one. It is the same for all tables of a
-    survey, so that tables put one under another keep it.
+    A trait lies within another if all respondents of each of its levels have one level of the other, which has fewer. Two traits of one
+    variable whose borders cross have parts instead, which lie within a level of each. Disclosure control needs it: a coarse level and all
+    but one of the fine levels in it give the last one. It is the same for all tables of a survey, so that tables put one under another
+    keep it.
 
     Returns
     -------
@@ -94,6 +95,12 @@ def nested_backgrounds(survey: Survey) -> dict[str, dict[str, list[str]]]:
             if place >= 0:
                 holder = background_id({coarse: columns[coarse].categories[place]})
                 within.setdefault(background_id({fine: columns[fine].categories[level]}), []).append(holder)
+    for first, second in combinations(columns, 2):
+        if _of_one_variable(survey, first, second):
+            for place, levels in enumerate(_crossing(codes[first], codes[second]), 1):
+                pair = zip((first, second), levels, strict=True)
+                wholes = [background_id({name: columns[name].categories[level]}) for name, level in pair]
+                within[background_id({f"{first} and {second}": f"part {place}"})] = wholes
     return {NESTED: within} if within else {}
 
 
@@ -107,6 +114,20 @@ def _whole_of_each(fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     if (both.sum(1) > 1).any() or wholes < 2 or seen.sum() <= wholes:
         return np.empty(0, dtype=int)
     return np.where(seen, both.argmax(1), -1)
+
+
+def _of_one_variable(survey: Survey, first: str, second: str) -> bool:
+    """Whether two traits group the same variable in the same way of counting."""
+    traits = [survey.codebook.traits.get(name) for name in (first, second)]
+    one, other = ((trait.variable, trait.subtract_from) if trait else None for trait in traits)
+    return one is not None and one == other
+
+
+def _crossing(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of levels that somebody has; nothing where all levels of one trait lie within levels of the other."""
+    known = (first >= 0) & (second >= 0)
+    pairs = sorted(set(zip(first[known].tolist(), second[known].tolist(), strict=True)))
+    return pairs if all(len({pair[side] for pair in pairs}) < len(pairs) for side in (0, 1)) else []
 
 
 def domain_facts(survey: Survey) -> dict[str, str]:

@@ -5,8 +5,8 @@ Every verb takes and returns tidy frames. A simulated table differs from a surve
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from numbers import Real
 from typing import Any
 
@@ -17,6 +17,7 @@ from pandas.api.extensions import ExtensionArray
 from pandas.api.types import infer_dtype, is_bool_dtype, is_complex_dtype, is_datetime64_any_dtype, is_numeric_dtype, is_scalar
 
 from surveysim.errors import SurveySimError, TableError, first_few, quoted
+from surveysim.whole_files import UNWRITABLE
 
 ENOUGH = "enough"  # column of `observed_backgrounds`: whether a background has the fewest respondents asked for
 
@@ -54,7 +55,7 @@ NUMBERS = FINITE | {LARGEST_WEIGHT, POPULATION_SHARE, "count", STD_ERROR, CONF_L
 
 PEOPLE = frozenset({N, N_EFF, POPULATION_SHARE, "count"})  # what other numbers are weighted by
 TINY, HUGE = 1e-100, 1e100
-UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of a character: no file takes them
+RESERVED = frozenset({RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC, QUESTION, BACKGROUND, OPTION, POPULATION_SHARE, N, N_EFF})  # of a survey
 SHARE_TOLERANCE = 1e-6  # a cell's shares must sum to 1 this closely; our own tables do to 1e-9
 OFFICIAL = "official"  # source of published shares
 POOLED = "all"  # background_id of the table that ignores backgrounds
@@ -143,6 +144,33 @@ def require_scalars(values: pd.Series | npt.NDArray[Any] | ExtensionArray, what:
 
 def _is_cell(value: object) -> bool:
     return bool(is_scalar(value)) and not isinstance(value, complex)
+
+
+def refuse_unwritable(what: str, values: Mapping[str, object], *, error: type[SurveySimError] = TableError) -> None:
+    """Refuse NUL and halves of characters in any text that named values hold, however deep: no file takes them, and C ends a text at NUL.
+
+    Raises
+    ------
+    TableError
+        Or `error`: if there is one; the message names the value that holds it.
+    """
+    for name, value in values.items():
+        found = next((text for text in _texts(value) if UNWRITABLE.search(text)), None)
+        if found is not None:
+            raise error(f"{what}: {name} holds {quoted(found)}; no file takes NUL or half a character: write the text without it")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text within a value: keys, items and fields too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from _texts(list(vars(value).values()))
 
 
 def refuse_extreme(numbers: npt.NDArray[np.float64], what: str, *, small: float = TINY, error: type[SurveySimError] = TableError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -192,6 +193,48 @@ OBJECTS = [
 def test_a_contradiction_is_refused(make: object, message: str) -> None:
     with pytest.raises(CodebookError, match=message):
         make()  # type: ignore[operator]
+
+
+UNWRITABLE = ("a\0b", "a\ud800")
+WORDS: dict[str, Callable[[str], object]] = {
+    "question_id": lambda bad: Question(bad, "Q?", OPTIONS),
+    "text": lambda bad: Question("q", bad, OPTIONS),
+    "options": lambda bad: Question("q", "Q?", (Option(1, bad), OPTIONS[1])),
+    "missing": lambda bad: Question("q", "Q?", OPTIONS, missing={bad: "refused"}),
+    "source": lambda bad: Question("q", "Q?", OPTIONS, source=bad),
+    "translations": lambda bad: Question("q", "Q?", OPTIONS, translations={"de": {"text": "T", "options": ["x", bad]}}),
+    "name": lambda bad: Trait(bad, "v", LEVELS),
+    "variable": lambda bad: Trait("t", bad, LEVELS),
+    "levels": lambda bad: Trait("t", "v", (Level("z", bad, ("c",)), *LEVELS)),
+    "title": lambda bad: ss.Codebook("b", bad, {}, {"q": Q}),
+    "respondent_id": lambda bad: ss.Codebook("b", "B", {}, {"q": Q}, respondent_id=("id", bad)),
+    "weights": lambda bad: ss.Codebook("b", "B", {}, {"q": Q}, weights=(Weight("w", use=bad),)),
+    "design": lambda bad: ss.Codebook("b", "B", {}, {"q": Q}, design=DesignVariables(stratum=bad)),
+    "traits": lambda bad: ss.Codebook("b", "B", {bad: Trait("t", "v", LEVELS)}, {"q": Q}),
+    "questions": lambda bad: ss.Codebook("b", "B", {}, {bad: Q}),
+}
+
+
+@pytest.mark.parametrize("bad", UNWRITABLE, ids=ascii)
+@pytest.mark.parametrize("where", WORDS)
+def test_letters_that_no_file_takes_are_refused_by_name(where: str, bad: str) -> None:
+    with pytest.raises(CodebookError, match=f": {where} holds ") as raised:
+        WORDS[where](bad)
+    assert repr(bad) in str(raised.value)
+    str(raised.value).encode()  # the message itself can be shown and written
+
+
+def test_words_of_a_file_hold_no_nul(tmp_path: Path) -> None:
+    path = tmp_path / "complete.toml"
+    for word, refused in {
+        "trust?": "question 'trust': text",
+        "female": "trait 'sex': levels",
+        "A survey": "codebook 'complete': title",
+    }.items():
+        assert word in COMPLETE
+        path.write_text(COMPLETE.replace(word, f"{word}\\u0000"), encoding="utf-8")
+        with pytest.raises(CodebookError, match=f"{refused} holds"):
+            ss.load_codebook(path)
 
 
 QUESTION = '[questions.q]\ntext = "Q?"\noptions = [[1, "a"], [2, "b"]]\n'

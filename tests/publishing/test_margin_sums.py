@@ -8,7 +8,8 @@ import pytest
 
 import surveysim as ss
 from surveysim.codebook.backgrounds import background_id
-from surveysim.publishing.margin_sums import margin_equations, nested_levels
+from surveysim.codebook.questions import Level
+from surveysim.publishing.margin_sums import crossing_parts, margin_equations, nested_levels
 from tests.publishing.test_disclosure import table, withheld
 from tests.support.small_surveys import small_survey
 
@@ -71,6 +72,82 @@ def test_a_level_does_not_follow_from_a_wider_trait() -> None:
         "region=Brittany": ["country=France"],
     }
     assert withheld(ss.protect(cells)) == ["region=Hesse", "region=Bavaria"]
+
+
+CROSSING = {"age=18-24": 4, "age=25-39": 36, "age=40+": 50}, {"age_b=18-29": 25, "age_b=30-39": 15, "age_b=40+": 50}
+
+
+def test_a_level_does_not_follow_from_a_trait_whose_borders_cross() -> None:
+    """Hand-checked: 18-24 are 4, since 25 + 15 people are below 40 and 36 of them 25 or older."""
+    first, second = (table(sizes) for sizes in CROSSING)
+    apart = ss.audit_disclosure([ss.protect(first), ss.protect(second)])
+    assert apart[["background_id", "n_low", "n_high", "exposed"]].values.tolist() == [["age=18-24", 4, 4, True]]
+    one = ss.protect(pd.concat([first, second]))
+    assert withheld(one) == ["age=18-24", "age_b=30-39"]
+    after = ss.protect(second, published=ss.protect(first))
+    assert withheld(after) == ["age_b=30-39"]
+    for tables in ([one], [ss.protect(first), after]):
+        found = ss.audit_disclosure(tables).set_index("background_id")
+        assert not found["exposed"].any()
+        assert found.loc["age=18-24", ["n_low", "n_high"]].tolist() == [1, 9]
+
+
+@pytest.mark.parametrize(
+    ("levels", "parts"),
+    [
+        ({"a": ["18-24", "25+"], "b": ["18-29", "30+"]}, [("18-24", "18-29"), ("25+", "18-29"), ("25+", "30+")]),
+        (
+            {"a": ["under 25", "25 or older"], "a2": ["18-29", "30-99"]},
+            [("under 25", "18-29"), ("25 or older", "18-29"), ("25 or older", "30-99")],
+        ),
+        ({"a": ["18-24", "25-29", "30+"], "b": ["18-29", "30+"]}, []),
+        ({"a": ["18-24", "25+"], "b": ["18-24", "25+"]}, []),
+        ({"age": ["18-34", "35+"], "hours": ["0-10", "11-19", "20-30"]}, []),
+        ({"gender": ["female", "male"], "race": ["Black", "White"]}, []),
+    ],
+)
+def test_parts_lie_between_all_borders(levels: dict[str, list[str]], parts: list[tuple[str, str]]) -> None:
+    found = crossing_parts([f"{trait}={level}" for trait, names in levels.items() for level in names])
+    assert [tuple(held.values()) for held in found.values()] == parts
+
+
+def test_no_part_is_found_by_an_intruder_who_counts_people() -> None:
+    """Respondents of known ages and sexes: whatever is withheld, another population that fits all that is told has another size there."""
+    for seed in range(200, 204):
+        rng = np.random.default_rng(seed)
+        people = pd.DataFrame({"age": rng.integers(18, 70, 90), "sex": rng.choice(["f", "m"], 90)})
+        sizes: dict[str, dict[str, int]] = {"age_a": {}, "age_b": {}}
+        for name, borders in {"age_a": [18, 25, 40, 55], "age_b": [18, 30, 50, 60]}.items():
+            for start, end in zip(borders, [*borders[1:], 200], strict=True):
+                level = f"{start}-{end - 1}" if end < 200 else f"{start}+"
+                inside = people["age"].between(start, end - 1)
+                sizes[name][f"{name}={level}"] = int(inside.sum())
+                sizes[name] |= {f"{name}={level}|sex={sex}": int((inside & (people["sex"] == sex)).sum()) for sex in "fm"}
+        first = ss.protect(table(sizes["age_a"]))
+        second = ss.protect(table(sizes["age_b"]), published=first)
+        found = ss.audit_disclosure([first, second])
+        true = found["background_id"].map(sizes["age_a"] | sizes["age_b"])
+        assert ((found["n_low"] <= true) & (true <= found["n_high"])).all(), "the bounds hold the truth"
+        small = true < 10
+        assert small.any()
+        assert not found.loc[small, "exposed"].any()
+
+
+def test_survey_verbs_record_parts_of_traits_of_one_variable() -> None:
+    """Levels without numbers in their names: the codebook says that both group the same codes."""
+    levels = {"cohort": [("young", (1,)), ("old", (2, 3))], "stage": [("early", (1, 2)), ("late", (3,))]}
+    traits = {name: ss.Trait(name, "v", tuple(Level(level, level, codes) for level, codes in found)) for name, found in levels.items()}
+    question = ss.Question("q", "Q?", (ss.Option(1, "Yes"), ss.Option(2, "No")))
+    frame = pd.DataFrame({"v": [1] * 4 + [2] * 30 + [3] * 40, "q": [1, 2] * 37})
+    survey = ss.as_survey(frame, ss.Codebook("b", "B", traits, {"q": question}), weight="none")
+    cells = [ss.response_distributions(survey, by=name, questions="q") for name in levels]
+    assert cells[0].attrs["nested"] == {
+        "cohort and stage=part 1": ["cohort=young", "stage=early"],
+        "cohort and stage=part 2": ["cohort=old", "stage=early"],
+        "cohort and stage=part 3": ["cohort=old", "stage=late"],
+    }
+    shown = ss.protect(pd.concat(cells, ignore_index=True))
+    assert not ss.audit_disclosure(shown)["exposed"].any()
 
 
 def test_survey_verbs_record_what_nests_and_the_example_is_safe() -> None:

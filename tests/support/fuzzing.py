@@ -1,8 +1,9 @@
-"""Damaged files for every reader: `python -m tests.support.fuzzing --seconds 600 --seed 1` (``make fuzz``).
+"""Damaged files for every reader, damaged frames for every verb: `python -m tests.support.fuzzing --seconds 600 --seed 1` (``make fuzz``).
 
-Small files are written, changed at places drawn with the seed, and read through public names. A reader may read what it is given or
-raise a `SurveySimError`; any other error, a wait of more than five seconds, a process of more than two gigabytes or one that dies
-counts as a fault. SPSS and Stata files are read in the child process, as strangers' files are. No input is kept.
+Small files are written, changed at places drawn with the seed, and read through public names; good frames are changed likewise and
+given to the public verbs that take a table. What is given may be taken, or refused with a `SurveySimError`; any other error, a wait of
+more than five seconds, a process of more than two gigabytes or one that dies counts as a fault. SPSS and Stata files are read in the
+child process, as strangers' files are. No input is kept.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count as whole_numbers
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +37,7 @@ from tests.support.opinion_survey import TRAITS, load_tiny, opinion_codebook, op
 from tests.support.tiny import save_tiny_model
 
 PATIENCE, STOPPED, MEMORY = 5.0, 120, 2 << 30  # seconds, seconds, bytes
+FRAMES_A_ROUND = 3  # of ``make fuzz``: they take about as long as the files
 TOML = """
 [survey]
 name = "opinions"
@@ -152,12 +156,40 @@ def _zero_shot(base: ss.OptionModel) -> pd.Series:
     return ss.simulate(opinion_survey(60), TRAITS, model=base, method="zero-shot", questions=["vote"], progress=False)["share"]
 
 
-def fuzz(seconds: float, seed: int, folder: Path) -> dict[str, Count]:
-    """Read changed files of all kinds in turn for so many seconds; return what came of them."""
+def frame_kinds(draw: random.Random, folder: Path) -> Iterator[Kind]:
+    """Yield a damaged frame for a verb that is drawn, without end."""
+    from tests.support.odd_frames import damaged
+    from tests.whole.test_odd_frames import CALLS, SLOW  # makes its frames, which takes half a minute
+
+    place = folder / "of-frames"
+    while True:
+        verb, argument = draw.choice([each for each in CALLS if each not in SLOW or draw.random() < 0.1])
+        frame, call = CALLS[verb, argument]
+        said, odd = damaged(frame.copy(), draw)
+        yield Kind("frames", place, partial(_given, call, odd, f"{verb}({argument}), {said}"), every=4)
+
+
+def _given(call: Callable[[object, Path], object], odd: object, said: str, place: Path) -> None:
+    """Give an odd frame to a verb, in an empty folder."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    try:
+        call(odd, place)
+    except SurveySimError:
+        raise
+    except Exception as error:
+        raise RuntimeError(f"{said}: {error!r}") from error
+    finally:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+def fuzz(seconds: float, seed: int, folder: Path, *, frames: int = 0) -> dict[str, Count]:
+    """Read changed files of all kinds, and give so many odd frames to verbs, in turn for so many seconds; return what came of them."""
     os.environ["SURVEYSIM_CACHE"] = str(folder / "cache")
     draw = random.Random(seed)
     counts: dict[str, Count] = {}
     all_kinds = [(kind, kind.whole.read_bytes()) for kind in kinds(folder)]
+    odd = frame_kinds(draw, folder)
     until = time.monotonic() + seconds
     for number in whole_numbers():
         for kind, whole in all_kinds:
@@ -166,6 +198,8 @@ def fuzz(seconds: float, seed: int, folder: Path) -> dict[str, Count]:
                 place.write_bytes(changed(whole, draw) if number else whole)
                 _read(kind, place, counts.setdefault(kind.name, Count()))
                 place.unlink(missing_ok=True)
+        for kind in islice(odd, frames if number else 0):
+            _read(kind, kind.whole, counts.setdefault(kind.name, Count()))
         if not number and any(not found.read for found in counts.values()):
             raise AssertionError(f"a whole file is not read: {[name for name, found in counts.items() if not found.read]}")
         if time.monotonic() > until:
@@ -190,7 +224,7 @@ def _read(kind: Kind, place: Path, count: Count) -> None:
         count.refused += 1
     except Exception as error:  # what the harness is there to find
         at = traceback.extract_tb(error.__traceback__)[-1]
-        count.faults.append(f"{type(error).__name__} at {Path(at.filename).name}:{at.lineno}: {str(error)[:100]}")
+        count.faults.append(f"{type(error).__name__} at {Path(at.filename).name}:{at.lineno}: {str(error)[:200]}")
     signal.alarm(0)
     if time.monotonic() - begin > PATIENCE * kind.every:  # a process of its own may start slowly on a busy machine
         count.faults.append(f"{time.monotonic() - begin:.1f} s")
@@ -198,12 +232,12 @@ def _read(kind: Kind, place: Path, count: Count) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the harness in this process, print its counts, and return 1 where there was a fault."""
-    parser = argparse.ArgumentParser(description="Damaged files for every reader.")
+    parser = argparse.ArgumentParser(description="Damaged files for every reader, damaged frames for every verb.")
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        counts = fuzz(given.seconds, given.seed, Path(folder))
+        counts = fuzz(given.seconds, given.seed, Path(folder), frames=FRAMES_A_ROUND)
     print(f"seed {given.seed}, {given.seconds:g} s; largest process {_largest() >> 20} MB")
     for name, count in counts.items():
         print(f"{name:40} {count.read:6} read {count.refused:6} refused {len(count.faults):4} faults")

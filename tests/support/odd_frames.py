@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -150,3 +151,56 @@ def odd_frames(frame: pd.DataFrame) -> Iterator[tuple[str, Any]]:
         for name, value in CELLS.items():
             yield f"{name} in {column}", _one_cell(frame, column, value)
             yield f"{name} all over {column}", _all_cells(frame, column, value)
+
+
+# what may befall some rows of a column, or the order and number of all
+NUMBERS = (0, 1, -1, 2, 7.5, 1e-9, 1e9, 1e16, -1e308, 5e-324, 2**53 + 1, -(2**62), True, np.float32(0.1), np.int8(3), -0.0)
+ROWS: dict[str, Callable[[pd.DataFrame, random.Random], pd.DataFrame]] = {
+    "rows in another order": lambda frame, draw: frame.iloc[draw.sample(range(len(frame)), len(frame))],
+    "rows left out": lambda frame, draw: frame.iloc[sorted(draw.sample(range(len(frame)), draw.randint(0, len(frame))))],
+    "rows drawn again": lambda frame, draw: frame.iloc[draw.choices(range(len(frame)), k=draw.randint(1, 2 * len(frame)))],
+}
+
+
+def damaged(frame: pd.DataFrame, draw: random.Random) -> tuple[str, Any]:
+    """Return what was done, and the frame with one to four things changed at places that are drawn; the last may make it no frame."""
+    said, kinds = [], ["cells", "cells", "column", "rows", "swapped"]
+    for _ in range(draw.choice((0, 1, 1, 2, 3))):
+        if not len(frame) or not len(frame.columns) or not frame.columns.is_unique:
+            break
+        what, frame = _damaged_once(frame, draw.choice(kinds), draw)
+        said.append(what)
+    if not said or draw.random() < 0.2:
+        name = draw.choice(list(FRAMES))
+        if isinstance(frame, pd.DataFrame) and len(frame) and len(frame.columns) and frame.columns.is_unique:
+            return "; ".join([*said, name]), FRAMES[name](frame)
+    return "; ".join(said), frame
+
+
+def _damaged_once(frame: pd.DataFrame, kind: str, draw: random.Random) -> tuple[str, pd.DataFrame]:
+    column = draw.choice(list(frame.columns))
+    if kind == "column":
+        name = draw.choice(list(COLUMNS))
+        return f"{column} {name}", COLUMNS[name](frame, column)
+    if kind == "rows":
+        name = draw.choice(list(ROWS))
+        return name, ROWS[name](frame, draw)
+    places = draw.sample(range(len(frame)), draw.randint(1, len(frame)))
+    if kind == "swapped":
+        other = draw.choice(list(frame.columns))
+        return f"{len(places)} cells of {other} in {column}", _set(frame, column, {at: frame[other].iloc[-1 - at] for at in places})
+    name, value = draw.choice([*CELLS.items(), *((repr(number), number) for number in NUMBERS)])
+    return f"{name} in {len(places)} cells of {column}", _set(frame, column, dict.fromkeys(places, value))
+
+
+def _set(frame: pd.DataFrame, column: str, values: dict[int, Any]) -> pd.DataFrame:
+    """Return the frame with other cells in a column, which keeps its type where it has room for them."""
+    cells = np.empty(len(frame), dtype=object)
+    cells[:] = frame[column].to_list()
+    for at, value in values.items():
+        cells[at] = value
+    changed = pd.Series(cells, index=frame.index, dtype=object)
+    try:
+        return frame.assign(**{column: changed.astype(frame[column].dtype)})
+    except (TypeError, ValueError, OverflowError, UnicodeError):
+        return frame.assign(**{column: changed})

@@ -122,6 +122,10 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
         checked_target(tmp_path / "shares.xlsx", [".csv", ".parquet"], how=" in parts")
     with pytest.raises(ReadError, match=r"folder .*absent' does not exist; make it first"):
         checked_target(tmp_path / "absent" / "shares.csv", [".csv"])
+    for bad in ("a\0b", "a\ud800"):
+        with pytest.raises(ReadError, match="is no path: it holds NUL or half a character") as raised:
+            checked_target(tmp_path / f"{bad}.csv", [".csv"])
+        str(raised.value).encode()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
