@@ -160,7 +160,10 @@ def _asked(rows: pd.DataFrame, truth: Survey, questions: str | Sequence[str] | N
         raise EvaluationError(f"questions: simulated has no column {first_few(absent)}; {nearest(absent[0], map(str, rows.columns))}")
     both = [name for name in named if name in rows]
     if len(both) < 2:
-        raise EvaluationError(f"simulated and truth have {len(both)} questions in common; how answers go together needs two or more")
+        raise EvaluationError(
+            f"simulated and truth have {len(both)} questions in common; how answers go together needs two or more: give simulated columns "
+            f"of {first_few(named)}"
+        )
     return asked_questions(truth, both, error=EvaluationError)
 
 

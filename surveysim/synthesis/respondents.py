@@ -91,9 +91,9 @@ def simulate_respondents(
     -------
     DataFrame
         A row per simulated respondent: `respondent_id`, `synthesis` (from 1), `source` (``"simulated (mrp)"``), `weight` (sums to `n` in a
-        synthesis), `background_id`, the traits, and an option code per question; ``as_survey(rows, codebook)`` makes a survey of
-        it. ``attrs["facts"]``, which `show` displays, says which backgrounds hold their shares exactly, which options have no row, how the
-        dependence was learnt, and how near rows come to sampled respondents.
+        synthesis), `background_id`, the traits, and an option code per question; ``as_survey(rows, codebook, questions=..., traits=...)``
+        makes a survey of it. ``attrs["facts"]``, which `show` displays, says which backgrounds hold their shares exactly, which options
+        have no row, how the dependence was learnt, and how near rows come to sampled respondents.
 
     Raises
     ------
@@ -105,7 +105,9 @@ def simulate_respondents(
         If fewer than 50 respondents have two answers, a question has one answer, a cell has fewer than `min_n` respondents, or the
         method has no draws and `m` is above 1.
     TableError
-        If numbers of the population are missing or contradict one another.
+        If numbers of the population are missing, or totals of its margins disagree.
+    DesignError
+        If margins contradict one another otherwise.
 
     Warns
     -----
