@@ -274,7 +274,8 @@ def main() -> None:
     parts |= {f"{name}-held-out": (lambda folder, name=name: held_out(name, folder)) for name in ROUNDS}
     parts |= {f"{name}-closed-form": (lambda folder, name=name: closed_form(name, folder)) for name in ROUNDS}
     parts |= {f"{name}-aligned": (lambda folder, name=name: aligned_round(name, folder)) for name in ROUNDS}
-    parts |= {"subpop-topics": subpop_topics, "subpop-aligned": subpop_aligned}
+    parts |= {"subpop-topics": subpop_topics}
+    parts |= {f"subpop-aligned-{what}": (lambda folder, what=what: subpop_aligned(what, folder)) for what in ("questions", "topics")}
     parser.add_argument("--only", nargs="*", default=list(parts), choices=[*parts, []], help="parts to measure; none: write the page again")
     parser.add_argument("--tables", nargs="*", default=[], help="name=file.csv: tables of your own, scored and printed")
     chosen = parser.parse_args()

@@ -19,42 +19,36 @@ import surveysim as ss
 from surveysim.evaluation.floor import marginal_for_all
 
 LARGE = 100  # respondents of a segment that is parted into a sample and a truth
-ALIGNED_AT = 25  # answers a segment
-DRAWS = 3  # samples that the model is aligned with
+ALIGNED_AT, SIZES = 25, (10, 25, 50)  # answers a segment; what the parting is made for
+DRAWS = 2  # samples that the model is aligned with
 PARTITIONS = 5  # of topics
 FOLDS = 5
 CLOSED, ALIGNED = "closed form over questions", "dsa, aligned on other questions"
 
 
 def aligned_round(name: str, folder: Path) -> dict[str, Any]:
-    """Score `dsa` itself beside its closed form on a round: larger segments parted, and all segments with published shares as truth."""
+    """Score `dsa` itself beside its closed form on a round's larger segments, parted into a sample and a truth."""
     data = global_dialogues(folder, name)
-    learner, book = OneTrait(data, ss.load_model(dtype="float32")), data.codebook
-    large = data.truth[data.truth["n"] >= LARGE].reset_index(drop=True)
-    start, parts, every = time.perf_counter(), [], []
+    data = replace(data, truth=data.truth[data.truth["n"] >= LARGE].reset_index(drop=True))
+    learner, parts, seconds = OneTrait(data, ss.load_model(dtype="float32")), [], []
     for seed in range(DRAWS):
-        samples, truth = nulls.parted(large, (10, ALIGNED_AT, 50), seed, book)
-        tables = [("marginal of the truth", marginal_for_all(truth, weight="n")), *_learnt(learner, samples[ALIGNED_AT], seed)]
-        parts.append(scored(tables, truth, book, ["total_variation"]))
-        tables = [("published marginal", marginal_for_all(data.truth, weight="n"))]
-        tables += _learnt(learner, nulls.drawn(data.truth, ALIGNED_AT, seed, book), seed)
-        every.append(scored(tables, data.truth, book, ["total_variation"]))
-    scores, all_scores = (pd.concat(each, ignore_index=True) for each in (parts, every))
+        samples, truth = nulls.parted(data.truth, SIZES, seed, data.codebook)
+        start = time.perf_counter()
+        aligned, closed = learner.aligned(samples[ALIGNED_AT], seed)
+        seconds.append(time.perf_counter() - start)
+        tables = [("marginal of the truth", marginal_for_all(truth, weight="n"))]
+        tables += [("shrunken", nulls.learnt(samples[ALIGNED_AT], "shrunken", [])), ("closed form", closed), ("dsa", aligned)]
+        parts.append(scored(tables, truth, data.codebook, ["total_variation"]))
+    scores = pd.concat(parts, ignore_index=True)
     return {
-        **size_of(replace(data, truth=large)),
+        **size_of(data),
         "model": learner.name,
         "n": ALIGNED_AT,
         "draws": DRAWS,
-        "seconds": round((time.perf_counter() - start) / (2 * DRAWS), 1),
+        "seconds": round(sum(seconds) / DRAWS, 1),
         "rows": summary(scores, "marginal of the truth"),
-        "all_rows": summary(all_scores, "published marginal"),
-        "ratios": [ratio(each, "dsa", "closed form", "total_variation") for each in (scores, all_scores)],
+        "ratios": [ratio(scores, "dsa", "closed form", "total_variation")],
     }
-
-
-def _learnt(learner: OneTrait, sample: pd.DataFrame, seed: int) -> list[tuple[str, pd.DataFrame]]:
-    aligned, closed = learner.aligned(sample, seed)
-    return [("shrunken", nulls.learnt(sample, "shrunken", [])), ("closed form", closed), ("dsa", aligned)]
 
 
 def subpop_topics(folder: Path) -> dict[str, Any]:
@@ -68,24 +62,23 @@ def subpop_topics(folder: Path) -> dict[str, Any]:
     return _never_asked_part(data, folder, tables, model) | {"topics": len(TOPICS)}
 
 
-def subpop_aligned(folder: Path) -> dict[str, Any]:
-    """Score the aligned model on questions of one fold after the other, by questions and by topics, beside the closed form there."""
+def subpop_aligned(what: str, folder: Path) -> dict[str, Any]:
+    """Score the aligned model on one fold after the other, of "questions" or of "topics", beside the closed form there."""
     data, model = subpop_cells(folder), ss.load_model(dtype="float32")
-    topical = replace(data, codebook=with_topics(data.codebook))
-    tables, start, seconds = _nobody_asked(data), time.perf_counter(), {}
-    for what, own, folds in (("questions", data, question_folds(data, FOLDS, 0)), ("topics", topical, topic_folds(FOLDS, 0))):
-        tables.append((f"{CLOSED}, by {what}", never_asked(model, own, folds)))
-        start = time.perf_counter()
-        tables.append((f"{ALIGNED}, by {what}", never_asked(model, own, folds, aligned=True)))
-        seconds[what] = round(time.perf_counter() - start)
-    return _never_asked_part(data, folder, tables, model) | {"seconds": seconds}
+    if what == "topics":
+        data, folds = replace(data, codebook=with_topics(data.codebook)), topic_folds(FOLDS, 0)
+    else:
+        folds = question_folds(data, FOLDS, 0)
+    tables = [*_nobody_asked(data), *_nulls_of_folds(data.truth, folds), (CLOSED, never_asked(model, data, folds))]
+    start = time.perf_counter()
+    tables.append((ALIGNED, never_asked(model, data, folds, aligned=True)))
+    return {"seconds": round(time.perf_counter() - start), **_never_asked_part(data, folder, tables, model)}
 
 
 def _nobody_asked(data: OutsideData) -> list[tuple[str, pd.DataFrame]]:
     topic = topic_of()
     return [
         ("blind: other topics", nulls.of_other_questions(data.truth, groups=False, apart=topic)),
-        ("group means: the group's other topics", nulls.of_other_questions(data.truth, groups=True, apart=topic)),
         ("human marginal", marginal_for_all(data.truth)),
     ]
 

@@ -34,13 +34,17 @@ def _read(place: Path) -> list[dict[str, Any]]:
 def _study(runs: list[dict[str, Any]]) -> dict[str, Any]:
     kept = [name for name in NAMES if all(name in run["scores"] for run in runs)]
     scores = {name: {key: float(np.mean([run["scores"][name][key] for run in runs])) for key in COLUMNS} for name in kept}
-    ours = [run["scores"]["simulated"]["score_distance"] for run in runs]
-    ratios = {name: [own / run["scores"][name]["score_distance"] for own, run in zip(ours, runs, strict=True)] for name in kept}
+    distances = {name: np.array([run["scores"][name]["score_distance"] for run in runs]) for name in kept}
+    ratios = {
+        made: {name: float(np.mean(distances[made] / distances[name])) for name in kept if name != made}
+        for made in ("simulated", "synthpop")
+        if made in kept
+    }
     near = [run["nearest"] for run in runs]
     return {
         "seeds": len(runs),
         "scores": scores,
-        "ratios": {name: float(np.mean(values)) for name, values in ratios.items()},
+        "ratios": ratios,
         "alpha": float(np.mean([run["alpha"] for run in runs])),
         "worst_alpha_error": max(run["scores"]["simulated"]["alpha"] for run in runs),
         "share_error": max(run["share_error"] for run in runs),
@@ -76,7 +80,6 @@ def section(numbers: dict[str, Any]) -> list[str]:
     """Return the lines of the page's section."""
     lines: list[str] = []
     for name, study in numbers["studies"].items():
-        ratios = study["ratios"]
         lines += [
             f"### {name}",
             "",
@@ -86,11 +89,8 @@ def section(numbers: dict[str, Any]) -> list[str]:
             "|---" * (len(COLUMNS) + 1) + "|",
         ]
         lines += [f"| {NAMES[key]} | " + " | ".join(f"{own[one]:.3f}" for one in COLUMNS) + " |" for key, own in study["scores"].items()]
-        nulls = [key for key in ("independent", "floor", "synthpop", "halves") if key in ratios]
-        beside = ", ".join(f"{ratios[key]:.2f} of {NAMES[key].split(':')[0]}" for key in nulls)
+        lines += ["", *_beside(study), f"The largest error of alpha in one draw: {study['worst_alpha_error']:.3f}."]
         lines += [
-            "",
-            f"The score distance is {beside} (means of ratios). The largest error of alpha in one draw: {study['worst_alpha_error']:.3f}.",
             f"Weighted shares of the population differ from those of `simulate` by at most {study['share_error']:.1g}. Shares by",
             f"background, first draw: {study['held']}.",
             f"A row is nearer to a sampled respondent than a held-out one is in {study['nearer']:.1%} of pairs (chance: 50%).",
@@ -116,6 +116,16 @@ def section(numbers: dict[str, Any]) -> list[str]:
         f"{speed['rows']:,} respondents of {speed['questions']} questions took {speed['seconds']:.1f} s on one core, shares included.",
     ]
     return lines
+
+
+def _beside(study: dict[str, Any]) -> list[str]:
+    """Return the ratios of score distances to the nulls, of us and of the peer."""
+    said = []
+    for made, ratios in study["ratios"].items():
+        nulls = [key for key in ("independent", "sample", "floor", "synthpop", "halves") if key in ratios]
+        beside = ", ".join(f"{ratios[key]:.2f} of {NAMES[key].replace('floor:', 'the floor of')}" for key in nulls)
+        said.append(f"The score distance of {NAMES[made]} is {beside}.")
+    return [*said, "(Means of the draws' ratios.)"]
 
 
 def write_report(folder: Path, docs: Path) -> None:
