@@ -76,8 +76,9 @@ def simulate_respondents(
     n : int
         Rows of a synthesis; at least one for each background that has people.
     m : int
-        Syntheses. With 2 or more, each has the shares of another posterior draw and correlations drawn anew, so that `combine_syntheses`
-        can tell how uncertain an estimate is; for methods with draws, as of `simulate`.
+        Syntheses. With 2 or more, each has the shares of another posterior draw, those of ordered questions drawn together as the same
+        people answered them, and correlations drawn anew, so that `combine_syntheses` can tell how uncertain an estimate is; for methods
+        with draws, as of `simulate`.
     by : str or sequence of str, optional
         Traits of the backgrounds. Default: all of the population's.
     method, model, codebook, weight, group_predictors, prior, progress
