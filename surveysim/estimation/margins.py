@@ -209,7 +209,8 @@ def margin_amounts(margins: Margins) -> dict[str, tuple[tuple[str, ...], dict[st
                     f"margins: {'|'.join(map(str, names))} must map levels to numbers, {{'female': 0.51, 'male': 0.49}}; got "
                     f"{type(levels).__name__} {quoted(levels)}"
                 )
-            cells = pd.DataFrame([_cell(names, level, value) for level, value in levels.items()])
+            said = [f"{'|'.join(map(str, names))}={level}" for level, _ in levels.items()]
+            cells = pd.DataFrame([_cell(names, level, value) for level, value in levels.items()], index=said)
             for_one = population_margins(cells, by=[names])
             tables["|".join(sorted(names))] = (tuple(sorted(names)), dict(zip(for_one[BACKGROUND], for_one[COUNT], strict=True)))
     else:

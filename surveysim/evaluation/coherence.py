@@ -81,8 +81,8 @@ def coherence(
     DataFrame
         A row per number: `metric` (``polychoric``, ``alpha``, ``ave``, ``score_distance``, ``coefficient``), `item` (a pair, a construct
         or a term), its value in `truth`, `simulated` and `independent`; `error`, `floor_error`, `independent_error`, the distance from the
-        truth. Of a coefficient with two syntheses or more `std_error`, `conf_low`, `conf_high` by `combine_syntheses`, and
-        `covers`: whether the interval holds the truth. `score_distance` is the Jensen-Shannon distance of scores (root of nats).
+        truth. Of a coefficient with two syntheses or more `std_error`, `conf_low`, `conf_high` by `combine_syntheses` without variances,
+        and `covers`: whether the interval holds the truth. `score_distance` is the Jensen-Shannon distance of scores (root of nats).
 
     Raises
     ------
@@ -160,7 +160,10 @@ def _asked(rows: pd.DataFrame, truth: Survey, questions: str | Sequence[str] | N
         raise EvaluationError(f"questions: simulated has no column {first_few(absent)}; {nearest(absent[0], map(str, rows.columns))}")
     both = [name for name in named if name in rows]
     if len(both) < 2:
-        raise EvaluationError(f"simulated and truth have {len(both)} questions in common; how answers go together needs two or more")
+        raise EvaluationError(
+            f"simulated and truth have {len(both)} questions in common; how answers go together needs two or more: give simulated columns "
+            f"of {first_few(named)}"
+        )
     return asked_questions(truth, both, error=EvaluationError)
 
 
@@ -257,7 +260,11 @@ def _table(values: Mapping[str, Values]) -> pd.DataFrame:
 
 
 def _with_intervals(table: pd.DataFrame, made: Sequence[Answers], model: str) -> pd.DataFrame:
-    """Return the table with intervals of the coefficients, of the variance between syntheses and within; missing of a single one."""
+    """Return the table with intervals of the coefficients, of the variance between syntheses alone; missing of a single one.
+
+    Rows hold their shares, so that a coefficient varies within a synthesis by less than its own variance says: taking that off would be
+    too much, and nearly all where shares make the coefficient.
+    """
     added = table.assign(
         **dict.fromkeys((STD_ERROR, CONF_LOW, CONF_HIGH), np.nan), covers=pd.Series(pd.NA, index=table.index, dtype="boolean")
     )
@@ -265,7 +272,7 @@ def _with_intervals(table: pd.DataFrame, made: Sequence[Answers], model: str) ->
         return added
     fitted = [coefficients(one, model) for one in made]
     terms = [term for term in fitted[0][0].index if all(term in one.index for one, _ in fitted)]
-    both = combine_syntheses([one[terms] for one, _ in fitted], [one[terms] for _, one in fitted])
+    both = combine_syntheses([one[terms] for one, _ in fitted])
     for place in added.index[(added[METRIC] == "coefficient") & added["item"].isin(terms)]:
         own = both.loc[added.loc[place, "item"]]
         for name in (STD_ERROR, CONF_LOW, CONF_HIGH):

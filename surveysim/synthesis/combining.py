@@ -21,8 +21,9 @@ def combine_syntheses(estimates: Estimates, variances: Estimates | None = None) 
 
     With q the mean of the estimates, b their variance between syntheses and u the mean variance within one, ``T = (1 + 1/m) b - u``. Rows
     of `simulate_respondents` are weighted to hold their shares, so that an estimate varies within a synthesis less than one of as many
-    sampled respondents; without `variances` ``T = (1 + 1/m) b``, which is never too small on that account. Where T with `variances` is
-    not above 0, Reiter's adjustment takes u in its place.
+    sampled respondents, and taking u off is too much: leave `variances` out. Then ``T = (1 + 1/m) b``, which is never too small on that
+    account, and little too large where a synthesis has several times the sample's rows. With `variances`, for rows of other sources,
+    where T is not above 0, Reiter's adjustment takes u in its place.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import pandas as pd
 from surveysim.codebook.backgrounds import parse_background_id, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.questions import Question
-from surveysim.errors import BackgroundError, EstimationError, SurveySimError, first_few, nearest
+from surveysim.errors import BackgroundError, EstimationError, SurveySimError, first_few
 from surveysim.estimation.margins import MARGIN, Margins
 from surveysim.estimation.population import PEOPLE, population_traits
 from surveysim.estimation.poststratification import cell_numbers, joint_table
@@ -161,7 +161,8 @@ def traits_of_population(population: Population, book: Codebook, by: str | Seque
         lacking = [name for name in wanted if name not in has]
         if lacking:
             raise BackgroundError(
-                f"population lacks trait {first_few(lacking)}, which by names; {nearest(lacking[0], has)}: add the column"
+                f"population lacks trait {first_few(lacking)}, which by names; it has {first_few(has) or 'none'}: add the column, or leave "
+                "the trait out of by="
             )
         return [name for name in book.traits if name in wanted]
     if not has:

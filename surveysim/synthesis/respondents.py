@@ -76,8 +76,9 @@ def simulate_respondents(
     n : int
         Rows of a synthesis; at least one for each background that has people.
     m : int
-        Syntheses. With 2 or more, each has the shares of another posterior draw and correlations drawn anew, so that `combine_syntheses`
-        can tell how uncertain an estimate is; for methods with draws, as of `simulate`.
+        Syntheses. With 2 or more, each has the shares of another posterior draw, those of ordered questions drawn together as the same
+        people answered them, and correlations drawn anew, so that `combine_syntheses` can tell how uncertain an estimate is; for methods
+        with draws, as of `simulate`.
     by : str or sequence of str, optional
         Traits of the backgrounds. Default: all of the population's.
     method, model, codebook, weight, group_predictors, prior, progress
@@ -91,9 +92,9 @@ def simulate_respondents(
     -------
     DataFrame
         A row per simulated respondent: `respondent_id`, `synthesis` (from 1), `source` (``"simulated (mrp)"``), `weight` (sums to `n` in a
-        synthesis), `background_id`, the traits, and an option code per question; ``as_survey(rows, codebook)`` makes a survey of
-        it. ``attrs["facts"]``, which `show` displays, says which backgrounds hold their shares exactly, which options have no row, how the
-        dependence was learnt, and how near rows come to sampled respondents.
+        synthesis), `background_id`, the traits, and an option code per question; ``as_survey(rows, codebook, questions=..., traits=...)``
+        makes a survey of it. ``attrs["facts"]``, which `show` displays, says which backgrounds hold their shares exactly, which options
+        have no row, how the dependence was learnt, and how near rows come to sampled respondents.
 
     Raises
     ------
@@ -105,7 +106,9 @@ def simulate_respondents(
         If fewer than 50 respondents have two answers, a question has one answer, a cell has fewer than `min_n` respondents, or the
         method has no draws and `m` is above 1.
     TableError
-        If numbers of the population are missing or contradict one another.
+        If numbers of the population are missing, or totals of its margins disagree.
+    DesignError
+        If margins contradict one another otherwise.
 
     Warns
     -----

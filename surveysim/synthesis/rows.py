@@ -15,11 +15,12 @@ from surveysim.errors import SurveySimError
 from surveysim.survey.survey import Survey
 from surveysim.synthesis.dependence import Dependence, Units, learn_dependence
 from surveysim.synthesis.held_rows import ROWS_TO_RAKE, Weighted, hold_shares, margins_held, rows_needed
+from surveysim.synthesis.joint_draws import drawn_together, error_correlation
 from surveysim.synthesis.latent_scores import Whole, latent_scores
 from surveysim.synthesis.learnt_sample import LearntSample
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.draws import draw_columns
-from surveysim.tables.schema import BACKGROUND, POPULATION_SHARE, QUESTION, SHARE
+from surveysim.tables.schema import BACKGROUND, OPTION, POPULATION_SHARE, QUESTION
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +84,24 @@ def source_of(survey: Survey, asked: list[Question], sample: LearntSample, peopl
     """Return what rows are made of; the population's backgrounds stand first in the cells."""
     grid = list(dict.fromkeys([*people[BACKGROUND], *sample.backgrounds]))
     cells = to_cells(table).on(questions=[question.question_id for question in asked], backgrounds=grid)
-    names = draw_columns(table)
-    draws = [to_cells(_as_shares(table, name)).on(questions=cells.questions, backgrounds=grid).shares for name in names]
     nominal = [question.type == "nominal" for question in asked]
     own_cell = np.array([grid.index(cell) for cell in sample.backgrounds])[sample.cell]
     scores = latent_scores(cells.shares, cells.mask, sample.answers, own_cell, nominal)
     units = Units.of(survey.data, sample.rows)
     dependence = learn_dependence(scores, survey.design.weights[sample.rows], units, np.random.default_rng([seed, 0]))
-    sizes = np.array(draws) if draws else np.zeros((0, *cells.shares.shape))
-    return Source(asked, people, cells, sizes, sample, dependence, units, seed)
+    together = drawn_together(_drawn_shares(table, cells), cells.shares, nominal, error_correlation(dependence.pairs, nominal))
+    return Source(asked, people, cells, together, sample, dependence, units, seed)
 
 
-def _as_shares(table: pd.DataFrame, draw: str) -> pd.DataFrame:
-    """Return the table with a draw in the place of its shares: none below 0, and summing to 1 in a cell."""
-    kept = table[[name for name in table if name not in draw_columns(table)]]
-    values = table[draw].clip(lower=0.0)
-    return kept.assign(**{SHARE: values / values.groupby([table[QUESTION], table[BACKGROUND]], sort=False).transform("sum")})
+def _drawn_shares(table: pd.DataFrame, cells: Cells) -> Array:
+    """Return the table's draws as shares, none below 0 and summing to 1 in a cell, ``(draws, questions, backgrounds, options)``."""
+    place = {(name, code): k for name, codes in zip(cells.questions, cells.codes, strict=True) for k, code in enumerate(codes)}
+    row, column = pd.Index(cells.questions).get_indexer(table[QUESTION]), pd.Index(cells.backgrounds).get_indexer(table[BACKGROUND])
+    option = np.array([place[key] for key in zip(table[QUESTION], table[OPTION], strict=True)], dtype=np.int64)
+    names = draw_columns(table)
+    drawn = np.zeros((len(names), *cells.shares.shape))
+    drawn[:, row, column, option] = table[names].clip(lower=0.0).to_numpy().T
+    return np.asarray(drawn / drawn.sum(-1, keepdims=True))
 
 
 def rows_of_backgrounds(population: Array, n: int, enough: int = 1) -> Whole:

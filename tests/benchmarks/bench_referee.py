@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,21 @@ from outside_data import (
     subpop_cells,
     subpop_values,
 )
-from outside_learners import BEFORE, STATED, OneTrait, as_asked, as_it_is, distance_of_values, never_asked, ratio, round_before
+from outside_learners import (
+    BEFORE,
+    STATED,
+    OneTrait,
+    as_asked,
+    as_it_is,
+    distance_of_values,
+    never_asked,
+    question_folds,
+    ratio,
+    round_before,
+)
+from referee_aligned import aligned_round, subpop_aligned, subpop_topics
 from referee_page import page
+from referee_scores import scored, size_of, summary
 
 import surveysim as ss
 from surveysim.evaluation.floor import marginal_for_all, shuffled_backgrounds
@@ -45,48 +58,6 @@ LEARNT = ("pooled", "raw", "shrunken", "mrp")
 LARGE = 100  # respondents of a segment that is parted into a sample and a truth
 FOLDS = 5  # of questions: one at a time is never asked
 ASKED = 20  # questions of SubPOP that the default model is asked
-SIMILARITY = "similarity"  # 1 - sqrt(Jensen-Shannon divergence, base 2)
-Rows = list[dict[str, Any]]
-
-
-def scored(tables: Iterable[tuple[str, pd.DataFrame]], truth: pd.DataFrame, book: ss.Codebook, metrics: Iterable[str]) -> pd.DataFrame:
-    """Return scores by name; every group counts alike within its question, and tables of one name are averaged."""
-    alike = dict.fromkeys(truth["background_id"].unique(), 1.0)
-    parts = []
-    for name, table in tables:
-        scores = ss.evaluate(
-            table.assign(source=name), truth, codebook=book, metrics=[*metrics, "jensen_shannon"], by="source", weights=alike
-        )
-        likeness = scores[scores["metric"] == "jensen_shannon"]
-        likeness = likeness.assign(metric=SIMILARITY, estimate=1 - np.sqrt(likeness["estimate"] / np.log(2)))
-        parts += [scores[scores["metric"].isin(metrics)], likeness]
-    return pd.concat(parts, ignore_index=True)
-
-
-def summary(scores: pd.DataFrame, against: str) -> Rows:
-    """Return a row per source and metric: mean over questions, its 95% interval, and the paired difference from the source `against`."""
-    means = ss.summarise_scores(scores, by="source")
-    each = ss.summarise_scores(scores, by=["source", "question_id"])
-    by_question = each.pivot_table(index=["metric", "question_id"], columns="source", values="estimate")
-    rows = []
-    for row in means.itertuples():
-        own = by_question.loc[row.metric]
-        difference = (own[row.source] - own[against]).dropna().to_numpy()
-        half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.nan
-        numbers = {"estimate": row.estimate, "low": row.conf_low, "high": row.conf_high, "questions": row.n_questions}
-        numbers |= {
-            "difference": difference.mean(),
-            "difference_low": difference.mean() - half,
-            "difference_high": difference.mean() + half,
-        }
-        rows.append({"source": row.source, "metric": row.metric, **{name: round(float(value), 5) for name, value in numbers.items()}})
-    return rows
-
-
-def size_of(data: OutsideData) -> dict[str, int]:
-    """Return how many questions, groups and cells the truth has."""
-    cells = data.truth[["question_id", "background_id"]].drop_duplicates()
-    return {"questions": cells["question_id"].nunique(), "groups": cells["background_id"].nunique(), "cells": len(cells)}
 
 
 def pew(folder: Path) -> dict[str, Any]:
@@ -253,7 +224,7 @@ def subpop_folds(folder: Path) -> dict[str, Any]:
         ("human marginal", marginal_for_all(truth)),
         ("zero-shot", own_traits(as_asked(model, one_trait(truth), one_trait_book(data.codebook)))),
     ]
-    tables = nobody + [("closed form over questions", never_asked(model, data, FOLDS, seed)) for seed in SEEDS]
+    tables = nobody + [("closed form over questions", never_asked(model, data, question_folds(data, FOLDS, seed))) for seed in SEEDS]
     values = subpop_values(folder)
     distances: dict[str, list[pd.Series]] = {}
     for name, table in tables:
@@ -302,6 +273,9 @@ def main() -> None:
     parts |= {name: (lambda folder, name=name: dialogues(name, folder)) for name in ROUNDS}
     parts |= {f"{name}-held-out": (lambda folder, name=name: held_out(name, folder)) for name in ROUNDS}
     parts |= {f"{name}-closed-form": (lambda folder, name=name: closed_form(name, folder)) for name in ROUNDS}
+    parts |= {f"{name}-aligned": (lambda folder, name=name: aligned_round(name, folder)) for name in ROUNDS}
+    parts |= {"subpop-topics": subpop_topics}
+    parts |= {f"subpop-aligned-{what}": (lambda folder, what=what: subpop_aligned(what, folder)) for what in ("questions", "topics")}
     parser.add_argument("--only", nargs="*", default=list(parts), choices=[*parts, []], help="parts to measure; none: write the page again")
     parser.add_argument("--tables", nargs="*", default=[], help="name=file.csv: tables of your own, scored and printed")
     chosen = parser.parse_args()

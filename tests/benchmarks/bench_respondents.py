@@ -31,6 +31,7 @@ import surveysim as ss
 PROJECT = Path(__file__).parents[2]
 RESULTS = PROJECT / "bench-output" / "respondents"
 METHOD, ROWS, SYNTHESES = "mrp", 10_000, 20
+ROWS_OF_SYNTHESIS = 5000
 KEYED = 20  # questions of ANES
 FIRST_REPLICATE = 1000
 STUDIES = {"ESS 11, trust": (ess11, ESS, 1000, 5), "ANES 2020": (anes2020, ANES, 800, KEYED)}
@@ -153,9 +154,11 @@ def covered(population: ss.Survey, model: str, n: int, seed: int) -> dict[str, l
     sample = population.take(np.sort(np.random.default_rng(seed).integers(0, len(population), n)))
     traits = [name for name in ("age3", "age", "gender") if name in population.traits]
     asked = list(population.questions)
-    rows = ss.simulate_respondents(sample, traits, questions=asked, n=2000, m=SYNTHESES, method=METHOD, seed=seed, progress=False)
+    rows = ss.simulate_respondents(
+        sample, traits, questions=asked, n=ROWS_OF_SYNTHESIS, m=SYNTHESES, method=METHOD, seed=seed, progress=False
+    )
     fits = [fitted(part, model) for _, part in rows.groupby("synthesis")]
-    found = ss.combine_syntheses([one.params for one in fits], [one.bse**2 for one in fits])
+    found = ss.combine_syntheses([one.params for one in fits])
     truth, direct = fitted(population.data, model).params, fitted(sample.data, model)
     holds = (found.conf_low <= truth) & (truth <= found.conf_high)
     columns = {"truth": truth, "estimate": found.estimate, "std_error": found.std_error, "covers": holds}
@@ -165,7 +168,7 @@ def covered(population: ss.Survey, model: str, n: int, seed: int) -> dict[str, l
 
 def fitted(rows: pd.DataFrame, model: str) -> Any:
     """Return a weighted regression of codes, levels in the population's order, with errors robust to heteroscedasticity."""
-    plain = rows.assign(gender=rows["gender"].astype(str))
+    plain = rows.assign(gender=pd.Categorical(rows["gender"].astype(str), categories=["female", "male"]))
     return smf.wls(model, plain, weights=plain["weight"].astype(float)).fit(cov_type="HC1")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,9 @@ import surveysim as ss
 from surveysim.baselines.knowledge import Knowledge
 from surveysim.baselines.prior import Prior
 from surveysim.evaluation.floor import marginal_for_all
-from surveysim.lm.answers import predict
+from surveysim.lm.answers import answer_table, answers, predict
 from surveysim.lm.kernel import all_answer_states, kernel_shares
+from surveysim.lm.training import run_alignment
 from surveysim.lm.unasked import unasked_shares
 from surveysim.tables.cells import to_cells, to_table
 
@@ -25,7 +26,7 @@ class OneTrait:
     """A round whose segments are the levels of one trait; the language model reads every question and segment once."""
 
     def __init__(self, data: OutsideData, model: ss.OptionModel) -> None:
-        self.book = one_trait_book(data.codebook)
+        self.book, self.model = one_trait_book(data.codebook), model
         self.name = model.backbone.name
         groups = one_trait(data.truth)["background_id"].unique()
         put = model.put(self.book, tuple(data.codebook.questions), groups)
@@ -44,6 +45,18 @@ class OneTrait:
         grid = rows[["background_id"]].drop_duplicates(ignore_index=True)
         known = Knowledge(prior=None if prior is None else Prior((one_trait(prior),), ("the round before",)))
         return own_traits(kernel_shares(rows, grid, self.states, self.order, self.book, knowledge=known))
+
+    def aligned(self, sample: pd.DataFrame, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the estimate of `dsa` itself, both stages, and that of its closed form, of the same sample."""
+        rows = one_trait(sample)
+        run = run_alignment(self.model, rows, self.book, backgrounds=self._grid(rows), seed=seed, progress=False)
+        assert run.closed_form is not None
+        table = answer_table(run.shares, run.put, to_cells(rows), source="dsa")
+        return own_traits(table), own_traits(run.closed_form)
+
+    def _grid(self, rows: pd.DataFrame) -> pd.DataFrame:
+        levels = rows["background_id"].drop_duplicates().str.removeprefix("group=")
+        return pd.DataFrame({"group": levels.to_numpy()})
 
 
 def round_before(data: OutsideData, earlier: OutsideData) -> pd.DataFrame:
@@ -91,15 +104,25 @@ def as_asked(model: ss.OptionModel, truth: pd.DataFrame, book: ss.Codebook) -> p
     return ss.as_distributions(pd.DataFrame(rows), book, shares="share", source="zero-shot")
 
 
-def never_asked(model: ss.OptionModel, data: OutsideData, folds: int, seed: int) -> pd.DataFrame:
-    """Return the closed form over questions: every fold of questions is told from the shares of all others."""
+def question_folds(data: OutsideData, folds: int, seed: int) -> list[list[str]]:
+    """Return so many folds of the questions, dealt at random."""
+    return [list(fold) for fold in np.array_split(np.random.default_rng(seed).permutation(data.truth["question_id"].unique()), folds)]
+
+
+def never_asked(model: ss.OptionModel, data: OutsideData, folds: Sequence[Sequence[str]], *, aligned: bool = False) -> pd.DataFrame:
+    """Return what every fold of questions gets from the shares of all others: by the closed form over questions, or by aligning."""
     book, truth = one_trait_book(data.codebook), one_trait(data.truth).assign(n=STATED, n_eff=float(STATED))
     grid = truth[["background_id"]].drop_duplicates(ignore_index=True)
     parts = []
-    for fold in np.array_split(np.random.default_rng(seed).permutation(truth["question_id"].unique()), folds):
+    for fold in folds:
         layout = to_cells(truth[truth["question_id"].isin(fold)], backgrounds=grid["background_id"])
-        shares = unasked_shares(model, truth[~truth["question_id"].isin(fold)], grid, layout, book)
-        parts.append(to_table(layout, shares, source="closed form over questions"))
+        rest = truth[~truth["question_id"].isin(fold)].reset_index(drop=True)
+        if aligned:
+            taught = ss.align(model, rest, book, progress=False)
+            put = taught.put(book, layout.questions, layout.backgrounds)
+            parts.append(answer_table(answers(taught, put, progress=False), put, layout, source="dsa"))
+        else:
+            parts.append(to_table(layout, unasked_shares(model, rest, grid, layout, book), source="closed form over questions"))
     return own_traits(pd.concat(parts, ignore_index=True))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -13,13 +16,17 @@ def trait_of(table: pd.DataFrame) -> pd.Series:
     return table["background_id"].str.split("=").str[0]
 
 
-def of_other_questions(table: pd.DataFrame, *, groups: bool) -> pd.DataFrame:
-    """Give every cell the mean shares, option by option, of other questions with as many options: of all groups, or of its own."""
+def of_other_questions(table: pd.DataFrame, *, groups: bool, apart: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Give every cell the mean shares, option by option, of other questions with as many options: of all groups, or of its own.
+
+    `apart` names each question's topic or fold: only questions of another one count.
+    """
+    together = table["question_id"] if apart is None else table["question_id"].map(apart)
     size = table.groupby(["question_id", "background_id"])["share"].transform("size")
     kept = [size, table["option_order"], *([table["background_id"]] if groups else [])]
     share = table["share"]
     total, count = (share.groupby(kept).transform(how) for how in ("sum", "count"))
-    own, own_count = (share.groupby([table["question_id"], *kept]).transform(how) for how in ("sum", "count"))
+    own, own_count = (share.groupby([together, *kept]).transform(how) for how in ("sum", "count"))
     others = count - own_count
     guess = np.where(
         others > 0, (total - own) / others.where(others > 0, 1), 1 / size
@@ -35,10 +42,9 @@ def uniform(table: pd.DataFrame) -> pd.DataFrame:
 def drawn(table: pd.DataFrame, n: int | None, seed: int, codebook: ss.Codebook) -> pd.DataFrame:
     """Return a table of `n` answers drawn a cell (default: as many as the cell's own `n`), as an outside table of counts."""
     rng = np.random.default_rng(seed)
-    count = np.zeros(len(table), dtype=int)
+    count, share, sizes = np.zeros(len(table), dtype=int), table["share"].to_numpy(float), table["n"].to_numpy()
     for rows in table.groupby(["question_id", "background_id"], sort=False).indices.values():
-        own = table.iloc[rows]
-        count[rows] = rng.multinomial(n or int(own["n"].iloc[0]), own["share"] / own["share"].sum())
+        count[rows] = rng.multinomial(n or int(sizes[rows[0]]), share[rows] / share[rows].sum())
     keys = table[["question_id", "background_id", "option_code"]].assign(count=count)
     return ss.as_distributions(keys, codebook, counts="count", source="drawn")
 
@@ -50,9 +56,9 @@ def parted(table: pd.DataFrame, sizes: tuple[int, ...], seed: int, codebook: ss.
     """
     rng = np.random.default_rng(seed)
     count = {size: np.zeros(len(table), dtype=int) for size in (*sizes, 0)}
+    published = np.rint(table["share"] * table["n"]).to_numpy(int)
     for rows in table.groupby(["question_id", "background_id"], sort=False).indices.values():
-        own = table.iloc[rows]
-        answers = rng.permutation(np.repeat(np.arange(len(rows)), np.rint(own["share"] * own["n"]).astype(int)))
+        answers = rng.permutation(np.repeat(np.arange(len(rows)), published[rows]))
         for size in sizes:
             count[size][rows] = np.bincount(answers[:size], minlength=len(rows))
         count[0][rows] = np.bincount(answers[max(sizes) :], minlength=len(rows))

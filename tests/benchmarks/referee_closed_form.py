@@ -62,7 +62,7 @@ def _aim(rounds: Rounds) -> str:
     if before:
         reached = _reached(before, "shared_rows", "closed form and round before")
         text += f"With the round before as prior, on shared questions, parted: {reached}."
-    return wrapped(f"{text} `dsa` itself, aligned, was not measured on these rounds.")
+    return wrapped(text)
 
 
 def _reached(rounds: Rounds, key: str, method: str) -> str:

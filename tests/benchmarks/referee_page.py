@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from referee_aligned_page import aligned_section, never_asked_section, topics_section
 from referee_closed_form import closed_form_section, folds_section
 from referee_tables import NAMES, TV, by_round, table_of, wrapped
 
@@ -58,10 +59,18 @@ def page(found: dict[str, Any], simulators: dict[str, dict[str, list[float]]]) -
     closed = {name: found[f"{name}-closed-form"] for name in ROUNDS if f"{name}-closed-form" in found}
     if closed:
         sections.append(closed_form_section(closed))
+    aligned = {name: found[f"{name}-aligned"] for name in ROUNDS if f"{name}-aligned" in found}
+    if aligned:
+        sections.append(aligned_section(aligned))
     if "subpop" in found:
         sections.append(_subpop(found["subpop"]))
     if "subpop-folds" in found:
         sections.append(folds_section(found["subpop-folds"]))
+    if "subpop-topics" in found:
+        sections.append(topics_section(found["subpop-topics"]))
+    never = {what: found[f"subpop-aligned-{what}"] for what in ("questions", "topics") if f"subpop-aligned-{what}" in found}
+    if never:
+        sections.append(never_asked_section(never))
     return "\n".join([*sections, FOOT])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from marked_sections import write_section
+from referee_tables import wrapped
 
 NAMES = {
     "simulated": "`simulate_respondents`",
@@ -17,14 +18,20 @@ NAMES = {
     "floor": "floor: as many fresh respondents",
     "halves": "two halves of the truth",
 }
+SHORT = {"sample": "the sample itself", "floor": "the floor", "halves": "the difference of two halves of the truth"}
 COLUMNS = {"score_distance": "score distance", "alpha": "alpha", "ave": "AVE", "polychoric": "correlations"}
 
 
-def gathered(folder: Path) -> dict[str, Any]:
-    """Return means over seeds of each study's scores, the time, and the coverage of each coefficient."""
-    studies = {place.name: _study(_read(place)) for place in sorted((folder / "coherence").iterdir())}
-    coverage = {place.name: _coverage(_read(place)) for place in sorted((folder / "coverage").iterdir())}
-    return {"studies": studies, "coverage": coverage, "speed": json.loads((folder / "speed.json").read_text(encoding="utf-8"))}
+def gathered(folder: Path, before: dict[str, Any]) -> dict[str, Any]:
+    """Return means over seeds of each study's scores, the time, and the coverage of each coefficient; a part not run stays."""
+    found = dict(before)
+    if (folder / "coherence").is_dir():
+        found["studies"] = {place.name: _study(_read(place)) for place in sorted((folder / "coherence").iterdir())}
+    if (folder / "coverage").is_dir():
+        found["coverage"] = {place.name: _coverage(_read(place)) for place in sorted((folder / "coverage").iterdir())}
+    if (folder / "speed.json").is_file():
+        found["speed"] = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _read(place: Path) -> list[dict[str, Any]]:
@@ -34,13 +41,10 @@ def _read(place: Path) -> list[dict[str, Any]]:
 def _study(runs: list[dict[str, Any]]) -> dict[str, Any]:
     kept = [name for name in NAMES if all(name in run["scores"] for run in runs)]
     scores = {name: {key: float(np.mean([run["scores"][name][key] for run in runs])) for key in COLUMNS} for name in kept}
-    ours = [run["scores"]["simulated"]["score_distance"] for run in runs]
-    ratios = {name: [own / run["scores"][name]["score_distance"] for own, run in zip(ours, runs, strict=True)] for name in kept}
     near = [run["nearest"] for run in runs]
     return {
         "seeds": len(runs),
         "scores": scores,
-        "ratios": {name: float(np.mean(values)) for name, values in ratios.items()},
         "alpha": float(np.mean([run["alpha"] for run in runs])),
         "worst_alpha_error": max(run["scores"]["simulated"]["alpha"] for run in runs),
         "share_error": max(run["share_error"] for run in runs),
@@ -76,7 +80,6 @@ def section(numbers: dict[str, Any]) -> list[str]:
     """Return the lines of the page's section."""
     lines: list[str] = []
     for name, study in numbers["studies"].items():
-        ratios = study["ratios"]
         lines += [
             f"### {name}",
             "",
@@ -86,11 +89,8 @@ def section(numbers: dict[str, Any]) -> list[str]:
             "|---" * (len(COLUMNS) + 1) + "|",
         ]
         lines += [f"| {NAMES[key]} | " + " | ".join(f"{own[one]:.3f}" for one in COLUMNS) + " |" for key, own in study["scores"].items()]
-        nulls = [key for key in ("independent", "floor", "synthpop", "halves") if key in ratios]
-        beside = ", ".join(f"{ratios[key]:.2f} of {NAMES[key].split(':')[0]}" for key in nulls)
+        lines += ["", *_beside(study["scores"]), f"The largest error of alpha in one draw: {study['worst_alpha_error']:.3f}."]
         lines += [
-            "",
-            f"The score distance is {beside} (means of ratios). The largest error of alpha in one draw: {study['worst_alpha_error']:.3f}.",
             f"Weighted shares of the population differ from those of `simulate` by at most {study['share_error']:.1g}. Shares by",
             f"background, first draw: {study['held']}.",
             f"A row is nearer to a sampled respondent than a held-out one is in {study['nearer']:.1%} of pairs (chance: 50%).",
@@ -112,14 +112,25 @@ def section(numbers: dict[str, Any]) -> list[str]:
     speed = numbers["speed"]
     lines += [
         "",
-        f"{counted} samples of 1,000 each, 20 syntheses of 2,000 rows.",
+        f"{counted} samples of 1,000 each, 20 syntheses of 5,000 rows, variances left out.",
         f"{speed['rows']:,} respondents of {speed['questions']} questions took {speed['seconds']:.1f} s on one core, shares included.",
     ]
     return lines
 
 
+def _beside(scores: dict[str, dict[str, float]]) -> list[str]:
+    """Return the ratios of mean score distances to those of the nulls, of us and of the peer."""
+    said = []
+    for made in (name for name in ("simulated", "synthpop") if name in scores):
+        nulls = [key for key in ("independent", "sample", "floor", "halves", "synthpop") if key in scores and key != made]
+        ratios = (f"{scores[made]['score_distance'] / scores[key]['score_distance']:.2f} of {SHORT.get(key, NAMES[key])}" for key in nulls)
+        said.append(f"The score distance of {NAMES[made]} is {', '.join(ratios)}.")
+    return [line for one in said for line in wrapped(one).splitlines()]
+
+
 def write_report(folder: Path, docs: Path) -> None:
     """Write the numbers and the page's section."""
-    numbers = gathered(folder)
-    (docs / "benchmarks" / "respondents.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    kept = docs / "benchmarks" / "respondents.json"
+    numbers = gathered(folder, json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {})
+    kept.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     write_section(docs / "respondents.md", "respondents", section(numbers))

@@ -264,7 +264,7 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
     (lambda: ss.rake(SURVEY, {"gender": {"female": 1.0}}), DesignError, "gives no people to gender=male, which respondents have"),
     (lambda: ss.rake(SURVEY, {"gender": {"female": 1.0, "male": 0.0}}), DesignError, "gives no people to gender=male"),
     (lambda: ss.rake(NO_MEN, BOTH), DesignError, "no respondent of positive weight in gender=male; join levels"),
-    (lambda: ss.rake(SURVEY, {"gender": {"female": -0.5, "male": 1.5}}), TableError, "count is missing or negative in rows 0"),
+    (lambda: ss.rake(SURVEY, {"gender": {"female": -0.5, "male": 1.5}}), TableError, "count is missing or negative in rows gender=female"),
     (lambda: ss.rake(SURVEY, {}), TableError, "margins is empty"),
     (lambda: ss.rake(SURVEY, 0.5), TableError, "must be a table or a mapping"),  # type: ignore[arg-type]
     (lambda: ss.rake(SURVEY, {("age", "gender"): {"young": 1.0}}), TableError, "'young' names 1 levels; give one of each trait"),

@@ -12,7 +12,7 @@ import pytest
 
 import surveysim as ss
 from surveysim.codebook.codebook import Level, Trait
-from surveysim.errors import BackgroundError, EstimationError, SurveySimError, TableError
+from surveysim.errors import BackgroundError, DesignError, EstimationError, SurveySimError, TableError
 from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_frame, opinion_survey
 
 ASKED = ["taxes", "trust", "news", "party"]
@@ -34,6 +34,7 @@ def coupled_survey(n: int = 600, seed: int = 0) -> ss.Survey:
 
 SURVEY = coupled_survey()
 PEOPLE = ss.observed_backgrounds(SURVEY, by=TRAITS)
+CONTRARY = {(age, gender): 1 / 6 for age in ("young", "middle", "old") for gender in ("female", "male")}  # each age has a third
 
 
 def _rows(df: Any = SURVEY, population: Any = PEOPLE, **options: Any) -> pd.DataFrame:
@@ -96,6 +97,15 @@ def test_rows_are_read_as_a_survey() -> None:
     survey = ss.as_survey(rows, opinion_codebook(), questions=ASKED)
     direct = ss.response_distributions(survey, questions=ASKED).set_index(["question_id", "option_code"]).share
     assert direct.to_numpy() == pytest.approx(_shares(rows, []).reindex(direct.index).to_numpy())
+
+
+def test_rows_of_a_survey_of_more_questions_and_traits_are_read_by_what_they_have() -> None:
+    """The codebook has 87 questions and 7 traits, the rows two and two."""
+    survey, asked, traits = ss.load_example("nonvoters2020"), ["Q8_8", "Q8_9"], ["gender", "age3"]
+    rows = ss.simulate_respondents(survey, traits, questions=asked, n=60, method="pooled")
+    read = ss.as_survey(rows, survey.codebook, questions=asked, traits=traits)
+    assert (list(read.questions), list(read.traits)) == (asked, traits)
+    assert read.design.weights == pytest.approx(rows.weight.to_numpy())
 
 
 def test_the_seed_decides() -> None:
@@ -190,7 +200,11 @@ def _one_answer() -> ss.Survey:
         (lambda: _rows(n=5), SurveySimError, "n=5 rows are fewer than the 6 backgrounds"),
         (lambda: _rows(SURVEY.take(np.arange(49))), EstimationError, "49 of 49 respondents have a weight.*50 are needed"),
         (lambda: _rows(_one_answer()), EstimationError, "question 'taxes': of the 600 respondents learnt from all gave 'The same'"),
-        (lambda: _rows(by=["age", "gender"], population=PEOPLE.drop(columns="gender")), BackgroundError, "population lacks trait gender"),
+        (
+            lambda: _rows(by=["age", "gender"], population=PEOPLE.drop(columns="gender")),
+            BackgroundError,
+            "gender, which by names; it has age:",
+        ),
         (lambda: _rows(population=PEOPLE[["population_share"]]), BackgroundError, "population has no trait"),
         (lambda: _rows(population=PEOPLE.assign(age="ancient")), BackgroundError, "'ancient'"),
         (lambda: _rows(population=PEOPLE.assign(population_share=0.3)), TableError, "population_share sums to 1.8"),
@@ -198,6 +212,16 @@ def _one_answer() -> ss.Survey:
             lambda: _rows(population={"age": {"young": 10, "middle": 10, "old": 10}, "gender": {"female": 99, "male": 99}}),
             SurveySimError,
             "age",
+        ),
+        (
+            lambda: _rows(population={"age": {"young": 0.5, "middle": 0.5, "old": np.nan}}),
+            TableError,
+            "missing or negative in rows age=old",
+        ),
+        (
+            lambda: _rows(population={"age": {"young": 0.5, "middle": 0.3, "old": 0.2}, ("age", "gender"): CONTRARY}),
+            DesignError,
+            "the margins contradict one another",
         ),
         (lambda: _rows(min_n=500), EstimationError, "min_n=500: the smallest cell that would be learnt from has"),
         (lambda: _rows(m=2, method="raw"), SurveySimError, "raw"),

@@ -20,7 +20,8 @@ from tests.support.small_surveys import small_codebook, small_survey
 NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
 CLOSED = ("gd3", "gd5", "gd6")  # rounds with the closed form
-PARTS = {"pew", "subpop", "subpop-folds", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS), *(f"{name}-closed-form" for name in CLOSED)}
+PARTS = {"pew", "subpop", "subpop-folds", "subpop-topics", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
+PARTS |= {f"{name}-closed-form" for name in CLOSED}
 TABLES = ("rows", "asked_rows", "all_rows", "shared_rows")
 BOOK = small_codebook()
 
@@ -102,6 +103,26 @@ def test_other_questions_are_other_ones(nulls: ModuleType, truth: pd.DataFrame) 
     np.testing.assert_allclose(made.loc[made["question_id"] == "q3", "share"], q1["share"])
     assert (nulls.of_other_questions(q1, groups=True)["share"] == 0.25).all()  # the only question of its length
     assert set(nulls.uniform(truth)["share"]) == {0.25, 0.5}
+
+
+def test_questions_of_the_same_topic_tell_each_other_nothing(nulls: ModuleType, truth: pd.DataFrame) -> None:
+    q1 = truth[truth["question_id"] == "q1"]
+    both = pd.concat([q1, q1.assign(question_id="q3"), q1.assign(question_id="q4", share=0.25)], ignore_index=True)
+    made = nulls.of_other_questions(both, groups=True, apart={"q1": "a", "q3": "a", "q4": "b"})
+    np.testing.assert_allclose(made.loc[made["question_id"] != "q4", "share"], 0.25)
+    np.testing.assert_allclose(made.loc[made["question_id"] == "q4", "share"], q1["share"])
+
+
+def test_folds_of_topics_part_no_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    topics = import_module("subpop_topics")
+    listed = [name for names in topics.TOPICS.values() for name in names.split()]
+    assert len(listed) == len(set(listed)) == 133
+    for seed in range(5):
+        folds = topics.topic_folds(5, seed)
+        assert sorted(name for fold in folds for name in fold) == sorted(listed)
+        for names in topics.TOPICS.values():
+            assert sum(bool(set(names.split()) & set(fold)) for fold in folds) == 1
 
 
 def test_answers_are_drawn_of_the_shares_and_learnt_from_trait_by_trait(nulls: ModuleType, truth: pd.DataFrame) -> None:
@@ -188,6 +209,7 @@ def test_the_published_tables_are_read(shared_data: Path, readers: ModuleType) -
     assert pew.left_out == 8  # their options were cut at commas
     assert set(pew.simulated["source"]) == set(readers.PEW_MODELS)
     assert len(pew.simulated) == 4 * len(pew.truth)
+    assert set(subpop.codebook.questions) == set(import_module("subpop_topics").topic_of())
     ordered = [question.type for question in subpop.codebook.questions.values()].count("ordinal")
     assert (ordered, len(subpop.codebook.questions)) == (119, 133)
     dialogues = readers.global_dialogues(shared_data, "gd3")
