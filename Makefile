@@ -104,9 +104,11 @@ bench-design: install
 bench-speed: install
 	$(BIN)/python tests/benchmarks/bench_speed.py
 
-# Time and memory of what people wait for: the table of docs/performance.md. BEFORE=<folder of an older build> compares the two.
+# Time and memory of what people wait for: docs/performance.md, with curves and a busy neighbour. BEFORE=<folder of an older build> compares
+# the two, DATA=<folder of survey files> adds ESS 11, QUICK=1 measures each once. On a machine without other work.
 bench-performance: install
-	$(BIN)/python tests/benchmarks/bench_performance.py --page $(if $(BEFORE),--before "$(BEFORE)")
+	$(BIN)/python tests/benchmarks/bench_performance.py --page --curves --busy $(if $(BEFORE),--before "$(BEFORE)") \
+		$(if $(DATA),--data "$(DATA)") $(if $(QUICK),--quick)
 
 # How far shares depend on the prompt's wording and order: docs/benchmarks.md and docs/benchmarks/robustness.json. Ten alignments a method.
 bench-robustness: install

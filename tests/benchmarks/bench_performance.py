@@ -1,7 +1,9 @@
 """Time and memory of what people wait for: ``make bench-performance``, or beside an older build ``make bench-performance BEFORE=<folder>``.
 
 Every job runs in a process of its own, with a warm cache and one thread; the two builds take turns, and ratios are those of medians
-of processor time, which other work on the machine moves least. ``--page`` writes the table into docs/performance.md.
+of processor time, which other work on the machine moves least. ``--data`` adds the jobs on ESS 11, ``--curves`` how cost grows (a figure),
+``--busy`` what one busy process beside costs: by the time that passes, so on a machine without other work. ``--quick`` measures each once.
+``--page`` writes all into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -12,12 +14,16 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 from marked_sections import write_section
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
+FIGURE = ROOT / "docs" / "figures" / "performance.png"
 BEGIN = """
 import json, resource, sys, time
 start, used = time.perf_counter(), time.process_time()
@@ -40,13 +46,91 @@ JOBS = {
     "align and simulate: both stages": DEMO.format(method="dsa"),
     "the whole demo": "import surveysim.demo as demo, tempfile\ndemo.run(output=tempfile.mkdtemp(), progress=False)\ndone()\n",
 }
+ESS = """
+import surveysim as ss
+trust, traits = ["trstprl", "trstlgl", "trstplc", "trstplt", "trstprt"], ["country", "gender", "age3"]
+survey = ss.read_survey({data!r} + "/ess11_extract/ESS11.csv.gz", "ess11", weight="none", questions=trust, traits=traits)
+train, _ = ss.hold_out_respondents(survey, n_train={n}, seed=200)
+asked = ss.observed_backgrounds(survey, by=traits)[traits]
+given = {{"method": "{method}", "seed": 200, "progress": False}}
+if given["method"] == "dsa-kernel":
+    given["model"] = ss.load_model()
+    ss.simulate(train, asked, **given)
+start, used = time.perf_counter(), time.process_time()
+ss.simulate(train, asked, **given)
+done()
+"""
+CLOSED = """
+import numpy as np, pandas as pd, torch, surveysim as ss
+from surveysim.lm.kernel import kernel_shares
+trust, traits = ["trstprl", "trstlgl", "trstplc", "trstplt", "trstprt"], ["country", "gender", "age6", "education3"]
+survey = ss.read_survey({data!r} + "/ess11_extract/ESS11.csv.gz", "ess11", weight="none", questions=trust, traits=traits)
+table = ss.response_distributions(survey, by=traits)
+kept = sorted(table["background_id"].unique())[:{backgrounds}]
+table = table[table["background_id"].isin(kept)]
+sample = pd.concat([table.assign(question_id=table["question_id"] + f"_{{copy}}") for copy in range(4)], ignore_index=True)
+random = np.random.default_rng(200)
+states = {{name: torch.from_numpy(random.normal(size=(len(kept), 576))).float() for name in sample["question_id"].unique()}}
+start, used = time.perf_counter(), time.process_time()
+kernel_shares(sample, pd.DataFrame({{"background_id": kept}}), states, tuple(kept), survey.codebook)
+done()
+"""
+POINT = """
+import surveysim as ss, surveysim.demo as demo
+survey = ss.load_example("nonvoters2020")
+train, _ = ss.hold_out_respondents(survey, n_train={respondents}, seed=200)
+asked = ss.observed_backgrounds(survey, by=demo.TRAITS)[demo.TRAITS].head({backgrounds})
+options = {options}
+names = [name for name in survey.questions if options is None or len(survey.codebook.questions[name].options) == options][:{questions}]
+given = {{"questions": names, "model": ss.load_model(), "seed": 200, "progress": False}}
+ss.simulate(train, asked, method="dsa-kernel", **given)
+start, used = time.perf_counter(), time.process_time()
+ss.simulate(train, asked, method="dsa", **given)
+done()
+"""
+USUAL = {"questions": 16, "backgrounds": 36, "options": None, "respondents": 400, "threads": 1}
+CURVES = {
+    "questions": [8, 16, 32, 64],
+    "backgrounds": [9, 18, 36],
+    "options": [2, 4],
+    "respondents": [100, 400, 1600],
+    "threads": [1, 2],
+}
+TRUNK = """
+import surveysim as ss, surveysim.demo as demo
+from surveysim.lm.trunk.trees import packs
+from surveysim.lm.trunk.trunk import pack_states, read_beginnings
+survey, model = ss.load_example("nonvoters2020"), ss.load_model()
+asked = ss.background_grid(survey.codebook, by=demo.TRAITS)["background_id"]
+questions = list(model.tokenise(survey.codebook, survey.questions[:20], model.words(survey.codebook, asked)).values())
+start, used = time.perf_counter(), time.process_time()
+known = read_beginnings(model.backbone, questions)
+for pack in packs(questions):
+    pack_states(model.backbone, pack, known)
+done()
+"""
+BUSY = {"the trunk, 20 questions": TRUNK, "align and simulate: both stages": JOBS["align and simulate: both stages"]}
+SPINNING, DEFAULT_WAITING = "while True: pass", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}  # as without our bound
 Measured = tuple[float, float, float]  # processor seconds, seconds, MiB at most
 
 
-def measured(job: str, build: Path) -> Measured:
-    """Run a job with the package in `build`."""
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(build)}
-    ran = subprocess.run([sys.executable, "-c", BEGIN + JOBS[job]], env=environment, capture_output=True, text=True, check=True, cwd=build)
+def jobs_on(data: Path) -> dict[str, str]:
+    """The jobs on the ESS 11 extract in a folder of survey files."""
+    given = str(data.resolve())
+    small = {
+        f"`{method}`, ESS 11, 5 items x 180 backgrounds, n = {n:,}": ESS.format(data=given, n=n, method=method)
+        for method in ("mrp", "low_rank", "dsa-kernel")
+        for n in (280, 2800)
+    }
+    return small | {f"closed form, 20 questions x {n:,} backgrounds": CLOSED.format(data=given, backgrounds=n) for n in (250, 500, 1000)}
+
+
+def measured(job: str, build: Path, **settings: str) -> Measured:
+    """Run a job with the package in `build`, under environment variables of its own."""
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, **settings, "PYTHONPATH": str(build)}
+    ran = subprocess.run([sys.executable, "-c", BEGIN + job], env=environment, capture_output=True, text=True, check=False, cwd=build)
+    if ran.returncode:
+        raise SystemExit(f"a job failed in {build.name}:\n{ran.stderr[-2000:]}")
     processor, passed, peak = json.loads(ran.stdout.splitlines()[-1])
     return processor, passed, peak
 
@@ -68,24 +152,98 @@ def lines(found: dict[str, list[Measured]], runs: int) -> list[str]:
     return [*table, "", f"One thread; medians of {runs} {'pairs' if two else 'runs'}, each in a process of its own, with a warm cache."]
 
 
+def curves(runs: int) -> dict[str, list[tuple[int, float]]]:
+    """Seconds of aligning and simulating as one thing grows and all else stays; processor time, for threads the time that passes."""
+    found = {}
+    for what, values in CURVES.items():
+        points = []
+        for value in values:
+            point = USUAL | {what: value}
+            median = medians([measured(POINT.format(**point), ROOT, OMP_NUM_THREADS=str(point["threads"])) for _ in range(runs)])
+            points.append((value, median[1] if what == "threads" else median[0]))
+        print(what, points, flush=True)
+        found[what] = points
+    return found
+
+
+def draw(found: dict[str, list[tuple[int, float]]]) -> None:
+    """A panel for each thing that grows."""
+    figure, axes = plt.subplots(1, len(found), figsize=(11, 2.8), layout="constrained", sharey=True)
+    for axis, (what, points) in zip(axes, found.items(), strict=True):
+        axis.plot(*zip(*points, strict=True), "o-", color="#0072B2")
+        axis.set(xlabel=what.capitalize(), ylim=(0, None), xticks=[value for value, _ in points])
+        axis.grid(color="#dddddd", linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("Seconds")
+    figure.savefig(FIGURE, dpi=150)
+
+
+@contextmanager
+def busy_process() -> Iterator[None]:
+    """One process beside that never rests."""
+    with subprocess.Popen([sys.executable, "-c", SPINNING]) as beside:
+        try:
+            yield
+        finally:
+            beside.kill()
+
+
+def busy(runs: int) -> list[str]:
+    """The table of seconds on two threads: idle, idle with torch's own waiting, and beside a busy process."""
+    table = ["| job, two threads | idle, s | with torch's own waiting | beside one busy process |", "|---|---|---|---|"]
+    for name, job in BUSY.items():
+        rounds = []
+        for _ in range(runs):
+            idle, own = measured(job, ROOT, OMP_NUM_THREADS="2"), measured(job, ROOT, OMP_NUM_THREADS="2", **DEFAULT_WAITING)
+            with busy_process():
+                rounds.append((idle, own, measured(job, ROOT, OMP_NUM_THREADS="2")))
+        idle_s, own_s, beside_s = (medians(list(column))[1] for column in zip(*rounds, strict=True))
+        table.append(f"| {name} | {idle_s:.1f} | idle is {idle_s / own_s:.2f} of it | {beside_s / idle_s:.2f} times idle |")
+        print(table[-1], flush=True)
+    return table
+
+
+def compared(builds: list[Path], jobs: dict[str, str], runs: int) -> list[str]:
+    """The table of jobs, the builds taking turns."""
+    found = {}
+    for name, job in jobs.items():
+        rounds = [[measured(job, build) for build in builds] for _ in range(runs)]
+        print(name, rounds, flush=True)
+        found[name] = [medians([each[place] for each in rounds]) for place in range(len(builds))]
+    return lines(found, runs)
+
+
 def main() -> None:
     """Measure, print, and with ``--page`` write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--before", type=Path, help="folder of another build to compare with")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--jobs", nargs="*", default=list(JOBS), choices=list(JOBS), metavar="JOB")
-    parser.add_argument("--page", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--quick", action="store_true", help="one run each")
+    parser.add_argument("--jobs", nargs="*", metavar="WORDS", help="only jobs whose name holds one of these; none: no jobs")
+    parser.add_argument("--data", type=Path, help="folder of survey files, for the jobs on ESS 11")
+    parser.add_argument("--curves", action="store_true", help="how cost grows: a table and docs/figures/performance.png")
+    parser.add_argument("--busy", action="store_true", help="beside one busy process")
+    parser.add_argument("--page", action="store_true", help="write into docs/performance.md")
     given = parser.parse_args()
-    builds = [ROOT, *([given.before] if given.before else [])]
-    found = {}
-    for job in given.jobs:
-        runs = [[measured(job, build) for build in builds] for _ in range(given.runs)]
-        print(job, runs, flush=True)
-        found[job] = [medians([pair[place] for pair in runs]) for place in range(len(builds))]
-    table = lines(found, given.runs)
-    print("\n".join(table))
-    if given.page:
-        write_section(PAGE, "performance", table)
+    runs = 1 if given.quick else given.runs
+    jobs = JOBS | (jobs_on(given.data) if given.data else {})
+    if given.jobs is not None:
+        jobs = {name: job for name, job in jobs.items() if any(words in name for words in given.jobs)}
+    sections: dict[str, list[str]] = {}
+    if jobs:
+        sections["performance"] = compared([ROOT, *([given.before] if given.before else [])], jobs, runs)
+    if given.busy:
+        sections["performance-busy"] = ["## Beside a busy process", "", *busy(runs)]
+    if given.curves:
+        found = curves(min(runs, 3))
+        draw(found)
+        usual = ", ".join(f"{value} {what}" for what, value in USUAL.items() if value is not None and what != "threads")
+        shown = [f"Aligning and simulating {usual}, one thread, as one of these changes; for threads the time that passes."]
+        sections["performance-curves"] = ["## How cost grows", "", *shown, "", "![Seconds by size](figures/performance.png)"]
+    for name, section in sections.items():
+        print("\n".join(section))
+        if given.page:
+            write_section(PAGE, name, section)
 
 
 if __name__ == "__main__":

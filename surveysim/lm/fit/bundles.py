@@ -184,15 +184,50 @@ def _attending(attention: Any, function: str) -> Any:
     return other
 
 
-def keys_alone(attention: Any) -> Any:
-    """Return an attention module on the same weights that computes keys and values, and neither queries nor outputs.
+class _Folded(nn.Module):
+    """A projection behind a norm, on what the norm makes of its input before it weighs it: the norm's weight goes into the projection."""
 
-    Where a module has no projections of these names, it is returned as it is: slower, and right.
+    def __init__(self, projection: nn.Linear, weight: Tensor) -> None:
+        super().__init__()
+        self.of: tuple[nn.Linear, Tensor] = (projection, weight)  # in a tuple: neither is this module's own
+
+    def forward(self, states: Tensor) -> Tensor:
+        projection, weight = self.of
+        return nn.functional.linear(states, projection.weight * weight, projection.bias)
+
+
+def keys_alone(attention: Any, norm: Any) -> tuple[Any, Any]:
+    """Return an attention module on the same weights that computes keys and values, and neither queries nor outputs; and its norm.
+
+    What enters the norm is not trained, so neither is what it makes of it, where its weight is folded into the projections: no
+    gradient goes back through them to every token. Where a module has no projections of these names, or the norm is of another
+    kind, they are returned as they are: slower, and right.
     """
     parts = attention._modules
     if not isinstance(parts.get("q_proj"), nn.Linear) or not isinstance(parts.get("o_proj"), nn.Linear):
-        return attention
+        return attention, norm
     lighter = _attending(attention, KEYS_ALONE)
     width = parts["q_proj"].out_features if "q_norm" in parts else attention.head_dim
     lighter._modules = {**parts, "q_proj": _NoQueries(width), "o_proj": nn.Identity()}
-    return lighter
+    plain, weight = _unweighted(norm)
+    if weight is not None and isinstance(parts.get("k_proj"), nn.Linear) and isinstance(parts.get("v_proj"), nn.Linear):
+        lighter._modules |= {name: _Folded(parts[name], weight) for name in ("k_proj", "v_proj")}
+        return lighter, plain
+    return lighter, norm
+
+
+def _unweighted(norm: Any) -> tuple[Any, Tensor | None]:
+    """Return a norm that multiplies by nothing, and what `norm` multiplies by (its weight, or 1 more); None for another kind of norm."""
+    if not type(norm).__name__.endswith("RMSNorm") or list(norm._parameters) != ["weight"] or norm._modules:
+        return norm, None
+    weight = norm.weight
+    at_zero, at_one = (_weighing(norm, torch.full_like(weight, value))(torch.ones_like(weight)) for value in (0.0, 1.0))
+    more = float((at_zero / (at_one - at_zero))[0])
+    return _weighing(norm, torch.full_like(weight, 1.0 - more)), weight + more
+
+
+def _weighing(norm: Any, weight: Tensor) -> Any:
+    other = copy.copy(norm)
+    other.__dict__.pop("forward", None)
+    other._parameters = {"weight": weight.detach()}
+    return other

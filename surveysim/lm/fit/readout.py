@@ -159,10 +159,10 @@ class Readout(nn.Module):
 
     def _keys(self, everything: Tensor, positions: Tensor) -> TreeCache:
         """Return the layer's keys and values of tokens `(1, tokens, hidden)`."""
-        cache, attention = TreeCache(), keys_alone(self.attention)
+        cache, (attention, norm) = TreeCache(), keys_alone(self.attention, self.input_norm)
         cache.places = torch.zeros(1, 1, dtype=torch.long)  # what the attention itself would give is not used: one key is enough
         attention(
-            hidden_states=self.input_norm(everything),
+            hidden_states=norm(everything),
             attention_mask=self._mask(torch.ones(1, positions.shape[1], 1, dtype=torch.bool), everything),
             use_cache=True,
             **reading(self.attention, cache),

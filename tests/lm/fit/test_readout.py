@@ -55,6 +55,16 @@ def test_gradients_of_parts_are_those_of_the_whole(architecture: str, at_once: i
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()), msg=name)
 
 
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_norm_folded_into_the_keys_has_the_gradients_of_the_norm_before_them(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value, found = _gradients(architecture, None)
+    monkeypatch.setattr("surveysim.lm.fit.readout.keys_alone", lambda attention, norm: (attention, norm))
+    plain, expected = _gradients(architecture, None)
+    assert value == pytest.approx(plain, rel=1e-5)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()), msg=name)
+
+
 def test_states_in_parts_hold_every_prompt_once_in_order() -> None:
     backbone = Backbone(tiny_model(), None, "llama", "digest")
     states = question_states(backbone, QUESTION)
