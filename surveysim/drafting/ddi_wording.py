@@ -127,4 +127,3 @@ def _joined(raw: RawFile, name: str, study: DdiStudy, variable: DdiVariable) -> 
 def _labels(column: Column, study: DdiStudy, variable: DdiVariable) -> dict[Code, str]:
     coded = variable.coded(text=holds_text(column))
     return {code: label for code, category in coded if (label := study.in_words(category.labels))}
-

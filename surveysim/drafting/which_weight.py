@@ -121,12 +121,7 @@ def _is_weight(draft: DraftVariable) -> bool:
 def _is_numeric(draft: DraftVariable) -> bool:
     """Say whether the values can be weights: numbers, none negative, more than one of them."""
     numbers = draft.numbers[~np.isnan(draft.numbers)]
-    return (
-        draft.n_distinct > 1
-        and len(numbers) > 0
-        and bool((numbers >= 0).all())
-        and not draft.has_words
-    )
+    return draft.n_distinct > 1 and len(numbers) > 0 and bool((numbers >= 0).all()) and not draft.has_words
 
 
 def _is_doubtful(draft: DraftVariable) -> bool:

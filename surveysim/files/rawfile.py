@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,16 @@ def holds_text(column: Column) -> bool:
     return isinstance(column, np.ndarray) and column.dtype == object and any(isinstance(value, str) for value in column[:1000])
 
 
+def packed(values: list[float | None], is_float: bool) -> np.ndarray:
+    """Return a list of numbers as an array: floats, whole numbers, or whole numbers beside NaN for None as objects."""
+    found = np.empty(len(values), float if is_float else np.int64)
+    try:  # a tenth of the time that numpy takes for a list
+        struct.pack_into(f"{len(values)}{'d' if is_float else 'q'}", found, 0, *values)
+    except struct.error:  # an empty cell, None
+        return np.array(values, dtype=float) if is_float else np.array([np.nan if v is None else v for v in values], dtype=object)
+    return found
+
+
 def distinct_floats(column: np.ndarray) -> np.ndarray:
     """Return the distinct numbers of a column of floats, without NaN."""
     if (counted := _counted_whole(column)) is not None:
@@ -180,7 +191,7 @@ def _counted_whole(column: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     if not (abs(low) < _FAR and float(there.max()) - low < _CLOSE):
         return None
     whole = there.astype(np.intp)
-    if not np.array_equal(whole, there):
+    if not (whole == there).all():
         return None
     counts = np.bincount(whole - int(low))
     places = np.flatnonzero(counts)

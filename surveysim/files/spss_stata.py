@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
@@ -19,7 +19,7 @@ from surveysim.codebook.questions import Code
 from surveysim.errors import ReadError
 from surveysim.files.encodings import BYTEWISE, WINDOWS, check_encoding, decode, guess_encoding, western_encoding
 from surveysim.files.isolated import read_isolated
-from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, refuse_case_twins, without_case_twins
+from surveysim.files.rawfile import Column, RawFile, Variable, Wanted, packed, refuse_case_twins, without_case_twins
 from surveysim.files.spss_header import declared_weight
 
 Columns = dict[str, Column]
@@ -80,7 +80,7 @@ def read_stata(path: Path, wanted: Wanted | None, encoding: str | None, *, isola
             cells, meta = pyreadstat.read_dta(str(path), output_format="dict", **options)
         except UnicodeDecodeError as error:  # pyreadstat decodes as UTF-8 whatever ReadStat hands on; format 118 declares it
             raise pyreadstat.ReadstatError(f"text is not in the encoding that the file declares: {error}") from error
-        return {name: _stata_column(values, name, meta) for name, values in cells.items()}, meta
+        return {name: _stata_column(cells.pop(name), name, meta) for name in list(cells)}, meta  # no list stays longer than it must
 
     with path.open("rb") as stream:
         start = stream.read(60)
@@ -221,8 +221,12 @@ def _arrays(frame: pd.DataFrame) -> Columns:
 
 def _from_lists(cells: Mapping[str, list[Any]], meta: Any) -> Table:
     """Columns of lists as pandas would hold them: text, or floats with NaN where a cell is empty."""
-    text = {name for name in cells if meta.readstat_variable_types.get(name) == "string"}
+    text = _texts_among(cells, meta)
     return {name: np.array(values, dtype=object if name in text else float) for name, values in cells.items()}, meta
+
+
+def _texts_among(names: Iterable[str], meta: Any) -> list[str]:
+    return [name for name in names if meta.readstat_variable_types.get(name) == "string"]
 
 
 def _check_complete(source: _Source, found: Columns, n_rows: int, meta: Any) -> None:
@@ -278,7 +282,7 @@ def _texts(columns: Columns, meta: Any, encoding: str) -> list[bytes]:
     """All labels and text answers that hold more than ASCII, as bytes; none where they are no text of this encoding."""
     texts = [label for label in meta.column_names_to_labels.values() if label]
     texts += [label for labels in meta.variable_value_labels.values() for label in labels.values()]
-    for name in _text_columns(columns, meta):
+    for name in _texts_among(columns, meta):
         texts += [value for value in pd.unique(columns[name]) if isinstance(value, str)]
     try:
         return [text.encode(encoding) for text in texts if not text.isascii()]
@@ -295,15 +299,11 @@ def _redecode(columns: Columns, meta: Any, wrong: str, right: str, source: str) 
         meta.variable_value_labels = {
             name: {code: turn(label) for code, label in labels.items()} for name, labels in meta.variable_value_labels.items()
         }
-        for name in _text_columns(columns, meta):
+        for name in _texts_among(columns, meta):
             positions, uniques = pd.factorize(columns[name], use_na_sentinel=False)
             columns[name] = np.array([turn(value) for value in uniques], dtype=object)[positions]
     except UnicodeDecodeError as error:
         raise ReadError(f"{source} cannot be read as {right!r} ({error}); leave encoding out, or name another") from error
-
-
-def _text_columns(columns: Columns, meta: Any) -> list[str]:
-    return [name for name in columns if meta.readstat_variable_types[name] == "string"]
 
 
 def _stata_column(values: list[Any], name: str, meta: Any) -> Any:
@@ -313,11 +313,7 @@ def _stata_column(values: list[Any], name: str, meta: Any) -> Any:
         return np.array(values, dtype=object)
     if meta.missing_user_values.get(name):
         return _tagged(values)
-    if kind in ("double", "float"):
-        return np.array(values, dtype=float)
-    if None in values:
-        return np.array([np.nan if value is None else value for value in values], dtype=object)
-    return np.array(values, dtype=np.int64)
+    return packed(values, kind in ("double", "float"))
 
 
 def _tagged(values: list[Any]) -> pd.Categorical:
@@ -346,5 +342,5 @@ def _variable(name: str, meta: Any, missing: Mapping[str, tuple[tuple[Code, Code
 
 def _lost_labels(source: str, meta: Any) -> list[str]:
     """Stata keeps value labels at the end of the file: where sets are named but absent, the file may be cut short."""
-    absent = sorted({label for label in meta.variable_to_label.values() if label and label not in meta.value_labels})
+    absent = {label for label in meta.variable_to_label.values() if label and label not in meta.value_labels}
     return [f"{source}: {len(absent)} sets of value labels are named but absent; is the file cut short?"] if absent else []
