@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import groupby
+
+import numpy as np
+import pandas as pd
 
 from surveysim.codebook.missing_labels import bare_label, plain_text
 from surveysim.drafting.variables import DraftVariable
@@ -45,6 +48,57 @@ def batteries_of(drafts: Sequence[DraftVariable], sets: Mapping[str, tuple[str, 
             if likeness and len(members) >= _FEWEST:
                 found.update(dict.fromkeys(members, str(likeness[0])))
     return found
+
+
+def only_mentions(drafts: Sequence[DraftVariable], sets: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return variable -> why it is no question, of the columns of a battery that hold one answer ("Mentioned", 1) and are empty otherwise.
+
+    Whether an empty cell says "not mentioned" or "not asked" no file tells, so that none is made an answer here.
+
+    Parameters
+    ----------
+    drafts : sequence of DraftVariable
+        In the order of the file.
+    sets : mapping of str to tuple of str
+        The file's own multiple-response sets.
+    """
+    one = {draft.name: draft for draft in drafts if _is_mention(draft)}
+    by_case = {name.casefold(): name for name in one}
+    found: dict[str, str] = {}
+    for name, declared in sets.items():
+        found.update(
+            _why_mentions(name.lstrip("$"), [one[by_case[member.casefold()]] for member in declared if member.casefold() in by_case])
+        )
+    for stem_of in (_stem_of_name, _stem_of_label):
+        for stem, run in groupby(drafts, key=partial(_stem_among, names=one, stem_of=stem_of)):
+            members = [draft for draft in run if draft.name not in found]
+            if stem and len(members) >= _FEWEST:
+                found.update(_why_mentions(stem, members))
+    return found
+
+
+def _stem_among(draft: DraftVariable, names: Collection[str], stem_of: Callable[[DraftVariable], str]) -> str:
+    return stem_of(draft) if draft.name in names else ""
+
+
+def _is_mention(draft: DraftVariable) -> bool:
+    return draft.n_distinct == 1 and len(draft.options) <= 1 and not draft.missing and not draft.variable.missing and _is_blank(draft).any()
+
+
+def _is_blank(draft: DraftVariable) -> np.ndarray:
+    empty = np.asarray(pd.isna(draft.values))
+    return empty | np.array([isinstance(cell, str) and not cell.strip() for cell in draft.values]) if draft.is_text else empty
+
+
+def _why_mentions(battery: str, members: Sequence[DraftVariable]) -> dict[str, str]:
+    if len(members) < 2:
+        return {}
+    n = int((~np.logical_and.reduce([_is_blank(draft) for draft in members])).sum())
+    why = (
+        f"one answer, otherwise empty, as all {len(members)} columns of {battery!r}; {n:,} of {len(members[0].values):,} respondents gave "
+        "one of them: where an empty cell of theirs says 'not mentioned', write a labelled 0 into it, and draft again"
+    )
+    return dict.fromkeys((draft.name for draft in members), why)
 
 
 def is_yes_no(draft: DraftVariable) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from surveysim.codebook.ddi_study import read_ddi
 from surveysim.codebook.questions import Code
-from surveysim.drafting.batteries import batteries_of
+from surveysim.drafting.batteries import batteries_of, only_mentions
 from surveysim.drafting.ddi_wording import DdiWording, with_ddi
 from surveysim.drafting.toml_text import comments, drafted_levels, head_text, key, level_text, question_text, toml_string, trait_text
 from surveysim.drafting.variables import MOST_OPTIONS, DraftVariable, draft_variables
@@ -182,7 +182,7 @@ def _body(path: Path, target: Path, parts: _Parts, sets: Mapping[str, tuple[str,
         *_age(parts.age, taken),
         *map(_named_trait, parts.named),
         *(question_text(draft, batteries.get(draft.name, "")) for draft in questions),
-        *_left_out(path, target, parts),
+        *_left_out(path, target, parts, only_mentions(parts.drafts, sets)),
     ]
 
 
@@ -242,7 +242,7 @@ def _named_trait(draft: DraftVariable) -> str:
     return trait_text(draft, f"{draft.name}_group" if draft.name in TABLE_COLUMNS else draft.name, levels)
 
 
-def _left_out(path: Path, target: Path, parts: _Parts) -> list[str]:
+def _left_out(path: Path, target: Path, parts: _Parts, mentions: Mapping[str, str]) -> list[str]:
     """Return the comments that end a draft: each variable that is nowhere above, with the reason."""
     weighted = parts.weights.replicates.removesuffix("*")
     reasons = {name: why for name, why in parts.left_out.items() if not (weighted and name.startswith(weighted))}
@@ -257,7 +257,7 @@ def _left_out(path: Path, target: Path, parts: _Parts) -> list[str]:
         [
             f'Left out, {len(reasons)} variables. To ask one all the same: add_question({target.name!r}, {path.name!r}, "<variable>"), or',
             f"surveysim describe {path.name} --codebook {target.name} --add <variable>",
-            *(f"- {name}: {why}" for name, why in reasons.items()),
+            *(f"- {name}: {mentions.get(name, why)}" for name, why in reasons.items()),
             *born,
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,32 @@ def test_yes_and_no_in_other_languages(tmp_path: Path) -> None:
         names = ("m_1", "m_2", "m_3")
         path = labelled_file(tmp_path / "x.sav", columns(*names), {}, {name: {1.0: yes, 0.0: no} for name in names})
         assert drafted(path)[0].batteries == {"m": list(names)}, yes
+
+
+def test_columns_of_one_answer_are_left_out_with_what_an_empty_cell_may_say(tmp_path: Path) -> None:
+    some = {"Q5_1": [1.0, np.nan, np.nan, np.nan], "Q5_2": [np.nan, 1.0, np.nan, np.nan], "Q5_3": [1.0, 1.0, np.nan, np.nan]}
+    data = {name: np.array(cells * 10) for name, cells in some.items()}
+    labels = {name: {1.0: "Mentioned"} for name in some}
+    book, text = drafted(labelled_file(tmp_path / "x.sav", data, {}, labels))
+    assert list(book.questions) == ["q"]
+    for name in some:
+        said = next(line for line in text.splitlines() if line.startswith(f"# - {name}: "))
+        assert "as all 3 columns of 'Q5'; 20 of 40 respondents gave one of them: where an empty cell of theirs says 'not mentioned'" in said
+
+
+def test_a_column_of_one_answer_that_stands_alone_or_has_missing_codes_is_no_such_battery(tmp_path: Path) -> None:
+    cells = np.array([1.0, np.nan, np.nan, np.nan] * 10)
+    data = {"a_1": cells, "b_1": np.where(np.isnan(cells), 9.0, cells), "b_2": cells, "b_3": cells}
+    labels = {"a_1": {1.0: "Yes"}, **{name: {1.0: "Yes", 9.0: "Refused"} for name in ("b_1", "b_2", "b_3")}}
+    _, text = drafted(labelled_file(tmp_path / "x.sav", data, {}, labels))
+    assert "# - a_1: 1 labelled answer" in text
+    assert "columns of" not in text
+
+
+def test_a_multiple_response_set_that_the_file_declares_makes_a_battery_whatever_its_names(tmp_path: Path) -> None:
+    path = labelled_file(tmp_path / "x.sav", columns("tv", "paper"), {}, dict.fromkeys(("tv", "paper"), MENTIONED))
+    text = b"$media=D1 1 5 Media tv paper\n"
+    content = path.read_bytes()
+    end = content.index(struct.pack("<ii", 999, 0))  # of the dictionary; pyreadstat writes no sets
+    path.write_bytes(content[:end] + struct.pack("<4i", 7, 7, 1, len(text)) + text + content[end:])
+    assert drafted(path)[0].batteries == {"media": ["tv", "paper"]}
