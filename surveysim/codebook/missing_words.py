@@ -48,7 +48,8 @@ refused|refusal|refused to answer|refused to say|refused to respond|refuse to an
 |回答拒否|回答を拒否|回答したくない|答えたくない|答えたくありません|拒否した
 |응답거절|응답 거절|답변거절|답변 거절|응답거부|응답 거부|답변거부|답변 거부|대답하고 싶지 않음|말하고 싶지 않음|대답 거절""",
     "dont_know": """
-do not know|don't know|dont know|does not know|doesn't know|did not know|didn't know|don't know enough|do not know enough
+n.s.|n. s.
+|do not know|don't know|dont know|does not know|doesn't know|did not know|didn't know|don't know enough|do not know enough
 |don't know yet|do not know yet
 |don't know exactly|cannot say|can't say|can not say|cannot choose|can't choose|can not choose|unable to say|unable to choose
 |hard to say|difficult to say
@@ -74,7 +75,9 @@ do not know|don't know|dont know|does not know|doesn't know|did not know|didn't 
 |모름|모르겠다|모르겠음|모르겠습니다|잘 모르겠다|잘모르겠다|잘 모르겠음|잘모르겠음|잘 모르겠습니다|잘모름|잘 모름|모른다
 |선택할 수 없음""",
     "no_answer": """
-no answer|not answered|no response|non-response|non response|nonresponse|not stated|not ascertained|did not answer
+no response given|ninr|did not take questionnaire|no post-election interview|no pre-election interview|no post interview
+|no post data|interview breakoff|breakoff|skipped on web|無効回答|無効
+|no answer|not answered|no response|non-response|non response|nonresponse|not stated|not ascertained|did not answer
 |didn't answer|does not answer
 |no answer given|no reply|no answer provided|left blank|item nonresponse|unanswered|not reported|refused or no answer
 |did not respond|no answer/refused
@@ -111,7 +114,8 @@ not applicable|non applicable|non-applicable|inapplicable|inap|inapp|n/a|n.a.|n.
 |非該当|該当なし|該当しない|対象外|非対象
 |해당없음|해당 없음|비해당|해당사항 없음|해당사항없음|해당되지 않음|비대상""",
     "not_asked": """
-not asked|question not asked|not administered|not fielded|question was not asked|not asked in this survey
+item not administered|not administered in this form
+|not asked|question not asked|not administered|not fielded|question was not asked|not asked in this survey
 |not asked in this country|not asked in this wave
 |non posee|question non posee|non demande|question pas posee|pas demande
 |nicht gefragt|nicht erhoben|frage nicht gestellt|nicht abgefragt
@@ -128,7 +132,8 @@ not asked|question not asked|not administered|not fielded|question was not asked
 |未質問|質問せず|質問なし
 |질문하지 않음|미질문|질문 안함""",
     "other": """
-missing|missing value|missing values|missing data|data missing|system missing|system-missing|sysmis|sysmiss|user missing
+not coded|not codeable|not codable|uncodeable|uncodable|technical error|blank - data missing
+|missing|missing value|missing values|missing data|data missing|system missing|system-missing|sysmis|sysmiss|user missing
 |user-missing|missing answer
 |manquant|valeur manquante|valeurs manquantes|donnee manquante|donnees manquantes
 |fehlend|fehlender wert|fehlende werte|fehlende angabe|fehlt

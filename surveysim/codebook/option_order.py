@@ -45,7 +45,7 @@ _SCALE = re.compile(
             r"\b(primary|secondary|tertiary|bachelor|graduate|high school|university|college|degree|elementary|less than|junior|"
             r"post-?graduate|doctorate|isced|doctoral|lt high school)\b",
             r"\b(all|most|half|few|fewer|fewest|many|none|entirely|mainly|no one|nobody|everyone|everybody|raised?|lower(ed)?|"
-            r"weaker|stronger|same|maximum|minimum|full|partial|total)\b",
+            r"weaker|stronger|strong|weak|lean(s|ing)?|same|maximum|minimum|full|partial|total)\b",
             r"\b(village|suburb|suburbs|town|small city|big city|countryside|outskirts)\b",
             r"\b(one|two|three|four|five) or (more|fewer|less)\b",
             r"\b(enough|true|false|accurate|well|badly|like me|dislike|familiar|aware|warm|cold|fast|slow|responsible|"
@@ -82,6 +82,11 @@ _NUMBER = re.compile(
     r"^[<>≤≥$€£¥-]*\s*\d[\d.,]*\s*($|-|to\b|or\b|%|k\b|years?|jahre|ans\b|anos|岁|歳|세)|\b\d+(st|nd|rd|th)\b|^(under|over|up to|"
     r"less than|more than) \D?\d"
 )
+# Names of parties, some of which are words of degree as well ("Conservative", "Left wing party").
+_PARTY = re.compile(
+    r"\b(party|parti|partei|partido|partito|partij)\b|^(labou?r|liberal democrats?|lib dems?|greens?|democrats?|republicans?)$"
+)
+_SIDE_TAKEN = re.compile(r"\b(strong|weak|lean|leans|leaning|closer)\b|not (very|so) strong")
 _FEW_DEGREES = 2
 
 
@@ -115,6 +120,8 @@ def _type_of(labels: tuple[str, ...]) -> tuple[str, str]:
         return "nominal", f"{listed[-1]!r} is no step of a scale"
     if numbers * 2 >= len(texts):
         return "ordinal", "amounts"
+    if sum(bool(_PARTY.search(text)) for text in texts) > 1 and not any(_SIDE_TAKEN.search(text) for text in texts):
+        return "nominal", "parties"
     if degrees >= _FEW_DEGREES and degrees * 2 >= len(texts):
         return "ordinal", "words of degree"
     return "nominal", "no words of degree"

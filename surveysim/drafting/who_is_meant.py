@@ -29,12 +29,14 @@ def _words(words: str) -> frozenset[str]:
 MEN = _words(
     "male|males|man|men|m|boy|a man|homme|masculin|un homme|h|mann|mannlich|männlich|männer|herr|hombre|masculino|varon|varón|"
     "hombres|homem|uomo|maschio|maschile"
+    "|cis man|cisgender man|cisgender male"
     "|man (m)|mężczyzna|męska|mezczyzna|мужской|мужчина|муж|мужчины|мужской пол|erkek|bay|mann (m)|ذكر|رجل|男|男性|男生|男人|남|"
     "남자|남성|male (m)|m - male"
 )
 WOMEN = _words(
     "female|females|woman|women|f|w|girl|a woman|femme|féminin|une femme|frau|weiblich|frauen|mujer|femenino|femenina|mujeres|"
     "mulher|feminino|donna|femmina"
+    "|cis woman|cisgender woman|cisgender female"
     "|femminile|vrouw|vrouwelijk|kobieta|żeńska|женский|женщина|жен|женщины|женский пол|kadın|bayan|kvinne|أنثى|انثى|امرأة|女|"
     "女性|女生|女人|여|여자|여성"
 )
@@ -53,7 +55,8 @@ _GENDER = _any_word(
 _AGE = _any_word(
     "age|aged|alter|lebensalter|edad|idade|età|eta|leeftijd|wiek|возраст*|лет|yaş|yaşı|yaşınız|alder|العمر|السن|年龄|年齢|年齡|"
     "나이|연령|만나이|how old are you"
-    "|âge|wie alt|agea|ppage|rage|respage|age years"
+    "|âge|wie alt|agea|ppage|rage|respage|age years|quantos anos você|quantos anos tem|quanti anni ha|ile ma pan*|kaç yaşında*|"
+    "hoe oud bent|cuántos años tiene|hvor gammel er du"
 )
 _SOMEBODY_ELSE = _any_word(
     "interviewer*|interviewer's|partner*|spouse*|husband*|wife|wife's|child*|son|son's|daughter*|kid|kids|mother*|father*|parent|"

@@ -31,7 +31,8 @@ MISSING = {
         + "|R doesn't know|Does not know|Don't know, never heard of it|Do not know (spontaneous)|DK (Don't know)"
         "|98 DK, NA, refused|Haven't heard enough to say"
         "|Don't know yet|VOL: Don't know|Don't know - volunteered",
-        "no_answer": "No answer|NO ANSWER|9 No answer|No response|Non-response|Not stated|Not ascertained|Not answered|NA"
+        "no_answer": "No response given|-5. Interview breakoff (sufficient partial IW)|-6. No post-election interview|Skipped on web"
+        "|No answer|NO ANSWER|9 No answer|No response|Non-response|Not stated|Not ascertained|Not answered|NA"
         "|99. NA|NR|No reply|Left blank|Did not answer"
         "|No answer, refused|No answer (missing)|Item nonresponse|-2. No answer|No answer given|Unanswered|Not reported",
         "not_applicable": "Not applicable|N/A|n/a|N.A.|NAP|IAP|Inap|Inap.|INAP. (not married)|Inapplicable"
@@ -43,7 +44,7 @@ MISSING = {
         "|Not fielded in this year|-4 Not asked in survey"
         "|Not in questionnaire|Not available in this country|Question was not asked in this round|Not administered"
         "|Not asked of half the sample|Not asked (split ballot)",
-        "other": "Missing|-1 Missing|Missing; Unknown|Missing; other|Missing value|Missing data|System missing|MISSING DATA"
+        "other": "Not coded|Not codeable|-4. Technical error|BLANK - data missing|Missing|-1 Missing|Missing; Unknown|Missing; other|Missing value|Missing data|System missing|MISSING DATA"
         "|Data missing|User missing",
     },
     "French": {
@@ -69,7 +70,7 @@ MISSING = {
         "refused": "Rehúsa contestar|Se rehúsa|Rehusó|No quiere contestar|Prefiere no responder|Prefiero no decirlo"
         "|Se niega a responder|No quiso responder",
         "dont_know": "No sabe|NO SABE|8.- No sabe|88. - No sabe|NS/NR|NS/NC|NS/NP|NS (NO LEER)|No sé|No lo sé|Yo no sé"
-        "|No sabe/No contesta|No sabe / No responde|(No leer) No sabe|NS|[NO LEER] No sabe|No sabe (esp.)",
+        "|No sabe/No contesta|No sabe / No responde|(No leer) No sabe|NS|[NO LEER] No sabe|No sabe (esp.)|N.S.|N.S./N.C.",
         "no_answer": "No contesta|No responde|NR (NO LEER)|9.- No responde|N.C.|NC|Sin respuesta|Sin dato|No contestó|99. - No contesta",
         "not_applicable": "No aplica|No procede|No corresponde|0. No aplica|No es estudiante, no aplica",
         "not_asked": "No preguntado|No se preguntó|Pregunta no realizada",

@@ -139,6 +139,14 @@ def test_types_of_real_lists_written_by_hand() -> None:
     assert len(wrong) <= 2, wrong
 
 
+def test_parties_are_a_list_and_how_close_one_is_to_them_is_a_scale() -> None:
+    assert inferred_type(["Labour", "Conservative", "Liberal Democrat", "Green"]) == ("nominal", "parties")
+    assert inferred_type(["Left wing party", "Right wing party", "Centre party"]) == ("nominal", "parties")
+    sides = ["Strong Democrat", "Weak Democrat", "Independent", "Weak Republican", "Strong Republican"]
+    assert inferred_type(sides) == ("ordinal", "words of degree")
+    assert inferred_type(["Extremely liberal", "Liberal", "Moderate", "Conservative"])[0] == "ordinal"
+
+
 @pytest.mark.parametrize("last", ["Other", "Other party", "None of these", "Something else", "Autre", "Otro", "其他"])
 def test_a_list_that_ends_in_other_is_nominal(last: str) -> None:
     assert inferred_type(["Very good party", "Good party", "Bad party", last])[0] == "nominal"

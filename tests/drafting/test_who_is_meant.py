@@ -17,6 +17,7 @@ GENDERS = {
     "men and women": ["Man", "Woman"],
     "three": ["Male", "Female", "Other"],
     "four": ["Man", "Woman", "Non-binary", "Prefer to self-describe"],
+    "cis and trans": ["Cis man", "Cis woman", "Trans"],
     "French": ["Homme", "Femme"],
     "French, adjectives": ["Masculin", "Féminin"],
     "German": ["Männlich", "Weiblich", "Divers"],
@@ -116,6 +117,12 @@ AGES = [
     ("v2", "年龄", {}),
     ("v2", "年齢", {}),
     ("v2", "만 나이 / 연령", {}),
+    ("v2", "Quantos anos você tem?", {}),
+    ("v2", "Quanti anni ha?", {}),
+    ("v2", "Ile ma Pan(i) lat?", {}),
+    ("v2", "Kaç yaşındasınız?", {}),
+    ("v2", "Hoe oud bent u?", {}),
+    ("v2", "¿Cuántos años tiene?", {}),
     ("v2", "How old are you?", {98.0: "Don't know", 99.0: "Refused"}),
 ]
 NO_AGES = [
