@@ -162,7 +162,7 @@ def packed(values: list[float | None], is_float: bool) -> np.ndarray:
     """Return a list of numbers as an array: floats, whole numbers, or whole numbers beside NaN for None as objects."""
     found = np.empty(len(values), float if is_float else np.int64)
     try:  # a tenth of the time that numpy takes for a list
-        struct.pack_into(f"{len(values)}{'d' if is_float else 'q'}", found, 0, *values)
+        struct.pack_into(f"{len(values)}{'d' if is_float else 'q'}", found.data, 0, *values)
     except struct.error:  # an empty cell, None
         return np.array(values, dtype=float) if is_float else np.array([np.nan if v is None else v for v in values], dtype=object)
     return found

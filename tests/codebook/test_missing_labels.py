@@ -44,7 +44,8 @@ MISSING = {
         "|Not fielded in this year|-4 Not asked in survey"
         "|Not in questionnaire|Not available in this country|Question was not asked in this round|Not administered"
         "|Not asked of half the sample|Not asked (split ballot)",
-        "other": "Not coded|Not codeable|-4. Technical error|BLANK - data missing|Missing|-1 Missing|Missing; Unknown|Missing; other|Missing value|Missing data|System missing|MISSING DATA"
+        "other": "Not coded|Not codeable|-4. Technical error|BLANK - data missing"
+        "|Missing|-1 Missing|Missing; Unknown|Missing; other|Missing value|Missing data|System missing|MISSING DATA"
         "|Data missing|User missing",
     },
     "French": {

@@ -19,7 +19,7 @@ import surveysim as ss
 from surveysim.codebook.codebook import Level
 from surveysim.errors import CodebookError, ReadError
 from surveysim.files.encodings import guess_encoding, is_utf8, looks_like_gb
-from surveysim.files.rawfile import Wanted
+from surveysim.files.rawfile import Wanted, counted_floats, distinct_floats
 from surveysim.files.readers import READERS, read_columns
 from surveysim.files.spss_portable import parse_number
 from tests.support import synthetic
@@ -639,3 +639,23 @@ def test_a_variable_without_a_name_is_a_damaged_file() -> None:
     """As a reader may say of a damaged dictionary."""
     with pytest.raises(ReadError, match=r"survey\.sav: a variable of its dictionary has no name; the file is damaged"):
         Wanted(("trust",)).pick([None, "trust"], "survey.sav")  # type: ignore[list-item]
+
+
+def test_numbers_of_a_stata_file_are_read_whole_and_empty_alike(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"whole": [1, 2, 3], "float": [0.5, np.nan, 1e300]}).astype({"whole": "int32"})
+    gaps = frame.assign(gaps=pd.array([1, None, 3], dtype="Int16"))
+    gaps.to_stata(tmp_path / "x.dta", write_index=False, version=118)
+    raw = read_columns(tmp_path / "x.dta")
+    assert raw.columns["whole"].tolist() == [1, 2, 3]
+    assert raw.columns["whole"].flags.writeable
+    np.testing.assert_array_equal(raw.columns["float"], [0.5, np.nan, 1e300])
+    np.testing.assert_array_equal(raw.columns["gaps"].astype(float), [1, np.nan, 3])
+
+
+def test_distinct_numbers_are_counted_whatever_their_size() -> None:
+    for column in ([1.0, np.nan, 3.0, 3.0], [np.nan], [1.5, np.inf, 1.5, np.nan], [-np.inf, 2.0], [0.0, 99_999_996.0], [1e18, 1e18, -2.0]):
+        values = np.array(column)
+        expected = np.unique(values[~np.isnan(values)], return_counts=True)
+        for found, right in zip(counted_floats(values), expected, strict=True):
+            np.testing.assert_array_equal(found, right)
+        np.testing.assert_array_equal(np.sort(distinct_floats(values)), expected[0])
