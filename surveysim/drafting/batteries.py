@@ -82,7 +82,9 @@ def _stem_among(draft: DraftVariable, names: Collection[str], stem_of: Callable[
 
 
 def _is_mention(draft: DraftVariable) -> bool:
-    return draft.n_distinct == 1 and len(draft.options) <= 1 and not draft.missing and not draft.variable.missing and _is_blank(draft).any()
+    if len(draft.options) > 1 or draft.missing or draft.variable.missing:
+        return False
+    return draft.n_distinct == 1 and bool(_is_blank(draft).any())
 
 
 def _is_blank(draft: DraftVariable) -> np.ndarray:

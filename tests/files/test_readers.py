@@ -642,13 +642,13 @@ def test_a_variable_without_a_name_is_a_damaged_file() -> None:
 
 
 def test_numbers_of_a_stata_file_are_read_whole_and_empty_alike(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"whole": [1, 2, 3], "float": [0.5, np.nan, 1e300]}).astype({"whole": "int32"})
+    frame = pd.DataFrame({"whole": [1, 2, 3], "real": [0.5, np.nan, 1e300]}).astype({"whole": "int32"})
     gaps = frame.assign(gaps=pd.array([1, None, 3], dtype="Int16"))
     gaps.to_stata(tmp_path / "x.dta", write_index=False, version=118)
     raw = read_columns(tmp_path / "x.dta")
     assert raw.columns["whole"].tolist() == [1, 2, 3]
     assert raw.columns["whole"].flags.writeable
-    np.testing.assert_array_equal(raw.columns["float"], [0.5, np.nan, 1e300])
+    np.testing.assert_array_equal(raw.columns["real"], [0.5, np.nan, 1e300])
     np.testing.assert_array_equal(raw.columns["gaps"].astype(float), [1, np.nan, 3])
 
 
