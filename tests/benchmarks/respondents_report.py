@@ -113,7 +113,7 @@ def section(numbers: dict[str, Any]) -> list[str]:
     lines += [
         "",
         f"{counted} samples of 1,000 each, 20 syntheses of 5,000 rows, variances left out.",
-        f"{speed['rows']:,} respondents of {speed['questions']} questions took {speed['seconds']:.1f} s on one core, shares included.",
+        f"{speed['rows']:,} respondents of {speed['questions']} questions took {speed['seconds']:.1f} s of one processor, shares included.",
     ]
     return lines
 
