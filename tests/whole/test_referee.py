@@ -19,7 +19,7 @@ from tests.support.small_surveys import small_codebook, small_survey
 
 NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
-CLOSED = ("gd3", "gd5", "gd6")  # rounds with the closed form
+CLOSED = ROUNDS  # rounds with the closed form
 PARTS = {"pew", "subpop", "subpop-folds", "subpop-topics", "gd5-aligned", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
 PARTS |= {f"{name}-closed-form" for name in CLOSED}
 TABLES = ("rows", "asked_rows", "all_rows", "shared_rows")
