@@ -6,12 +6,11 @@ contrasts of `surveysim.baselines.multilevel`, orthonormal under the prior's mea
     d ~ N(g eta, S + level 1 1' + slope eta eta' + sum_j v_j kernel_j),
 
 where eta are the prior's own contrasts, centred, S is the covariance of their errors, and 1 + g is the slope of the prior's differences:
-0 ignores them, 1 takes them as they are; S is of 1 + g times what the prior says. Of several sources the prior's cells are the weighted
-geometric mean (`count_for`); what source p has apart from it, delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2). The
-kernels are those of the estimate without a prior. How much opinion has moved is expected in proportion to how much it differs: v_j is
-centred on a part of what the prior's own differences put on kernel_j (`Expected`), and the more of these, the less the slope keeps.
-All are found by their posterior mode, once from the prior taken as it is and once from the prior ignored, and the two mixed by their
-evidence (Laplace's approximation), for a question's rows weighted by how many independent ones they are worth.
+0 ignores them, 1 takes them as they are. Of several sources the prior's cells are the weighted geometric mean (`count_for`); what source
+p has apart from it, delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2). The kernels are those of the estimate without one.
+How much opinion has moved is expected in proportion to how much it differs: v_j is centred on a part of what the prior's own differences
+put on kernel_j (`Expected`). All are found by their posterior mode, for a question's rows weighted by how many independent ones they are
+worth.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that cha
 LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
 SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
 APART = 0.5  # prior standard deviation of b: one source of two may well be all that counts
-TAIL = 0.3  # degrees of freedom of the t prior of the common slope: a prior may be worth nothing
+TAIL = 3  # degrees of freedom of the t prior of the common slope
 WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
 LOWEST, HIGHEST = -16.0, 2.0
-DIFFERENCE = 1e-3  # of log variances and slope, for second derivatives
+DIFFERENCE = 1e-3  # of log variances, for second derivatives
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,21 +211,16 @@ def _expected_change(
 
 @dataclass(frozen=True, eq=False)
 class _Class:
-    """Expected changes of a class: `mean` (rows, backgrounds), `covariance` at the mode, `wide` at the variances' means, above it."""
+    """What is expected of the changes of a class of contrasts.
+
+    `covariance` (rows, backgrounds, backgrounds) at the mode of the log variances, `wide` at the means of the variances, which a
+    skewed posterior has above it; `mean` (rows, backgrounds); `weights` of the sources.
+    """
 
     covariance: Array
     wide: Array
     mean: Array
     weights: Array
-
-
-def _mixed(parts: Sequence[_Class], odds: Array) -> _Class:
-    """Return the mean and covariance of a mixture."""
-    stacked = [np.stack([getattr(one, name) for one in parts]) for name in ("covariance", "wide", "mean", "weights")]
-    covariance, wide, mean, weights = (np.tensordot(odds, each, 1) for each in stacked)
-    away = stacked[2] - mean
-    between = np.einsum("p,pra,prb->rab", odds, away, away)
-    return _Class(between + covariance, between + wide, mean, weights)
 
 
 class _Rows:
@@ -249,37 +243,32 @@ class _Rows:
         from scipy.optimize import minimize
 
         less = expected.higher if higher else 0.0
-        differences = np.maximum(self.differences, LEAST_CHANGE - np.log(expected.changed))
-        centre = np.r_[differences + less, expected.level + less, SLOPE + less]
-        width = np.r_[np.full(len(differences), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD]
-        before = _Before(centre, width, expected.typical_slope, expected.changed)
+        change = np.maximum(self.differences + np.log(expected.changed), LEAST_CHANGE)
+        before = _Before(
+            np.r_[change + less, expected.level + less, SLOPE + less],
+            np.r_[np.full(len(change), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD],
+            expected.typical_slope,
+        )
         none = np.zeros(self.sources.number)
         bounds = [(LOWEST, HIGHEST)] * len(before.centre) + [(None, None)] * (1 + len(none))
         loss = lambda point: self._loss(point, before)  # noqa: E731
-        begins = [np.r_[before.at(slope)[0], slope, none] for slope in (0.0, -1.0)]  # the prior as it is, and ignored
-        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in begins]
-        curved = [self._curvature(each.x, before) for each in found]
-        evidence = np.array([-each.fun - 0.5 * np.log(curvature).sum() for each, curvature in zip(found, curved, strict=True)])
-        odds = np.exp(evidence - evidence.max())
-        return _mixed([self._at(each.x, curvature) for each, curvature in zip(found, curved, strict=True)], odds / odds.sum())
-
-    def _at(self, point: Array, curvature: Array) -> _Class:
-        """What is expected of the changes at a mode."""
-        variances, slope, departures = self._parts(point)
-        error = self.sources.error(departures, slope, self.error)[0]
-        expected_variances = variances + 0.5 / curvature[: len(variances)]
-        covariance, wide = (error + self._change(each) for each in (variances, expected_variances))
-        return _Class(covariance, wide, self._mean(slope, departures), self.sources.weights(departures)[0].mean(0))
+        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), expected.level, SLOPE, -1.0, none]
+        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[before.centre, 0.0, none], ignoring)]
+        best = min(found, key=lambda each: each.fun).x
+        variances, slope, departures = self._parts(best)
+        error = self.sources.error(departures, self.error)[0]
+        expected_variances = variances + 0.5 / self._curvature(best, before)
+        weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
+        return _Class(error + self._change(variances), error + self._change(expected_variances), self._mean(slope, departures), weights)
 
     def _curvature(self, point: Array, before: _Before) -> Array:
-        """Second derivatives of the loss by each log variance and the slope, the former at least those of their prior."""
-        least = np.r_[1 / before.width**2, 1.0]
-        found = np.zeros_like(least)
+        """Second derivatives of the loss by each log variance, at least those of their prior."""
+        found = np.zeros(len(self.kernels))
         for place in range(len(found)):
             step = np.zeros(len(point))
             step[place] = DIFFERENCE
             found[place] = (self._loss(point + step, before)[1] - self._loss(point - step, before)[1])[place] / (2 * DIFFERENCE)
-        return np.maximum(found, least)
+        return np.maximum(found, 1 / before.width**2)
 
     def _parts(self, point: Array) -> tuple[Array, float, Array]:
         split = len(self.kernels)
@@ -295,7 +284,7 @@ class _Rows:
     def _loss(self, point: Array, before: _Before) -> tuple[float, Array]:
         """Negative log posterior of log variances, slope and weights, and its gradient."""
         variances, slope, departures = self._parts(point)
-        error, by, of_slope = self.sources.error(departures, slope, self.error)
+        error, by = self.sources.error(departures, self.error)
         matrix = scaled_covariance(error + self._change(variances), self.sizes)
         known = information(matrix, self.sizes)
         left = self.scores - self._mean(slope, departures)
@@ -305,37 +294,23 @@ class _Rows:
         slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
         of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
         apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
-        by_slope = float((by_covariance * of_slope).sum() - (weights * self.eta).sum())
         known_before, its_gradient = before.loss(variances, slope, departures)
-        return self.worth * value + known_before, self.worth * np.r_[slopes, by_slope, apart] + its_gradient
+        return self.worth * value + known_before, self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart] + its_gradient
 
 
 @dataclass(frozen=True, eq=False)
 class _Before:
-    """The prior of log variances, of the slope's departure from 1, and of the sources' departures.
-
-    Of the differences between backgrounds, the part that the prior leaves out is expected in the change, beside what has `changed` if it
-    is taken as it is: ``changed + (1 - changed) (1 - (1 + g)^2)`` of them, for 1 + g between 0 and 1.
-    """
+    """The prior of log variances (centre and standard deviation), of the slope's departure from 1, and of the sources' departures."""
 
     centre: Array
     width: Array
     typical_slope: float
-    changed: float
-
-    def at(self, slope: float) -> tuple[Array, Array]:
-        """Return the centre of the log variances at a slope, and its derivative by it."""
-        kept = min(max(1 + slope, 0.0), 1.0)
-        part = self.changed + (1 - self.changed) * (1 - kept**2)
-        of_changes = np.r_[np.ones(len(self.centre) - 2), 0.0, 0.0]
-        return self.centre + np.log(part) * of_changes, -2 * (1 - self.changed) * kept / part * (kept < 1) * of_changes
 
     def loss(self, variances: Array, slope: float, departures: Array) -> tuple[float, Array]:
         """Return the negative log density, and its gradient."""
-        centre, by = self.at(slope)
-        away, tilt = (variances - centre) / self.width, slope / self.typical_slope
+        away, tilt = (variances - self.centre) / self.width, slope / self.typical_slope
         value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
-        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope - float(away / self.width @ by)
+        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
         return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
 
 

@@ -152,22 +152,12 @@ class Sources:
         by = there[:, :, None] * np.eye(self.number) - self.part[:, :, None] * there[:, None]
         return self.part + by @ departures, by
 
-    def error(self, departures: Array, slope: float, plain: Array) -> tuple[Array, Array, Array]:
-        """Return the errors of what the prior's cells, times 1 + `slope`, say: their covariance, and its derivatives.
-
-        Returns
-        -------
-        covariance : array, shape (rows, backgrounds, backgrounds)
-        by_departures : array, shape (rows, sources, sources)
-            What each source's errors are multiplied by, and summed.
-        by_slope : array, shape (rows, backgrounds, backgrounds)
-        """
+    def error(self, departures: Array, plain: Array) -> tuple[Array, Array]:
+        """Return the covariance (rows, backgrounds, backgrounds) and what its derivatives by the departures are made of."""
         if not self.number:
-            return (1 + slope) ** 2 * plain, np.zeros((len(plain), 0, 0)), 2 * (1 + slope) * plain
+            return plain, np.zeros((len(plain), 0, 0))
         weights, by = self.weights(departures)
-        counted = weights + slope * self.part
-        by_slope = np.einsum("rp,rpab->rab", 2.0 * counted * self.part, self.errors)
-        return np.einsum("rp,rpab->rab", counted**2, self.errors), 2.0 * counted[:, :, None] * by, by_slope
+        return np.einsum("rp,rpab->rab", weights**2, self.errors), 2.0 * weights[:, :, None] * by
 
 
 @dataclass(frozen=True)
