@@ -340,5 +340,5 @@ INTRODUCTION = """\
   scores): rounding is noise in the features, which stage 1 learns. So in float32 the ratios to stage 1 would be up to .03 nearer to 1.
 - On ESS 11 the kernel form was looked at beforehand on other draws of respondents alone (seeds 100 and above). The other two surveys also
   served the development of the methods. No choice was made on the second set of 60 ANES questions, "anes2020 final": they are used
-  once, with `--final`, when every choice has been made. DSA's rows there are of stage 2 with a penalty of .03, the default then; it is
-  .001 since, chosen on development draws (see `method.md`), and all other rows of DSA were made again."""
+  with `--final` when every choice has been made. That was done twice: once before the methods knew the order of levels (`method.md` has
+  those ratios), and once since. The order was chosen on other draws and questions."""
