@@ -20,7 +20,7 @@ import numpy as np
 
 from surveysim.design.calibration import Calibration
 from surveysim.design.replication import Replicates
-from surveysim.design.stages import LONELY_PSU, Stage, group_sums, sampling_stages
+from surveysim.design.stages import LONELY_PSU, Stage, distinct, group_sums, sampling_stages
 from surveysim.errors import DesignError, first_few, nearest
 from surveysim.tables.schema import refuse_extreme
 
@@ -159,8 +159,8 @@ class Design:
         first = self.stages[0]
         n_units, n_strata = len(first.stratum), len(first.sampled)
         kept = self.weights[rows] > 0
-        units = np.unique(domain[kept] * n_units + first.unit[rows][kept])
-        strata = np.unique(units // n_units * n_strata + first.stratum[units % n_units])
+        units = distinct(domain[kept] * n_units + first.unit[rows][kept], n_domains * n_units)
+        strata = distinct(units // n_units * n_strata + first.stratum[units % n_units], n_domains * n_strata)
         df = np.bincount(units // n_units, minlength=n_domains) - np.bincount(strata // n_strata, minlength=n_domains)
         return df if self.replicates is None else np.minimum(df, self.replicates.degrees_of_freedom)
 

@@ -48,16 +48,15 @@ class Members:
         """PSUs less strata with members, shape ``(domains,)``."""
         return self.design.domain_degrees_of_freedom(self.rows, self.domain, self.n_domains)
 
-    @property
-    def replicate_weights(self) -> np.ndarray:
-        """The members' replicate weights, shape ``(members, replicates)``; of a design that has some."""
-        assert self.design.replicates is not None, "checked by the caller"
-        weights = self.design.replicates.weights
-        return weights if len(self.rows) == len(weights) else weights[self.rows]
-
     def repeated_sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sums of `values`, shape ``(members, columns)``, under each replicate, shape ``(replicates, domains, columns)``."""
-        return repeated_sums(values, self.domain, self.n_domains, self.replicate_weights)
+        assert self.design.replicates is not None, "checked by the caller"
+        return repeated_sums(values, self.domain, self.n_domains, self.design.replicates.weights, self.rows)
+
+    def repeated_ratios(self, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+        """Return ratios of sums under each replicate, shape ``(replicates, domains, columns)``, in one pass over the weights."""
+        sums = self.repeated_sums(np.hstack([numerator, denominator]))
+        return _divided(sums[:, :, : numerator.shape[1]], sums[:, :, numerator.shape[1] :])
 
     def sums(self, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Return weighted column sums by domain, shape ``(domains, columns)``, of `values`, shape ``(members, columns)``."""
@@ -114,8 +113,7 @@ def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.nda
 
     estimate = _divided(members.sums(numerator), members.sums(below))
     if members.design.replicates is not None:
-        repeated = _divided(members.repeated_sums(numerator), members.repeated_sums(below))
-        return estimate, members.design.replicates.variance(repeated, estimate)
+        return estimate, members.design.replicates.variance(members.repeated_ratios(numerator, below), estimate)
     under = members.sums(below)
     known = np.where(under != 0, estimate, 0)
     scaled = members.weights[:, None] / np.where(under == 0, 1, under)[members.domain]
