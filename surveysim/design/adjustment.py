@@ -16,6 +16,8 @@ from surveysim.design.design import Design
 from surveysim.design.replication import Replicates, replicate_weights
 from surveysim.errors import DesignError, first_few, nearest
 
+Solve = Callable[[np.ndarray], np.ndarray]  # weights -> adjusted weights; or replicate weights, a column each
+
 
 def rake_design(
     design: Design,
@@ -47,7 +49,11 @@ def rake_design(
     if residuals not in RESIDUALS:
         raise DesignError(f"residuals must be one of {', '.join(RESIDUALS)}; {nearest(str(residuals), RESIDUALS)}")
     dummies = [(group[:, None] == np.arange(len(total))).astype(float) for group, total in zip(groups, totals, strict=True)]
-    raked = _adjusted(design, np.hstack(dummies), lambda weights: raked_weights(weights, groups, totals, names))
+
+    def solve(weights: np.ndarray) -> np.ndarray:
+        return raked_weights(weights, groups, totals, names)
+
+    raked = _adjusted(design, np.hstack(dummies), solve, solve)
     if residuals == "regression":
         return raked
     *before, last = raked.calibrations
@@ -94,7 +100,16 @@ def calibrate_design(
             f"method={method!r} makes {len(negative)} weights negative (rows {first_few(negative)}); "
             "use method='raking', or 'logit' with bounds="
         )
-    return _adjusted(design, margins, solve)
+    def solve_each(replicates: np.ndarray) -> np.ndarray:
+        columns = []
+        for number, column in enumerate(replicates.T, start=1):
+            try:
+                columns.append(solve(column))
+            except DesignError as error:
+                raise DesignError(f"replicate {number} of {replicates.shape[1]}: {error}") from error
+        return np.stack(columns, axis=1)
+
+    return _adjusted(design, margins, solve, solve_each)
 
 
 def trim_design(design: Design, *, lower: float = 0.0, upper: float = np.inf, strict: bool = True) -> Design:
@@ -250,19 +265,13 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
     return given_replicates(design, weights, method=method, fay=fay, mse=method == "SDR")
 
 
-def _adjusted(design: Design, margins: np.ndarray, solve: Callable[[np.ndarray], np.ndarray]) -> Design:
+def _adjusted(design: Design, margins: np.ndarray, solve: Solve, solve_each: Solve) -> Design:
     weights = solve(design.weights)
     calibration = Calibration(margins, design.weights, weights)
     adjusted = replace(design, weights=weights, calibrations=(*design.calibrations, calibration))
     if design.replicates is None:
         return adjusted
-    columns = []
-    for number, column in enumerate(design.replicates.weights.T, start=1):
-        try:
-            columns.append(solve(column))
-        except DesignError as error:
-            raise DesignError(f"replicate {number} of {design.replicates.weights.shape[1]}: {error}") from error
-    return replace(adjusted, replicates=replace(design.replicates, weights=np.stack(columns, axis=1)))
+    return replace(adjusted, replicates=replace(design.replicates, weights=solve_each(design.replicates.weights)))
 
 
 def _trimmed(weights: np.ndarray, lower: float, upper: float, strict: bool) -> np.ndarray:

@@ -92,7 +92,9 @@ def weighted_totals(members: Members, values: np.ndarray) -> tuple[np.ndarray, n
     return estimate, _linearised(members, members.weights[:, None] * values)
 
 
-def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def weighted_ratios(
+    members: Members, numerator: np.ndarray, denominator: np.ndarray | None = None, repeated: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return ratios of weighted sums ``R = sum(w y) / sum(w x)`` and their variances, both shape ``(domains, columns)``.
 
     The linearised value is ``(y - R x) / sum(w x)``. Means and shares are ratios with ``x = 1``.
@@ -103,6 +105,8 @@ def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.nda
     numerator : array, shape ``(members, columns)``
     denominator : array, shape ``(members, 1)``, optional
         Default 1 for everyone: means.
+    repeated : array, shape ``(replicates, domains, columns)``, optional
+        The ratios under each replicate weight, where they are known.
 
     Returns
     -------
@@ -113,7 +117,8 @@ def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.nda
 
     estimate = _divided(members.sums(numerator), members.sums(below))
     if members.design.replicates is not None:
-        return estimate, members.design.replicates.variance(members.repeated_ratios(numerator, below), estimate)
+        found = members.repeated_ratios(numerator, below) if repeated is None else repeated
+        return estimate, members.design.replicates.variance(found, estimate)
     under = members.sums(below)
     known = np.where(under != 0, estimate, 0)
     scaled = members.weights[:, None] / np.where(under == 0, 1, under)[members.domain]

@@ -49,6 +49,7 @@ class Replicates:
     def __post_init__(self) -> None:
         if self.method not in REPLICATE_METHODS:
             raise DesignError(f"replicate method must be one of {', '.join(REPLICATE_METHODS)}; {nearest(self.method, REPLICATE_METHODS)}")
+        object.__setattr__(self, "weights", np.ascontiguousarray(self.weights))  # a respondent's replicates beside one another
         bad = np.zeros(0, dtype=bool) if np.isfinite(self.weights.sum()) else ~np.isfinite(self.weights).all(axis=0)
         if self.weights.ndim != 2 or self.weights.shape[1] < 2 or bad.any():
             raise DesignError(
