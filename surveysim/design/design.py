@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from surveysim.design.calibration import Calibration
 from surveysim.design.replication import Replicates
@@ -298,8 +299,7 @@ def _columns(name: str, values: np.ndarray | None, length: int) -> np.ndarray | 
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or len(array) != length:
         raise DesignError(f"{name} must have a row per respondent ({length}); got an array of shape {array.shape}")
-    is_absent = np.frompyfunc(lambda value: value is None or value != value, 1, 1)
-    absent = is_absent(array).astype(bool) if array.dtype == object else array != array
+    absent = pd.isna(array)
     if absent.any():
         rows = np.flatnonzero(absent.any(axis=1))
         raise DesignError(

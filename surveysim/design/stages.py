@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from surveysim.errors import DesignError, first_few
 
@@ -204,5 +205,9 @@ def _fraction(sampled: np.ndarray, population: np.ndarray, names: np.ndarray) ->
 
 def nested_codes(outer: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Number the combinations of an outer code and a label, from 0, in sorted order."""
-    _, inner = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
-    return np.unique(outer * (int(inner.max()) + 1) + inner, return_inverse=True)[1]
+    place, found = pd.factorize(labels)
+    names, of_found = np.unique(found.astype(str) if found.dtype == object else found, return_inverse=True)
+    numbers, size = outer * len(names) + of_found[place], (int(outer.max()) + 1) * len(names)
+    if size > len(numbers):
+        return np.unique(numbers, return_inverse=True)[1]
+    return (np.cumsum(np.bincount(numbers, minlength=size) > 0) - 1)[numbers]
