@@ -100,6 +100,7 @@ def calibrate_design(
             f"method={method!r} makes {len(negative)} weights negative (rows {first_few(negative)}); "
             "use method='raking', or 'logit' with bounds="
         )
+
     def solve_each(replicates: np.ndarray) -> np.ndarray:
         columns = []
         for number, column in enumerate(replicates.T, start=1):

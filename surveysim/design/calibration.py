@@ -117,8 +117,8 @@ def raked_weights(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Seq
     labels = [""] if weights.ndim == 1 else [f"replicate {place} of {count}: " for place in range(1, count + 1)]
     if np.prod(sizes, dtype=float) > len(weights):
         one_by_one = zip(columns.T, labels, strict=True)
-        factors = [_raking_factors(column[None], groups, totals, names, [label]) for column, label in one_by_one]
-        return (columns * np.concatenate(factors).T).reshape(weights.shape)
+        of_each = [_raking_factors(column[None], groups, totals, names, [label]) for column, label in one_by_one]
+        return (columns * np.concatenate(of_each).T).reshape(weights.shape)
     cell, n_cells = np.ravel_multi_index(tuple(groups), sizes), int(np.prod(sizes))  # all respondents of a cell get one factor
     if weights.ndim == 1:
         of_cells = np.bincount(cell, weights, minlength=n_cells)[None]
@@ -150,8 +150,8 @@ def _raking_factors(
     misses = [float(miss[place]) for miss in missed]
     worst = [f"{name} (off by {miss:.2g} of the population)" for name, miss in zip(names, misses, strict=True) if miss >= RAKING_TOLERANCE]
     raise DesignError(
-        f"{labels[place]}raking did not converge in {MAX_ITERATIONS} rounds: {first_few(worst)}; the margins contradict one another for this sample "
-        "(an empty combination of levels forces it): join small levels or drop a margin"
+        f"{labels[place]}raking did not converge in {MAX_ITERATIONS} rounds: {first_few(worst)}; the margins contradict one another for "
+        "this sample (an empty combination of levels forces it): join small levels or drop a margin"
     )
 
 

@@ -98,9 +98,7 @@ def group_sums(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarr
     return np.stack([np.bincount(group, column, minlength=n_groups) for column in values.T], axis=1)
 
 
-def repeated_sums(
-    values: np.ndarray, group: np.ndarray, n_groups: int, weights: np.ndarray, rows: np.ndarray | None = None
-) -> np.ndarray:
+def repeated_sums(values: np.ndarray, group: np.ndarray, n_groups: int, weights: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Return the sums of `values` by group under each replicate weight, in one pass over the weights.
 
     Parameters
