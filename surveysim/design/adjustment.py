@@ -196,11 +196,13 @@ def given_replicates(
     ----------
     design : Design
     weights : array, shape ``(respondents, replicates)``
-    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR"}
+    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR", "other"}
+        ``"other"``: a rule that `scale` and `rscales` say, such as that of generalised replicates.
     combined : bool
         Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
     scale : float, optional
-        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``.
+        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``;
+        ``"other"`` has none.
     rscales : array, shape ``(replicates,)``, optional
         Default 1 each; JKn needs them, ``(n_h-1)/n_h``.
     fay : float
@@ -211,7 +213,7 @@ def given_replicates(
     Raises
     ------
     DesignError
-        If the method is unknown, the shape is wrong, or JKn comes without `rscales`.
+        If the method is unknown, the shape is wrong, JKn comes without `rscales`, or ``"other"`` without `scale`.
     """
     columns = np.asarray(weights, dtype=float)
     if columns.ndim != 2 or len(columns) != len(design) or not columns.size:
@@ -219,6 +221,8 @@ def given_replicates(
     size = columns.shape[1]
     if method == "JKn" and rscales is None:
         raise DesignError("method='JKn' needs rscales=, (n_h - 1) / n_h for the stratum of each replicate; see the release's documentation")
+    if method == "other" and scale is None:
+        raise DesignError("method='other' needs scale=, the factor of the squared deviations' sum; see the release's documentation")
     usual = {
         "JK1": (size - 1) / size,
         "BRR": 1 / size,
@@ -254,10 +258,10 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
         If the method is unknown, or does not tell its scales (Fay without a factor, JKn).
     """
     method, _, factor = declared.partition(" ")
-    if method == "JKn" or (method == "Fay" and not factor):
+    if method in ("JKn", "other") or (method == "Fay" and not factor):
         raise DesignError(
-            f"the codebook's replicate_method={declared!r} does not tell its scales: write 'Fay 0.5' for Fay's factor; for JKn leave "
-            "replicate_weights out of the codebook and use with_replicates(survey, weights, method='JKn', rscales=...)"
+            f"the codebook's replicate_method={declared!r} does not tell its scales: write 'Fay 0.5' for Fay's factor; for JKn and other "
+            "leave replicate_weights out of the codebook and use with_replicates(survey, weights, method='JKn', rscales=...)"
         )
     try:
         fay = float(factor or 0)

@@ -19,7 +19,7 @@ from surveysim.design.stages import Stage
 from surveysim.errors import DesignError, first_few, nearest
 
 MADE_METHODS = ("JK1", "JKn", "BRR", "Fay", "bootstrap")
-REPLICATE_METHODS = (*MADE_METHODS, "JK2", "SDR")  # the last two are taken from releases alone
+REPLICATE_METHODS = (*MADE_METHODS, "JK2", "SDR", "other")  # the last three are taken from releases alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Replicates:
         """Rank of the replicate weights, less 1, as in R; some of many respondents may tell that it is full."""
         n, columns = self.weights.shape
         tolerance = 1e-7 * max(self.weights.max(), -self.weights.min())
-        some = np.unique(self.weights[:: max(n // (16 * columns), 1)], axis=0)
+        some = np.unique(self.weights[:: max(n // (4 * columns), 1)], axis=0)
         if _rank(some, tolerance * max(n, columns)) == columns:
             return columns - 1
         rows = np.unique(self.weights, axis=0)
