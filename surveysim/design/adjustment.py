@@ -16,6 +16,8 @@ from surveysim.design.design import Design
 from surveysim.design.replication import Replicates, replicate_weights
 from surveysim.errors import DesignError, first_few, nearest
 
+Solve = Callable[[np.ndarray], np.ndarray]  # weights -> adjusted weights; or replicate weights, a column each
+
 
 def rake_design(
     design: Design,
@@ -47,7 +49,11 @@ def rake_design(
     if residuals not in RESIDUALS:
         raise DesignError(f"residuals must be one of {', '.join(RESIDUALS)}; {nearest(str(residuals), RESIDUALS)}")
     dummies = [(group[:, None] == np.arange(len(total))).astype(float) for group, total in zip(groups, totals, strict=True)]
-    raked = _adjusted(design, np.hstack(dummies), lambda weights: raked_weights(weights, groups, totals, names))
+
+    def solve(weights: np.ndarray) -> np.ndarray:
+        return raked_weights(weights, groups, totals, names)
+
+    raked = _adjusted(design, np.hstack(dummies), solve, solve)
     if residuals == "regression":
         return raked
     *before, last = raked.calibrations
@@ -94,7 +100,17 @@ def calibrate_design(
             f"method={method!r} makes {len(negative)} weights negative (rows {first_few(negative)}); "
             "use method='raking', or 'logit' with bounds="
         )
-    return _adjusted(design, margins, solve)
+
+    def solve_each(replicates: np.ndarray) -> np.ndarray:
+        columns = []
+        for number, column in enumerate(replicates.T, start=1):
+            try:
+                columns.append(solve(column))
+            except DesignError as error:
+                raise DesignError(f"replicate {number} of {replicates.shape[1]}: {error}") from error
+        return np.stack(columns, axis=1)
+
+    return _adjusted(design, margins, solve, solve_each)
 
 
 def trim_design(design: Design, *, lower: float = 0.0, upper: float = np.inf, strict: bool = True) -> Design:
@@ -180,11 +196,13 @@ def given_replicates(
     ----------
     design : Design
     weights : array, shape ``(respondents, replicates)``
-    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR"}
+    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR", "other"}
+        ``"other"``: a rule that `scale` and `rscales` say, such as that of generalised replicates.
     combined : bool
         Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
     scale : float, optional
-        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``.
+        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``;
+        ``"other"`` has none.
     rscales : array, shape ``(replicates,)``, optional
         Default 1 each; JKn needs them, ``(n_h-1)/n_h``.
     fay : float
@@ -195,7 +213,7 @@ def given_replicates(
     Raises
     ------
     DesignError
-        If the method is unknown, the shape is wrong, or JKn comes without `rscales`.
+        If the method is unknown, the shape is wrong, JKn comes without `rscales`, or ``"other"`` without `scale`.
     """
     columns = np.asarray(weights, dtype=float)
     if columns.ndim != 2 or len(columns) != len(design) or not columns.size:
@@ -203,6 +221,8 @@ def given_replicates(
     size = columns.shape[1]
     if method == "JKn" and rscales is None:
         raise DesignError("method='JKn' needs rscales=, (n_h - 1) / n_h for the stratum of each replicate; see the release's documentation")
+    if method == "other" and scale is None:
+        raise DesignError("method='other' needs scale=, the factor of the squared deviations' sum; see the release's documentation")
     usual = {
         "JK1": (size - 1) / size,
         "BRR": 1 / size,
@@ -238,10 +258,10 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
         If the method is unknown, or does not tell its scales (Fay without a factor, JKn).
     """
     method, _, factor = declared.partition(" ")
-    if method == "JKn" or (method == "Fay" and not factor):
+    if method in ("JKn", "other") or (method == "Fay" and not factor):
         raise DesignError(
-            f"the codebook's replicate_method={declared!r} does not tell its scales: write 'Fay 0.5' for Fay's factor; for JKn leave "
-            "replicate_weights out of the codebook and use with_replicates(survey, weights, method='JKn', rscales=...)"
+            f"the codebook's replicate_method={declared!r} does not tell its scales: write 'Fay 0.5' for Fay's factor; for JKn and other "
+            "leave replicate_weights out of the codebook and use with_replicates(survey, weights, method='JKn', rscales=...)"
         )
     try:
         fay = float(factor or 0)
@@ -250,19 +270,13 @@ def declared_replicates(design: Design, weights: np.ndarray, declared: str) -> D
     return given_replicates(design, weights, method=method, fay=fay, mse=method == "SDR")
 
 
-def _adjusted(design: Design, margins: np.ndarray, solve: Callable[[np.ndarray], np.ndarray]) -> Design:
+def _adjusted(design: Design, margins: np.ndarray, solve: Solve, solve_each: Solve) -> Design:
     weights = solve(design.weights)
     calibration = Calibration(margins, design.weights, weights)
     adjusted = replace(design, weights=weights, calibrations=(*design.calibrations, calibration))
     if design.replicates is None:
         return adjusted
-    columns = []
-    for number, column in enumerate(design.replicates.weights.T, start=1):
-        try:
-            columns.append(solve(column))
-        except DesignError as error:
-            raise DesignError(f"replicate {number} of {design.replicates.weights.shape[1]}: {error}") from error
-    return replace(adjusted, replicates=replace(design.replicates, weights=np.stack(columns, axis=1)))
+    return replace(adjusted, replicates=replace(design.replicates, weights=solve_each(design.replicates.weights)))
 
 
 def _trimmed(weights: np.ndarray, lower: float, upper: float, strict: bool) -> np.ndarray:

@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
+from surveysim.design.stages import repeated_sums
 from surveysim.errors import DesignError, first_few, nearest
 
 Factor = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # u -> g(u) and its derivative
@@ -99,7 +100,7 @@ def raked_weights(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Seq
 
     Parameters
     ----------
-    weights : array, shape ``(respondents,)``
+    weights : array, shape ``(respondents,)``, or ``(respondents, replicates)`` to rake every column
     groups : sequence of int arrays, shape ``(respondents,)``
         Group of each respondent, a margin each.
     totals : sequence of arrays, shape ``(groups,)``
@@ -111,34 +112,53 @@ def raked_weights(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Seq
     DesignError
         If the iteration does not converge: the margins contradict one another for this sample.
     """
-    sizes = tuple(len(total) for total in totals)
+    sizes, columns = tuple(len(total) for total in totals), weights.reshape(len(weights), -1)
+    count = columns.shape[1]
+    labels = [""] if weights.ndim == 1 else [f"replicate {place} of {count}: " for place in range(1, count + 1)]
     if np.prod(sizes, dtype=float) > len(weights):
-        return weights * _raking_factors(weights.astype(float), groups, totals, names)
-    cell = np.ravel_multi_index(tuple(groups), sizes)  # all respondents of a cell get one factor
-    of_cells = np.bincount(cell, weights, minlength=int(np.prod(sizes)))
-    crossed = np.unravel_index(np.arange(len(of_cells)), sizes)
-    return weights * _raking_factors(of_cells, list(crossed), totals, names)[cell]
+        one_by_one = zip(columns.T, labels, strict=True)
+        of_each = [_raking_factors(column[None], groups, totals, names, [label]) for column, label in one_by_one]
+        return (columns * np.concatenate(of_each).T).reshape(weights.shape)
+    cell, n_cells = np.ravel_multi_index(tuple(groups), sizes), int(np.prod(sizes))  # all respondents of a cell get one factor
+    if weights.ndim == 1:
+        of_cells = np.bincount(cell, weights, minlength=n_cells)[None]
+    else:
+        of_cells = repeated_sums(np.ones((len(weights), 1)), cell, n_cells, weights)[:, :, 0]
+    factors = _raking_factors(of_cells, np.unravel_index(np.arange(n_cells), sizes), totals, names, labels)
+    raked = np.take(np.ascontiguousarray(factors.T), cell, axis=0)
+    raked *= columns
+    return raked.reshape(weights.shape)
 
 
-def _raking_factors(weights: np.ndarray, groups: Sequence[np.ndarray], totals: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
-    factor, adjusted = np.ones(len(weights)), weights
+def _raking_factors(
+    weights: np.ndarray, groups: Sequence[np.ndarray], totals: Sequence[np.ndarray], names: Sequence[str], labels: Sequence[str]
+) -> np.ndarray:
+    """Return the factors of weights, both of shape ``(replicates, cells)``; one that meets its totals is left as it is."""
+    factor, adjusted, done = np.ones(weights.shape), weights.astype(float), np.zeros((len(weights), 1), dtype=bool)
+    margins = list(zip(groups, totals, strict=True))
     for _ in range(MAX_ITERATIONS):
-        for group, total in zip(groups, totals, strict=True):
-            step = _ratio(total, np.bincount(group, adjusted, minlength=len(total)))[group]
+        for group, total in margins:
+            step = np.where(done, 1.0, _ratio(total, _sums(adjusted, group, len(total))))[:, group]
             adjusted = adjusted * step
             with np.errstate(over="ignore"):  # where it does not converge
                 factor = factor * step
-        misses = [
-            float(np.abs(np.bincount(group, adjusted, minlength=len(total)) - total).max() / total.sum())
-            for group, total in zip(groups, totals, strict=True)
-        ]
-        if max(misses) < RAKING_TOLERANCE:
+        missed = [np.abs(_sums(adjusted, group, len(total)) - total).max(axis=1) / total.sum() for group, total in margins]
+        done = (np.max(missed, axis=0) < RAKING_TOLERANCE)[:, None]
+        if done.all():
             return factor
+    place = int(np.argmin(done))
+    misses = [float(miss[place]) for miss in missed]
     worst = [f"{name} (off by {miss:.2g} of the population)" for name, miss in zip(names, misses, strict=True) if miss >= RAKING_TOLERANCE]
     raise DesignError(
-        f"raking did not converge in {MAX_ITERATIONS} rounds: {first_few(worst)}; the margins contradict one another for this sample "
-        "(an empty combination of levels forces it): join small levels or drop a margin"
+        f"{labels[place]}raking did not converge in {MAX_ITERATIONS} rounds: {first_few(worst)}; the margins contradict one another for "
+        "this sample (an empty combination of levels forces it): join small levels or drop a margin"
     )
+
+
+def _sums(weights: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return the sums of weights, shape ``(replicates, cells)``, by group of cells."""
+    place = np.arange(len(weights))[:, None] * n_groups + group
+    return np.bincount(place.ravel(), weights.ravel(), minlength=len(weights) * n_groups).reshape(-1, n_groups)
 
 
 def calibrated_weights(

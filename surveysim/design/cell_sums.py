@@ -121,8 +121,7 @@ def cell_sums(design: Design, rows: np.ndarray, cell: np.ndarray, n_cells: int, 
     estimate = np.bincount(cell, amounts, minlength=n_cells)
     none = np.zeros((0, n_cells))
     if design.replicates is not None:
-        weights = design.replicates.weights if len(rows) == len(design) else design.replicates.weights[rows]
-        repeated = repeated_sums(own[:, None], cell, n_cells, weights)[:, :, 0]
+        repeated = repeated_sums(own[:, None], cell, n_cells, design.replicates.weights, rows)[:, :, 0]
         rule = design.replicates.take(np.arange(0))  # how replicates become a variance, without anybody's weights
         return CellSums(estimate, (), none, none, np.zeros((0, 0)), rule, repeated)
     design.refuse_lonely()

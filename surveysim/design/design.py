@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from surveysim.design.calibration import Calibration
 from surveysim.design.replication import Replicates
-from surveysim.design.stages import LONELY_PSU, Stage, group_sums, sampling_stages
+from surveysim.design.stages import LONELY_PSU, Stage, distinct, group_sums, sampling_stages
 from surveysim.errors import DesignError, first_few, nearest
 from surveysim.tables.schema import refuse_extreme
 
@@ -159,8 +160,8 @@ class Design:
         first = self.stages[0]
         n_units, n_strata = len(first.stratum), len(first.sampled)
         kept = self.weights[rows] > 0
-        units = np.unique(domain[kept] * n_units + first.unit[rows][kept])
-        strata = np.unique(units // n_units * n_strata + first.stratum[units % n_units])
+        units = distinct(domain[kept] * n_units + first.unit[rows][kept], n_domains * n_units)
+        strata = distinct(units // n_units * n_strata + first.stratum[units % n_units], n_domains * n_strata)
         df = np.bincount(units // n_units, minlength=n_domains) - np.bincount(strata // n_strata, minlength=n_domains)
         return df if self.replicates is None else np.minimum(df, self.replicates.degrees_of_freedom)
 
@@ -298,8 +299,7 @@ def _columns(name: str, values: np.ndarray | None, length: int) -> np.ndarray | 
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or len(array) != length:
         raise DesignError(f"{name} must have a row per respondent ({length}); got an array of shape {array.shape}")
-    is_absent = np.frompyfunc(lambda value: value is None or value != value, 1, 1)
-    absent = is_absent(array).astype(bool) if array.dtype == object else array != array
+    absent = pd.isna(array)
     if absent.any():
         rows = np.flatnonzero(absent.any(axis=1))
         raise DesignError(

@@ -48,16 +48,15 @@ class Members:
         """PSUs less strata with members, shape ``(domains,)``."""
         return self.design.domain_degrees_of_freedom(self.rows, self.domain, self.n_domains)
 
-    @property
-    def replicate_weights(self) -> np.ndarray:
-        """The members' replicate weights, shape ``(members, replicates)``; of a design that has some."""
-        assert self.design.replicates is not None, "checked by the caller"
-        weights = self.design.replicates.weights
-        return weights if len(self.rows) == len(weights) else weights[self.rows]
-
     def repeated_sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sums of `values`, shape ``(members, columns)``, under each replicate, shape ``(replicates, domains, columns)``."""
-        return repeated_sums(values, self.domain, self.n_domains, self.replicate_weights)
+        assert self.design.replicates is not None, "checked by the caller"
+        return repeated_sums(values, self.domain, self.n_domains, self.design.replicates.weights, self.rows)
+
+    def repeated_ratios(self, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+        """Return ratios of sums under each replicate, shape ``(replicates, domains, columns)``, in one pass over the weights."""
+        sums = self.repeated_sums(np.hstack([numerator, denominator]))
+        return _divided(sums[:, :, : numerator.shape[1]], sums[:, :, numerator.shape[1] :])
 
     def sums(self, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Return weighted column sums by domain, shape ``(domains, columns)``, of `values`, shape ``(members, columns)``."""
@@ -93,7 +92,9 @@ def weighted_totals(members: Members, values: np.ndarray) -> tuple[np.ndarray, n
     return estimate, _linearised(members, members.weights[:, None] * values)
 
 
-def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def weighted_ratios(
+    members: Members, numerator: np.ndarray, denominator: np.ndarray | None = None, repeated: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return ratios of weighted sums ``R = sum(w y) / sum(w x)`` and their variances, both shape ``(domains, columns)``.
 
     The linearised value is ``(y - R x) / sum(w x)``. Means and shares are ratios with ``x = 1``.
@@ -104,6 +105,8 @@ def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.nda
     numerator : array, shape ``(members, columns)``
     denominator : array, shape ``(members, 1)``, optional
         Default 1 for everyone: means.
+    repeated : array, shape ``(replicates, domains, columns)``, optional
+        The ratios under each replicate weight, where they are known.
 
     Returns
     -------
@@ -114,8 +117,8 @@ def weighted_ratios(members: Members, numerator: np.ndarray, denominator: np.nda
 
     estimate = _divided(members.sums(numerator), members.sums(below))
     if members.design.replicates is not None:
-        repeated = _divided(members.repeated_sums(numerator), members.repeated_sums(below))
-        return estimate, members.design.replicates.variance(repeated, estimate)
+        found = members.repeated_ratios(numerator, below) if repeated is None else repeated
+        return estimate, members.design.replicates.variance(found, estimate)
     under = members.sums(below)
     known = np.where(under != 0, estimate, 0)
     scaled = members.weights[:, None] / np.where(under == 0, 1, under)[members.domain]

@@ -26,8 +26,8 @@ def group_means(members: Members, values: np.ndarray, group: np.ndarray, n_group
     replicates = members.design.replicates
     if replicates is None:
         return means, _mean_sums(members, values, means, size, group).covariance()
-    own = members.replicate_weights
-    over, under = (repeated_sums(each[:, None], group, n_groups, own)[:, :, 0] for each in (values, np.ones(len(values))))
+    both = np.stack([values, np.ones(len(values))], axis=1)
+    over, under = np.moveaxis(repeated_sums(both, group, n_groups, replicates.weights, members.rows), 2, 0)
     empty = int((under == 0).any(axis=1).sum())
     if empty:
         raise DesignError(f"{empty} of {len(under)} replicates leave a group without respondents; use linearisation, or join groups")
@@ -102,7 +102,7 @@ def rank_test(members: Members, values: np.ndarray, group: np.ndarray, n_groups:
 
 def rank_scores(values: np.ndarray, weights: np.ndarray, test: str) -> np.ndarray:
     """Return the score of each value's estimated population rank."""
-    found, place = np.unique(values, return_inverse=True)
+    found, place = _numbered(values)
     at = np.bincount(place, weights, minlength=len(found))
     total = at.sum()
     rank = np.cumsum(at) - at / 2
@@ -113,3 +113,13 @@ def rank_scores(values: np.ndarray, weights: np.ndarray, test: str) -> np.ndarra
 
         return ndtri(rank / total)[place]
     return (rank / total)[place]
+
+
+def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ascending values and the place of each one's own among them; whole numbers, as codes are, need no sorting."""
+    low, high = values.min(), values.max()
+    if high - low < len(values):
+        place = (values - low).astype(np.int64)
+        if np.array_equal(place + low, values):
+            return np.arange(int(high - low) + 1) + low, place
+    return np.unique(values, return_inverse=True)

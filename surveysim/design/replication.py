@@ -19,7 +19,7 @@ from surveysim.design.stages import Stage
 from surveysim.errors import DesignError, first_few, nearest
 
 MADE_METHODS = ("JK1", "JKn", "BRR", "Fay", "bootstrap")
-REPLICATE_METHODS = (*MADE_METHODS, "JK2", "SDR")  # the last two are taken from releases alone
+REPLICATE_METHODS = (*MADE_METHODS, "JK2", "SDR", "other")  # the last three are taken from releases alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,8 @@ class Replicates:
     def __post_init__(self) -> None:
         if self.method not in REPLICATE_METHODS:
             raise DesignError(f"replicate method must be one of {', '.join(REPLICATE_METHODS)}; {nearest(self.method, REPLICATE_METHODS)}")
-        bad = ~np.isfinite(self.weights).all(axis=0)
+        object.__setattr__(self, "weights", np.ascontiguousarray(self.weights))  # a respondent's replicates beside one another
+        bad = np.zeros(0, dtype=bool) if np.isfinite(self.weights.sum()) else ~np.isfinite(self.weights).all(axis=0)
         if self.weights.ndim != 2 or self.weights.shape[1] < 2 or bad.any():
             raise DesignError(
                 f"replicate weights must be finite, a column per replicate and at least two; got shape {self.weights.shape}, "
@@ -71,13 +72,22 @@ class Replicates:
 
     @cached_property
     def degrees_of_freedom(self) -> int:
-        """Rank of the replicate weights, less 1, as in R."""
+        """Rank of the replicate weights, less 1, as in R; some of many respondents may tell that it is full."""
+        n, columns = self.weights.shape
+        tolerance = 1e-7 * max(self.weights.max(), -self.weights.min())
+        some = np.unique(self.weights[:: max(n // (4 * columns), 1)], axis=0)
+        if _rank(some, tolerance * max(n, columns)) == columns:
+            return columns - 1
         rows = np.unique(self.weights, axis=0)
-        return int(np.linalg.matrix_rank(np.linalg.qr(rows, mode="r"), tol=1e-7 * np.abs(rows).max() * max(rows.shape))) - 1
+        return _rank(rows, tolerance * max(rows.shape)) - 1
 
     def take(self, rows: np.ndarray) -> Replicates:
         """Return the replicate weights of some respondents."""
         return replace(self, weights=self.weights[rows])
+
+
+def _rank(rows: np.ndarray, tolerance: float) -> int:
+    return int(np.linalg.matrix_rank(np.linalg.qr(rows, mode="r"), tol=tolerance))
 
 
 def replicate_weights(

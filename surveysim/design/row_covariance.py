@@ -128,13 +128,14 @@ def mean_rows(backgrounds: tuple[str, ...], members: Members, values: np.ndarray
     means = _divided(np.bincount(members.domain, weights * values, minlength=count), size)
     known = np.where(size > 0, size, 1.0)
     centred = (values - np.nan_to_num(means)[members.domain]) / known[members.domain]
-    sums, repeated = cell_sums(members.design, members.rows, members.domain, count, centred), None
-    if sums.repeated is not None:
-        over = cell_sums(members.design, members.rows, members.domain, count, values).repeated
-        under = cell_sums(members.design, members.rows, members.domain, count).repeated
-        assert over is not None, "made together"
-        assert under is not None, "made together"
-        repeated = _divided(over, under)[:, :, None]
+    replicates, repeated = members.design.replicates, None
+    if replicates is None:
+        sums = cell_sums(members.design, members.rows, members.domain, count, centred)
+    else:
+        both = members.repeated_sums(np.stack([values, np.ones(len(values))], axis=1))
+        over, under = np.moveaxis(both, 2, 0)
+        repeated, none = _divided(over, under)[:, :, None], np.zeros((0, count))
+        sums = CellSums(size * means, (), none, none, np.zeros((0, 0)), replicates.take(np.arange(0)), over)
     return QuestionRows(backgrounds, (None,), sums, means[:, None], size, repeated)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from surveysim.errors import DesignError, first_few
 
+FEW_ROWS = 4  # of fewer than a quarter of the respondents, replicate weights are copied
 LONELY_PSU = ("fail", "remove", "adjust", "average", "certainty")
 
 
@@ -84,6 +86,11 @@ class Stage:
         return (self.scale[self.stratum][:, None] * (totals - mean[self.stratum]))[self.unit]
 
 
+def distinct(numbers: np.ndarray, size: int) -> np.ndarray:
+    """Return the different numbers of 0 to `size` - 1, ascending; without sorting where a count of each takes no more memory."""
+    return np.flatnonzero(np.bincount(numbers, minlength=size)) if size <= len(numbers) else np.unique(numbers)
+
+
 def group_sums(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
     """Return the column sums of `values`, shape ``(rows, columns)``, by group: shape ``(n_groups, columns)``."""
     if n_groups == len(values) and np.array_equal(group, np.arange(n_groups)):
@@ -91,7 +98,7 @@ def group_sums(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarr
     return np.stack([np.bincount(group, column, minlength=n_groups) for column in values.T], axis=1)
 
 
-def repeated_sums(values: np.ndarray, group: np.ndarray, n_groups: int, weights: np.ndarray) -> np.ndarray:
+def repeated_sums(values: np.ndarray, group: np.ndarray, n_groups: int, weights: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Return the sums of `values` by group under each replicate weight, in one pass over the weights.
 
     Parameters
@@ -101,7 +108,9 @@ def repeated_sums(values: np.ndarray, group: np.ndarray, n_groups: int, weights:
     group : int array, shape ``(rows,)``
         From 0.
     n_groups : int
-    weights : array, shape ``(rows, replicates)``
+    weights : array, shape ``(rows, replicates)``, or with `rows` ``(respondents, replicates)``
+    rows : int array, shape ``(rows,)``, optional
+        Position of each row among the respondents; weights are not copied where many of them are asked for, in order.
 
     Returns
     -------
@@ -116,10 +125,16 @@ def repeated_sums(values: np.ndarray, group: np.ndarray, n_groups: int, weights:
     """
     from scipy.sparse import csc_array
 
+    weights = np.asarray(weights, dtype=float)
     row, column = np.nonzero(values)
     cell, count = group[row] * values.shape[1] + column, n_groups * values.shape[1]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(values)))])
-    sums = csc_array((values[row, column], cell, ends), shape=(count, len(values))) @ np.asarray(weights, dtype=float)
+    where = row
+    if rows is not None and len(rows) > len(weights) / FEW_ROWS and (rows[1:] > rows[:-1]).all():
+        where = rows[row]
+    elif rows is not None:
+        weights = weights[rows]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(where, minlength=len(weights)))])
+    sums = csc_array((values[row, column], cell, ends), shape=(count, len(weights))) @ weights
     return np.ascontiguousarray(sums.T).reshape(-1, n_groups, values.shape[1])
 
 
@@ -188,5 +203,9 @@ def _fraction(sampled: np.ndarray, population: np.ndarray, names: np.ndarray) ->
 
 def nested_codes(outer: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Number the combinations of an outer code and a label, from 0, in sorted order."""
-    _, inner = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
-    return np.unique(outer * (int(inner.max()) + 1) + inner, return_inverse=True)[1]
+    place, found = pd.factorize(labels)
+    names, of_found = np.unique(found.astype(str) if found.dtype == object else found, return_inverse=True)
+    numbers, size = outer * len(names) + of_found[place], (int(outer.max()) + 1) * len(names)
+    if size > len(numbers):
+        return np.unique(numbers, return_inverse=True)[1]
+    return (np.cumsum(np.bincount(numbers, minlength=size) > 0) - 1)[numbers]

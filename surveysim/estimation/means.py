@@ -88,9 +88,10 @@ def survey_mean(
     for question in asked_questions(survey, questions):
         values = numeric_answers(survey, question)
         members, kept = _members(survey, question, domains, values, lonely_psu)
-        if covariance:
-            carried[question.question_id] = mean_rows(domains.ids, members, values[kept])
-        estimate, variance = weighted_ratios(members, values[kept, None])
+        rows = mean_rows(domains.ids, members, values[kept]) if covariance else None
+        if rows is not None:
+            carried[question.question_id] = rows
+        estimate, variance = weighted_ratios(members, values[kept, None], repeated=None if rows is None else rows.repeated)
         deff = _design_effect(variance, simple_random_variances(members, values[kept, None]))
         tables.append(_rows(question.question_id, domains, members, estimate, variance, deff))
     return with_covariance(_described(tables, survey), carried if covariance else None, survey.design)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from surveysim.codebook.codebook import MISSING_REASONS, Codebook, DesignVariables, Level, Question, Trait
+from surveysim.codebook.codebook import MISSING_REASONS, Code, Codebook, DesignVariables, Level, Question, Trait
 from surveysim.errors import CodebookError, DesignError, SurveySimError, first_few, nearest
 from surveysim.survey.crosswalk import Items, pooled_codes, pooled_definition, read_crosswalk, shared_items
 from surveysim.survey.survey import Survey, check_survey
@@ -95,20 +95,20 @@ def pool_waves(
     data = pd.concat([part[0] for part in parts], ignore_index=True)
     lacks_sizes = FPC in data and bool(data[FPC].isna().any())
     data = data.drop(columns=FPC) if lacks_sizes else data
-    data[WAVE] = pd.Categorical(data[WAVE], categories=list(named), ordered=True)
-    for name in book.traits:
-        if name != WAVE:
-            data[name] = pd.Categorical(data[name], categories=list(book.trait(name).level_names), ordered=True)
+    lengths = [len(survey) for survey in named.values()]
+    data[WAVE] = pd.Categorical.from_codes(np.repeat(np.arange(len(named)), lengths), list(named), ordered=True)
     told = [_designed(data, named, shared), _scaled(data, named, scale)]
     told += [f"left out, since not every wave has it alike: {first_few(left)}"] if left else []
     told += ["population sizes (fpc) left out, since not every wave has them"] if lacks_sizes else []
-    reasons, trait_reasons = (_reasons([part[place] for part in parts]) for place in (1, 2))
+    reasons, trait_reasons = (pd.concat([part[place] for part in parts], ignore_index=True) for place in (1, 2))
     return Survey(data, reasons, book, WEIGHT, tuple(f"{len(named)} waves pooled: {one}" for one in told), trait_reasons=trait_reasons)
 
 
-def _reasons(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    together = pd.concat(parts, ignore_index=True)
-    return together.apply(lambda column: pd.Series(pd.Categorical(column, categories=list(MISSING_REASONS)), index=column.index))
+def _reasons(column: pd.Series) -> pd.Categorical:
+    """Return reasons with all that there are as categories, so that those of two waves can be put together."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.set_categories(list(MISSING_REASONS), ordered=False).array
+    return pd.Categorical(column, categories=list(MISSING_REASONS))
 
 
 def _named(waves: object) -> dict[str, Survey]:
@@ -162,7 +162,8 @@ def _harmonised(
     index = range(len(survey))
     data = pd.DataFrame({name: survey.data[name].to_numpy() for name in (RESPONDENT_ID, WEIGHT, STRATUM, PSU, FPC) if name in survey.data})
     data[WAVE] = wave
-    reasons, trait_reasons = pd.DataFrame(index=index), pd.DataFrame({WAVE: np.full(len(survey), np.nan, dtype=object)}, index=index)
+    none = pd.Categorical.from_codes(np.full(len(survey), -1), list(MISSING_REASONS))
+    reasons, trait_reasons = pd.DataFrame(index=index), pd.DataFrame({WAVE: none}, index=index)
     known = survey.trait_reasons.reindex(index)
     for name, definition in definitions.items():
         source = items[name][wave]
@@ -170,23 +171,34 @@ def _harmonised(
         if isinstance(definition, Question):
             own = survey.codebook.question(source.variable).codes
             codes = pooled_codes(name, wave, source, own, definition.codes)
-            reasons[name] = survey.reasons[source.variable].to_numpy()
-            data[name] = column.where(survey.reasons[source.variable].notna(), column.map(codes)).to_numpy()
+            reasons[name] = _reasons(survey.reasons[source.variable])
+            data[name] = _recoded(column, codes, survey.reasons[source.variable].notna()).to_numpy()
         else:
             levels = pooled_codes(name, wave, source, list(column.cat.categories), definition.level_names)
-            data[name] = column.astype(object).map(levels).to_numpy()
-            trait_reasons[name] = known[source.variable].to_numpy() if source.variable in known else np.nan
+            place = [definition.level_names.index(levels[one]) if one in levels else -1 for one in column.cat.categories]
+            codes = np.array([*place, -1])[column.cat.codes]  # the last place is that of nobody's level
+            data[name] = pd.Categorical.from_codes(codes, list(definition.level_names), ordered=True)
+            trait_reasons[name] = _reasons(known[source.variable]) if source.variable in known else none
     return data, reasons, trait_reasons
+
+
+def _recoded(column: pd.Series, codes: Mapping[Code, Code], missing: pd.Series) -> pd.Series:
+    """Return answers under the pooled codes; codes with a reason stay."""
+    as_they_are = all(one == pooled and type(one) is type(pooled) for one, pooled in codes.items())
+    if as_they_are and (missing | column.isin(list(codes))).all():
+        return column
+    return column.where(missing, column.map(codes))
 
 
 def _designed(data: pd.DataFrame, named: Mapping[str, Survey], shared: str) -> str:
     """Write stratum and PSU as what the waves share asks for, and say so."""
     wave, ids = data[WAVE].astype(str), data[RESPONDENT_ID].astype(str)
     if shared == "nothing":
-        layer = data[STRATUM].astype(str).where(data[STRATUM].notna(), "all") if STRATUM in data else pd.Series("all", index=data.index)
-        data[STRATUM] = wave + "/" + layer
+        data[STRATUM] = _prefixed(data[WAVE], data[STRATUM].where(data[STRATUM].notna(), "all")) if STRATUM in data else wave + "/all"
         if PSU in data:
-            data[PSU] = wave + "/" + data[PSU].astype(str).where(data[PSU].notna(), "respondent " + ids)
+            absent = data[PSU].isna()
+            units = data[PSU].astype(str).where(~absent, "respondent " + ids) if absent.any() else data[PSU]
+            data[PSU] = _prefixed(data[WAVE], units)
         data[RESPONDENT_ID] = wave + "/" + ids
         return "independent samples, each wave with strata of its own"
     if shared == "psu" and PSU not in data:
@@ -208,6 +220,13 @@ def _designed(data: pd.DataFrame, named: Mapping[str, Survey], shared: str) -> s
     return f"{spanning:,} of {data[PSU].nunique():,} PSUs span waves{members}"
 
 
+def _prefixed(wave: pd.Series, labels: pd.Series) -> pd.Series:
+    """Return labels, of which there are few, with their wave before them."""
+    place, found = pd.factorize(labels)
+    made = np.array([f"{one}/{label}" for one in wave.cat.categories for label in pd.Series(found).astype(str)], dtype=object)
+    return pd.Series(made[wave.cat.codes.to_numpy(np.int64) * len(found) + place], index=labels.index, dtype=str)
+
+
 def _spanning(data: pd.DataFrame) -> int:
     """Count PSUs that stand in several waves, or refuse none at all and such as lie in two strata."""
     layer = data[STRATUM].astype(str) if STRATUM in data else pd.Series("all", index=data.index)
@@ -227,5 +246,5 @@ def _scaled(data: pd.DataFrame, named: Mapping[str, Survey], scale: str) -> str:
     sizes = {wave: len(survey) for wave, survey in named.items()}
     goal = sizes if scale == "respondents" else dict.fromkeys(sizes, len(data) / len(sizes))
     totals = data.groupby(WAVE, observed=True)[WEIGHT].sum()
-    data[WEIGHT] *= data[WAVE].astype(str).map({wave: goal[wave] / totals[wave] for wave in sizes})
+    data[WEIGHT] *= np.array([goal[wave] / totals[wave] for wave in sizes])[data[WAVE].cat.codes]
     return f"each wave's weights sum to {'its respondents' if scale == 'respondents' else f'{len(data) / len(sizes):,.0f}'}"

@@ -17,7 +17,7 @@ from surveysim.tables.schema import BACKGROUND, ESTIMATE, OPTION, QUESTION, SHAR
 
 RELEASES = {  # names of the columns, in lower case -> method, Fay's factor, about the full sample's estimate
     r"(p?wgtp|pwwgt|repwtp?)\d+": ("SDR", 0.0, True),
-    r"w_fst(ur)?(wt|r)\d+": ("Fay", 0.5, True),
+    r"(w_fst(ur)?(wt|r)|repwgt|[ts]rwgt)\d+": ("Fay", 0.5, True),
 }
 
 
@@ -91,14 +91,16 @@ def with_replicates(
     survey : Survey
     weights : DataFrame or array, shape ``(respondents, replicates)``
         In the order of the survey's rows.
-    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR"}, optional
+    method : {"JK1", "JKn", "BRR", "Fay", "bootstrap", "JK2", "SDR", "other"}, optional
         ``"SDR"``: successive differences (R: ``"ACS"``). Default as the columns' names tell: those of ACS and CPS (``PWGTP1``, ``WGTP1``,
-        ``PWWGT1``, ``REPWTP1``, ...) are SDR, those of PISA (``W_FSTURWT1``, ``W_FSTR1``, ...) Fay's with factor 0.5, all about the full
-        sample's estimate.
+        ``PWWGT1``, ``REPWTP1``, ...) are SDR, those of PISA (``W_FSTURWT1``, ``W_FSTR1``, ...), TALIS (``TRWGT1``, ``SRWGT1``, ...) and
+        SIPP (``REPWGT1``, ...) Fay's with factor 0.5, all about the full sample's estimate. ``"other"``: any rule that `scale` and
+        `rscales` say, as that of generalised replicates (R: ``type="other"``).
     combined : bool
         Whether the sampling weight is in the replicate weights; otherwise they are multiplied by it.
     scale : float, optional
-        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``.
+        Default by method: JK1 ``(R-1)/R``, BRR ``1/R``, Fay ``1/(R (1-fay)^2)``, bootstrap ``1/(R-1)``, JKn and JK2 1, SDR ``4/R``;
+        ``"other"`` has none.
     rscales : array, shape ``(replicates,)``, optional
         Default 1 each; JKn needs them, ``(n_h-1)/n_h``.
     fay : float, optional
@@ -124,7 +126,8 @@ def with_replicates(
     (persons) and WGTP1 to 80 (households); IPUMS has them as REPWTP and REPWT, https://usa.ipums.org/usa/repwt.shtml. US Census Bureau,
     Use of the public use replicate weight file (CPS): ``4/160 sum (x_r - x)^2`` of PWWGT1 to 160, PWWGT0 being the full sample's weight.
     OECD (2009), PISA Data Analysis Manual, doi:10.1787/9789264056275-en, chapter 4: ``1/20 sum (x_r - x)^2`` of W_FSTR1 to 80 (W_FSTURWT
-    from 2015 on), Fay's method with factor 0.5.
+    from 2015 on), Fay's method with factor 0.5. TALIS has 100 of teachers (TRWGT) and of schools (SRWGT), the Census Bureau's Survey of
+    Income and Program Participation 240 (REPWGT, REPWGT0 being the full sample's weight), both with the same method and factor.
     Wolter (2007), Introduction to Variance Estimation, doi:10.1007/978-0-387-35099-8.
 
     Examples
@@ -259,5 +262,5 @@ def _released(weights: pd.DataFrame | np.ndarray) -> tuple[str, float, bool]:
     if full:
         raise DesignError(f"with_replicates: {first_few(full)} is the weight of the full sample, not a replicate; leave the column out")
     told = f"the names {first_few(names)} tell none" if names else "an array has no names to tell it by"
-    known = "those of ACS, CPS (PWGTP1, WGTP1, PWWGT1, REPWTP1) and PISA (W_FSTURWT1, W_FSTR1)"
+    known = "those of ACS, CPS (PWGTP1, WGTP1, PWWGT1, REPWTP1), PISA (W_FSTURWT1, W_FSTR1), TALIS (TRWGT1, SRWGT1) and SIPP (REPWGT1)"
     raise DesignError(f"with_replicates needs method=: {told}; known are {known}")

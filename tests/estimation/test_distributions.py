@@ -380,10 +380,13 @@ def test_the_levels_of_the_small_survey_are_all_there() -> None:
         ("REPWTP", "SDR", 4 / 80),
         ("W_FSTURWT", "Fay", 1 / 20),
         ("W_FSTR", "Fay", 1 / 20),
+        ("TRWGT", "Fay", 1 / 25),
+        ("SRWGT", "Fay", 1 / 25),
+        ("REPWGT", "Fay", 1 / 60),
     ],
 )
 def test_releases_are_known_by_the_names_of_their_columns(names: str, method: str, scale: float) -> None:
-    survey, size = small_survey(), 160 if names == "PWWGT" else 80
+    survey, size = small_survey(), {"PWWGT": 160, "REPWGT": 240, "TRWGT": 100, "SRWGT": 100}.get(names, 80)
     weights = np.random.default_rng(0).gamma(5, 0.2, (len(survey), size))
     columns = pd.DataFrame(weights, columns=[f"{names}{number}" for number in range(1, size + 1)])
     found = ss.with_replicates(survey, columns).design.replicates
@@ -406,3 +409,5 @@ def test_replicates_that_nobody_knows_need_a_method() -> None:
         ss.with_replicates(survey, own.to_numpy())
     with pytest.raises(DesignError, match="method must be one of JK1, JKn, BRR, Fay, bootstrap"):
         ss.as_replicates(survey, method="SDR")
+    with pytest.raises(DesignError, match="method='other' needs scale="):
+        ss.with_replicates(survey, own, method="other")

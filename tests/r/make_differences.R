@@ -82,7 +82,8 @@ designs <- list(apistrat_fpc = strat, apistrat_nofpc = strat_free, apiclus1_fpc 
 columns <- weights(designs$JK1_dclus1_nofpc, "analysis")  # as if a release had brought them: what counts is how their spread becomes a variance
 released <- function(...) svrepdesign(data = apiclus1, weights = ~pw, repweights = columns, combined.weights = TRUE, ...)
 designs <- c(designs, list(SDR_given = released(type = "successive-difference"), SDR_mse_given = released(type = "ACS", mse = TRUE), JK2_given = suppressWarnings(released(type = "JK2")),
-  Fay_mse_given = released(type = "Fay", rho = .5, mse = TRUE)))
+  Fay_mse_given = released(type = "Fay", rho = .5, mse = TRUE),
+  other_mse_given = released(type = "other", scale = .04, rscales = seq(.5, 1.5, length.out = ncol(columns)), mse = TRUE)))
 ref <- list(meta = list(R = R.version.string, survey = as.character(packageVersion("survey"))), designs = lapply(designs, all_of))
 # calibrated weights: what the calibration fixes has no variance, so other variables are tested
 calibrated <- list(calibrate_linear_stype_api99 = calibrate(clus, ~stype + api99, total),

@@ -99,7 +99,10 @@ def sample_of(section: str, name: str) -> tuple[pd.DataFrame, Design]:
         frame, jackknifed = replicated("JK1_dclus1_nofpc")
         assert jackknifed.replicates is not None
         method, about_full = name.split("_")[0], "_mse" in name
-        return frame, given_replicates(jackknifed, jackknifed.replicates.weights, method=method, fay=0.5, mse=about_full)
+        weights = jackknifed.replicates.weights
+        columns = weights[:, np.argsort((weights == 0).argmax(axis=0))]  # R leaves PSUs out in the order of the rows
+        rule: dict[str, Any] = {"scale": 0.04, "rscales": np.linspace(0.5, 1.5, columns.shape[1])} if method == "other" else {}
+        return frame, given_replicates(jackknifed, columns, method=method, fay=0.5, mse=about_full, **rule)
     return design(name) if name in REFERENCE["designs"] else replicated(name)
 
 
