@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _in_options(said: str, given: argparse.Namespace) -> str:
     """Return a message of a verb in the words of the command line: ``--by``, not ``by=``."""
     names = {name: f"--{name.replace('_', '-')}" for name in vars(given) if name not in ("run", "file", "isolated")}
+    if "by" in names:
+        names["backgrounds"] = "--by"  # as `simulate` calls the traits
     if getattr(given, "draft", None) is not None:
         names["output"] = "--draft"  # the verb's own word for the codebook that it writes
     known = "|".join(names)

@@ -180,6 +180,11 @@ def test_scores_are_those_of_the_verb(capsys: pytest.CaptureFixture[str]) -> Non
             "error: --by: codebook 'nonvoters2020' has no trait 'gendr'; did you mean 'gender'",
         ),
         (["describe", "nonvoters2020", "--questions", "Q88"], "has no question 'Q88'; did you mean"),
+        (
+            ["simulate", "nonvoters2020", "--by", "sex", "--method", "mrp"],
+            "error: --by: codebook 'nonvoters2020' has no trait 'sex'; known",
+        ),
+        (["simulate", "nonvoters2020", "--by", "Q21", "--method", "mrp"], "error: --by: 'Q21' is a question; by= of survey verbs takes it"),
         (["simulate", *ONE, "--method", "mpr"], "error: --method 'mpr' is unknown; did you mean 'mrp'"),
         (["simulate", *ONE, "--method", "raw", "--output", "shares.xlsx"], "--output shares.xlsx: the ending must be one of .csv .parquet"),
         (["describe", *ONE, "--output", "nowhere/shares.csv"], "folder 'nowhere' does not exist; make it first"),
