@@ -73,6 +73,7 @@ def _in_options(said: str, given: argparse.Namespace) -> str:
         names["backgrounds"] = "--by"  # as `simulate` calls the traits
     if getattr(given, "draft", None) is not None:
         names["output"] = "--draft"  # the verb's own word for the codebook that it writes
+    said = re.sub(r"add_question\(codebook, path, '([^']*)'\)", r"surveysim describe FILE --codebook MINE.toml --add \1", said)
     known = "|".join(names)
     said = re.sub(rf"^({known})(?=:| '| names | is | are | must | has )", lambda found: names[found[1]], said)
     value = r"(?P<list>\[[^]]*\])|(?P<quoted>'[^']*'|\"[^\"]*\")|(?P<plain>[^\s;:,)]+(?:,\d{3})*)"

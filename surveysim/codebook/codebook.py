@@ -212,8 +212,8 @@ class Codebook:
             Or `error`: if one is unknown, what is given holds no names, or none where one is needed.
         """
         lacking = f"codebook {self.name!r} has no question"
-        names = known_names_of(given, argument, self.questions, error=error, lacking=lacking, needed=needed)
-        return [self.questions[name] for name in names]
+        known = known_names_of(given, argument, self.questions, error=error, lacking=lacking, needed=needed, may_be_added=True)
+        return [self.questions[name] for name in known]
 
     def traits_named(
         self, given: str | Sequence[str], argument: str, *, error: type[SurveySimError] = CodebookError, needed: bool = True

@@ -146,9 +146,9 @@ class Survey:
         CodebookError
             If the survey has no question or trait of such a name; the message names the nearest.
         """
-        known = (*self.traits, *self.questions)
+        known, lacking = (*self.traits, *self.questions), "the survey has no question or trait"
         given = names[0] if len(names) == 1 else names
-        wanted = known_names_of(given, "names", known, error=CodebookError, lacking="the survey has no question or trait")
+        wanted = known_names_of(given, "names", known, error=CodebookError, lacking=lacking, may_be_added=True)
         reasons, others = (frame[[name for name in frame if name in wanted]] for frame in (self.reasons, self.trait_reasons))
         data = self.data.drop(columns=[name for name in known if name not in wanted])
         return replace(self, data=data, reasons=reasons, trait_reasons=others)

@@ -180,6 +180,7 @@ def test_scores_are_those_of_the_verb(capsys: pytest.CaptureFixture[str]) -> Non
             "error: --by: codebook 'nonvoters2020' has no trait 'gendr'; did you mean 'gender'",
         ),
         (["describe", "nonvoters2020", "--questions", "Q88"], "has no question 'Q88'; did you mean"),
+        (["describe", "nonvoters2020", "--questions", "vote"], "--codebook MINE.toml --add vote asks it"),
         (
             ["simulate", "nonvoters2020", "--by", "sex", "--method", "mrp"],
             "error: --by: codebook 'nonvoters2020' has no trait 'sex'; known",

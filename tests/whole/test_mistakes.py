@@ -451,6 +451,14 @@ MISTAKES: dict[str, Mistake] = {
         lambda: ss.simulate(SURVEY, ["vote"], questions="taxes", method="mrp"),
         ("backgrounds: 'vote' is a question", "by= of survey verbs", "declare it as a trait"),
     ),
+    "a question that the codebook leaves out": (
+        lambda: ss.survey_mean(SURVEY, questions="turnout"),
+        ("questions", "no question 'turnout'", "if the file has it, add_question(codebook, path, 'turnout')"),
+    ),
+    "by a question that the codebook leaves out": (
+        lambda: ss.survey_mean(SURVEY, by="turnout", questions="taxes"),
+        ("by", "no trait 'turnout'", "if the file has it, add_question(codebook, path, 'turnout')"),
+    ),
     "shares of one's own not yet read": (
         lambda: ss.evaluate(TRUTH[["question_id", "gender", "option_code", "share"]], TRUTH, codebook=BOOK),
         ("estimated lacks column source", "as_distributions(frame, codebook"),
