@@ -69,8 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _in_options(said: str, given: argparse.Namespace) -> str:
     """Return a message of a verb in the words of the command line: ``--by``, not ``by=``."""
     names = {name: f"--{name.replace('_', '-')}" for name in vars(given) if name not in ("run", "file", "isolated")}
+    if "by" in names:
+        names["backgrounds"] = "--by"  # as `simulate` calls the traits
     if getattr(given, "draft", None) is not None:
         names["output"] = "--draft"  # the verb's own word for the codebook that it writes
+    said = re.sub(r"add_question\(codebook, path, '([^']*)'\)", r"surveysim describe FILE --codebook MINE.toml --add \1", said)
     known = "|".join(names)
     said = re.sub(rf"^({known})(?=:| '| names | is | are | must | has )", lambda found: names[found[1]], said)
     value = r"(?P<list>\[[^]]*\])|(?P<quoted>'[^']*'|\"[^\"]*\")|(?P<plain>[^\s;:,)]+(?:,\d{3})*)"

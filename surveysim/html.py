@@ -30,6 +30,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--li
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
 figcaption { font-size: .875rem; color: var(--muted); }
 @media (max-width: 30rem) { table.facts th { width: 7rem; } th, td { padding: .25rem .3rem; } }
+@media screen and (max-width: 40rem) { figure { overflow-x: auto; } figure img { max-width: none; width: 38rem; }
+  figure:has(img)::before { content: "scroll sideways \\2192"; display: block; font-style: italic; }
+  div[style*="overflow-x"] { background: linear-gradient(to left, var(--paper) 1rem, transparent) right / 2rem 100% no-repeat local,
+    linear-gradient(to left, #888c, transparent) right / 1.2rem 100% no-repeat scroll; } }  /* a shadow where more is to the right */
 @media print { :root { --ink: #000; --muted: #333; --paper: #fff; --line: #999; --warn: #000; }
   body { font-size: 10pt; max-width: none; padding: 0; }
   table { font-size: 8pt; max-width: 100%; } th, td { padding: .15rem .35rem; overflow-wrap: anywhere; } a { color: inherit; }

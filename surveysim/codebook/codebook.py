@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from surveysim.codebook.questions import MISSING_REASONS, QUESTION_TYPES, Code, Level, Option, Question, Trait, check_reasons, field_values
-from surveysim.errors import CodebookError, EvaluationError, SurveySimError, first_few, nearest
+from surveysim.errors import CodebookError, EvaluationError, SurveySimError, first_few, nearest, quoted
 from surveysim.html import facts_table, folded, frame_table
 from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import RESERVED, refuse_unwritable
@@ -212,8 +212,8 @@ class Codebook:
             Or `error`: if one is unknown, what is given holds no names, or none where one is needed.
         """
         lacking = f"codebook {self.name!r} has no question"
-        names = known_names_of(given, argument, self.questions, error=error, lacking=lacking, needed=needed)
-        return [self.questions[name] for name in names]
+        known = known_names_of(given, argument, self.questions, error=error, lacking=lacking, needed=needed, may_be_added=True)
+        return [self.questions[name] for name in known]
 
     def traits_named(
         self, given: str | Sequence[str], argument: str, *, error: type[SurveySimError] = CodebookError, needed: bool = True
@@ -225,8 +225,10 @@ class Codebook:
         CodebookError
             Or `error`: if one is unknown, what is given holds no names, or none where one is needed.
         """
-        lacking = f"codebook {self.name!r} has no trait"
-        return known_names_of(given, argument, self.traits, error=error, lacking=lacking, needed=needed)
+        names = names_of(given, argument, self.traits, error=error, needed=needed)
+        if asked := [name for name in names if name in self.questions and name not in self.traits]:
+            raise error(f"{argument}: {quoted(asked[0])} is a question; by= of survey verbs takes it, else declare it as a trait as well")
+        return known_names_of(names, argument, self.traits, error=error, lacking=f"codebook {self.name!r} has no trait", needed=needed)
 
     @property
     def batteries(self) -> dict[str, list[str]]:

@@ -43,7 +43,7 @@ def readable(
     simulated : bool, optional
         Default as the table's ``attrs`` say, or its source; where neither does, there is no such column.
     like : sequence of DataFrame
-        Tables that it was made of: without a codebook, their labels and the order of their levels serve.
+        Tables that it was made of: without a codebook, their labels and the order of their traits and levels serve.
 
     Returns
     -------
@@ -81,7 +81,8 @@ def _traits(table: pd.DataFrame, codebook: Codebook | None, like: Sequence[pd.Da
         return {}
     levels = [parse_background_id(one) for one in ids]
     found = dict.fromkeys(trait for own in levels for trait in own)
-    known = [] if codebook is None else [name for name in codebook.traits if name in found]
+    told = chain.from_iterable([table, *like] if codebook is None else [codebook.traits])
+    known = [name for name in dict.fromkeys(told) if name in found]
     columns = {}
     for name in [*known, *sorted(set(found) - set(known) - TABLE_COLUMNS)]:
         given = [own.get(name) for own in levels]

@@ -14,6 +14,7 @@ from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import EvaluationError, first_few
 from surveysim.evaluation.metrics import METRICS, NOMINAL_SUBSTITUTE, ORDERED_ONLY, require_metrics
 from surveysim.tables.cells import Array, Cells, to_cells
+from surveysim.tables.facts import is_simulated, simulated_rows
 from surveysim.tables.intervals import ANYWHERE, normal_intervals
 from surveysim.tables.names import names_of
 from surveysim.tables.population_shares import population_shares
@@ -90,7 +91,8 @@ def evaluate(
     ------
     EvaluationError
         If a metric is unknown; the types of questions are needed and not given; the tables hold different cells or
-        options; an estimated cell is empty; several sources come without `by`; or a background has no weight.
+        options; the reference is simulated and the estimate is not; an estimated cell is empty; several sources come without
+        `by`; or a background has no weight.
     TableError
         If a table breaks its contract, or its cells were weighted over before.
 
@@ -111,6 +113,7 @@ def evaluate(
     names = require_metrics(metrics, KNOWN_METRICS)
     codebook = codebook_if_any(codebook)
     check_distributions(reference, "reference")
+    refuse_exchanged(estimated, reference, "estimated", "reference")
     ordered = scales_of(reference[QUESTION], codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     answered = reference[reference[SHARE].notna()]
     empty = len(reference[CELL].drop_duplicates()) - len(answered[CELL].drop_duplicates())
@@ -125,6 +128,22 @@ def evaluate(
     scores.attrs.update(counts)
     scores.attrs[RECORD] = _weighting(estimated, weights)
     return readable(scores, codebook, like=[reference])
+
+
+def refuse_exchanged(estimated: pd.DataFrame, reference: pd.DataFrame, one: str, other: str) -> None:
+    """Refuse to hold respondents' answers against simulated ones as their truth: the two tables stand in each other's place.
+
+    Raises
+    ------
+    EvaluationError
+        If the reference says that it is simulated, and the estimate that it is not; the message names the arguments `one` and `other`.
+    """
+    told = simulated_rows(estimated)
+    if told is not None and not told.any() and is_simulated(reference):
+        raise EvaluationError(
+            f"{other} is simulated and {one} is a survey's: give {one} first and {other}, what respondents answered, second; if "
+            f"as_distributions made {other} of respondents' answers, give it simulated=False"
+        )
 
 
 def score_arrays(estimated: Array, reference: Array, mask: np.ndarray, names: Sequence[str]) -> dict[str, Array]:

@@ -168,6 +168,7 @@ def _chosen(curve: pd.DataFrame, method: str, reference: str, metric: str | None
 
 def _points(curve: pd.DataFrame) -> pd.DataFrame:
     """Return a row per source and n: its own interval where it is a single row, else mean and t interval of its rows."""
+    curve = curve.assign(**{SOURCE: curve[SOURCE].astype(object)})  # categories would become those of what is mapped from them
     points = curve.groupby([SOURCE, N], sort=False)[ESTIMATE].agg(["mean", "std", "size"]).reset_index()
     size, mean = points["size"].to_numpy(float), points["mean"].to_numpy(float)
     low, high = mean_intervals(mean, points["std"].to_numpy(float) / np.sqrt(size), size - 1)

@@ -18,6 +18,7 @@ from surveysim.evaluation.card_measures import Judged, floor_measures, judged, m
 from surveysim.evaluation.comparison import FLOOR, FRESH_SAMPLE
 from surveysim.evaluation.floor import marginal_for_all
 from surveysim.evaluation.metrics import METRICS, ORDERED_ONLY, require_metrics
+from surveysim.evaluation.scores import refuse_exchanged
 from surveysim.figures.scorecard_panels import MARGINAL, draw_scorecard, measure_in_words
 from surveysim.figures.style import embedded
 from surveysim.html import Section, facts_line, frame_table, page, paragraph
@@ -186,7 +187,8 @@ def scorecard(
     ------
     EvaluationError
         If a metric is unknown, `draws` is below 19, an opponent has no name of its own or holds several sources, the tables hold
-        different cells, the truth has no sizes, or the types of questions are not given or the codebook lacks one.
+        different cells, the truth is simulated and `simulated` is not, the truth has no sizes, or the types of questions are not
+        given or the codebook lacks one.
     TableError
         If a table breaks its contract.
 
@@ -213,6 +215,7 @@ def scorecard(
     book = codebook_if_any(codebook)
     tables = _tables(simulated, against)
     check_distributions(truth, "truth")
+    refuse_exchanged(simulated, truth, "simulated", "truth")
     ordered = scales_of(truth[QUESTION], book, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     if N not in truth and N_EFF not in truth:
         raise EvaluationError("truth has neither n nor n_eff, so its noise is unknown; add one of them")

@@ -127,7 +127,7 @@ def real_changes(change: Array, std_error: Array) -> tuple[Array, Array, dict[st
     >>> import numpy as np
     >>> from surveysim.inference.spread import real_changes
     >>> shrunken, _, split = real_changes(np.array([-0.1, 0.0, 0.1]), np.full(3, 0.06))
-    >>> shrunken.round(3).tolist(), round(split["variance_real"], 4)
+    >>> (shrunken.round(3) + 0.0).tolist(), round(split["variance_real"], 4)
     ([-0.064, 0.0, 0.064], 0.0064)
     """
     if len(change) < 3 or not (np.isfinite(change) & (std_error > 0)).all():

@@ -122,7 +122,8 @@ def _banner(
     ids = list(rows[BACKGROUND].unique())
     letters, said = _letters(rows, before, level, adjust)
     blocks = [_block(own, ids, value, codebook, letters) for _, own in rows.groupby(QUESTION, sort=False, observed=True)]
-    traits = trait_order(ids, codebook)
+    stands = {name: place for place, name in enumerate(rows)}  # the first trait of the table is the outer row of the head
+    traits = sorted(trait_order(ids, codebook), key=lambda name: stands.get(name, len(stands)))
     levels = [parse_background_id(name) for name in ids]
     heads = [(name, tuple(own.get(name, "" if own else EVERYBODY) for own in levels)) for name in traits]
     facts = {name: fact for name, fact in table_facts(rows).items() if name not in (N, N_EFF)}

@@ -142,7 +142,8 @@ def simulate(
     array([1.])
     """
     if method not in (*MODEL_METHODS, *BASELINES):
-        raise SurveySimError(f"method {method!r} is unknown; {nearest(method, [*MODEL_METHODS, *BASELINES])}")
+        own = "; what a simulator of your own answered comes in with as_distributions" if callable(method) else ""
+        raise SurveySimError(f"method {method!r} is unknown; {nearest(str(method), [*MODEL_METHODS, *BASELINES])}{own}")
     backgrounds = as_backgrounds(backgrounds)
     check_method(method, model)
     check_draws(draws)

@@ -293,9 +293,9 @@ def sample_and_prior(
 def _refuse_double_use(sample: pd.DataFrame, prior: Prior) -> None:
     """Refuse a prior that has the sample's own shares in every cell with respondents."""
     keys = [QUESTION, BACKGROUND, OPTION]
-    own = sample.loc[sample[N] > 0, [*keys, SHARE]]
+    own = sample.loc[sample[N] > 0, [*keys, SHARE]].astype({OPTION: str})  # codes are compared as text
     for table in prior.tables:
-        both = own.merge(table[[*keys, SHARE]], on=keys, suffixes=("", "_prior"))
+        both = own.merge(table[[*keys, SHARE]].astype({OPTION: str}), on=keys, suffixes=("", "_prior"))
         seen = len(both) == int(own[QUESTION].isin(table[QUESTION]).sum()) > 0
         if seen and len(set(own[BACKGROUND])) > 1 and np.allclose(both[SHARE], both[f"{SHARE}_prior"], rtol=0, atol=1e-12):
             raise SurveySimError(

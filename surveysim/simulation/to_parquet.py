@@ -152,10 +152,8 @@ def simulate_to_parquet(
     about = {**about_survey(survey, int(model.recipe.get("seed", 0))), **about_model(model, method)}
     if method == "dsa" and posterior is None:
         about["no_std_error"] = f"more than {AT_ONCE} backgrounds"
-    if known.predictors is not None and posterior is not None:
-        about["group_predictors"] = posterior.attrs["group_predictors"]
-    if before is not None and posterior is not None:
-        about["prior"] = posterior.attrs["prior"]
+    if posterior is not None:
+        about |= {name: posterior.attrs[name] for name in ("group_predictors", "prior") if name in posterior.attrs}
     learnt = [] if posterior is None else [posterior]
     mixed = [OPTION] if len({type(code) for code in sample[OPTION]}) > 1 else []
     parts = (readable(part, survey.codebook, simulated=True, like=learnt) for part in parts)

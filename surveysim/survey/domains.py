@@ -49,7 +49,8 @@ def observed_domains(survey: Survey, by: str | Sequence[str]) -> Domains:
     names = names_of(by, "by", survey.traits, error=BackgroundError, needed=False, once=True)
     book, here = survey.codebook, (*survey.traits, *survey.questions)
     declared = (*book.traits, *book.questions)
-    known_names_of(names, "by", declared, error=CodebookError, lacking=f"codebook {book.name!r} has no trait", needed=False)
+    lacking = f"codebook {book.name!r} has no trait"
+    known_names_of(names, "by", declared, error=CodebookError, lacking=lacking, needed=False, may_be_added=True)
     known_names_of(names, "by", here, error=BackgroundError, lacking="the survey was read without trait", needed=False)
     code = np.zeros(len(survey), dtype=np.int64)
     whole, levels = np.ones(len(survey), dtype=bool) if survey.domain is None else survey.domain.copy(), []

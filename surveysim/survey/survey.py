@@ -138,16 +138,17 @@ class Survey:
         inside, words = domain_of(condition, self.data, self.reasons, self.traits, self.domain)
         return replace(self, domain=inside, domain_words=" and ".join(filter(None, (self.domain_words, words))))
 
-    def select(self, names: str | Sequence[str]) -> Survey:
-        """Return the survey of some questions and traits; respondents, weights and design stay.
+    def select(self, *names: str | Sequence[str]) -> Survey:
+        """Return the survey of some questions and traits, named one by one or in a list; respondents, weights and design stay.
 
         Raises
         ------
         CodebookError
             If the survey has no question or trait of such a name; the message names the nearest.
         """
-        known = (*self.traits, *self.questions)
-        wanted = known_names_of(names, "names", known, error=CodebookError, lacking="the survey has no question or trait")
+        known, lacking = (*self.traits, *self.questions), "the survey has no question or trait"
+        given = names[0] if len(names) == 1 else names
+        wanted = known_names_of(given, "names", known, error=CodebookError, lacking=lacking, may_be_added=True)
         reasons, others = (frame[[name for name in frame if name in wanted]] for frame in (self.reasons, self.trait_reasons))
         data = self.data.drop(columns=[name for name in known if name not in wanted])
         return replace(self, data=data, reasons=reasons, trait_reasons=others)

@@ -75,6 +75,7 @@ def known_names_of(
     error: type[SurveySimError],
     lacking: str,
     needed: bool = True,
+    may_be_added: bool = False,
 ) -> list[str]:
     """Return the names that an argument holds, as `names_of` does, each of them a known one.
 
@@ -86,6 +87,8 @@ def known_names_of(
         Names to choose from.
     lacking : str
         What is said before a name that is none of them: ``"table has no source"``.
+    may_be_added : bool
+        Whether it may be a variable of the survey's file that the codebook leaves out; then the message says how it is asked.
 
     Raises
     ------
@@ -103,7 +106,8 @@ def known_names_of(
     names = names_of(given, argument, choices, error=error, needed=needed)
     strange = [name for name in names if name not in set(choices)]
     if strange:
-        raise error(f"{argument}: {lacking} {first_few(map(repr, strange))}; {nearest(strange[0], choices)}")
+        added = f"; if the file has it, add_question(codebook, path, {strange[0]!r}) asks it" if may_be_added else ""
+        raise error(f"{argument}: {lacking} {first_few(map(repr, strange))}; {nearest(strange[0], choices)}{added}")
     return names
 
 

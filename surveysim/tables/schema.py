@@ -73,7 +73,7 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], what: str, *, e
     absent = [column for column in columns if column not in frame.columns]
     if absent:
         inside = [name for name in absent if name in frame.index.names]
-        remedy = f"; {first_few(inside)} stands in its index: give {what}.reset_index()" if inside else ""
+        remedy = f"; {first_few(inside)} stands in its index: give {what}.reset_index()" if inside else _of_ones_own(absent, columns, frame)
         raise error(f"{what} lacks column{'s' if len(absent) > 1 else ''} {first_few(absent)}; it has {_named(frame)}{remedy}")
     for column in dict.fromkeys([*columns, *frame.columns]):
         if column in NUMBERS:
@@ -200,7 +200,7 @@ def require_frame(frame: pd.DataFrame, what: str, columns: Sequence[str] = (), *
     """
     if not isinstance(frame, pd.DataFrame):
         needed = f" with columns {', '.join(columns)}" if columns else ""
-        raise error(f"{what} must be a pandas DataFrame{needed}; got {type(frame).__name__}{_to_frame(frame)}")
+        raise error(f"{what} must be a pandas DataFrame{needed}; got {type(frame).__name__}{_to_frame(frame, columns)}")
     if frame.columns.nlevels > 1:
         raise error(
             f"{what} has columns in {frame.columns.nlevels} levels, such as {quoted(frame.columns[0]) if len(frame.columns) else 'none'}; "
@@ -256,13 +256,22 @@ def _named(frame: pd.DataFrame) -> str:
     return first_few(frame.columns, 12) or "no columns"
 
 
-def _to_frame(given: object) -> str:
+def _to_frame(given: object, columns: Sequence[str] = ()) -> str:
     """How what was given becomes a frame, where that is known."""
+    if SHARE in columns and type(given).__name__ == "Survey":  # which stands in a room above
+        return ": response_distributions(survey, by=[...], questions=[...]) is one of it"
     if isinstance(given, pd.Series):
         return ": give .to_frame() of it"
     if hasattr(given, "to_pandas"):
         return ": give .to_pandas() of it"
     return ": make one with pandas.DataFrame" if isinstance(given, list | dict | np.ndarray) and len(given) else ""
+
+
+def _of_ones_own(absent: Sequence[str], columns: Sequence[str], frame: pd.DataFrame) -> str:
+    """How a table that surveysim did not make becomes one of distributions, where such a table was asked for."""
+    if ORDER in columns or (SOURCE in absent and SHARE in frame):
+        return "; as_distributions(frame, codebook, by=[...], shares=...) makes such a table of one of your own"
+    return ""
 
 
 def check_distributions(frame: pd.DataFrame, what: str = "distributions") -> pd.DataFrame:

@@ -213,6 +213,9 @@ def test_the_sample_itself_is_no_prior(as_table: bool) -> None:
     prior = ss.response_distributions(survey, by=TRAITS, questions=QUESTIONS) if as_table else survey
     with pytest.raises(SurveySimError, match="has the sample's own shares: combined with the same respondents they would count twice"):
         ss.simulate(survey, TRAITS, method="mrp", questions=QUESTIONS, prior=prior)
+    if as_table:
+        with pytest.raises(SurveySimError, match="would count twice"):
+            ss.simulate(survey, TRAITS, method="mrp", questions=QUESTIONS, prior=prior.assign(option_code=prior["option_code"].astype(str)))
 
 
 def test_questions_that_nobody_was_asked_are_told_in_every_table_made_of_them(tmp_path: Path) -> None:

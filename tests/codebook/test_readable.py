@@ -80,6 +80,14 @@ def test_a_reason_that_counts_as_an_answer_is_its_own_label() -> None:
     assert reasons["option_label"].tolist() == reasons["option_code"].tolist()
 
 
+def test_without_a_codebook_the_traits_stand_as_the_table_has_them() -> None:
+    table = ss.response_distributions(ss.load_example("nonvoters2020"), by=["gender", "age3"], questions="Q8_8")
+    bare = table.drop(columns=["gender", "age3"])
+    assert readable(table).columns.equals(table.columns)
+    assert [name for name in readable(bare, like=[table]) if name in ("gender", "age3")] == ["gender", "age3"]
+    assert [name for name in readable(bare) if name in ("gender", "age3")] == ["age3", "gender"]
+
+
 def test_ids_of_others_and_columns_of_others_are_left_alone() -> None:
     table = pd.DataFrame({"question_id": "q", "background_id": ["b1", "b2"], "option_code": 1, "share": 1.0})
     assert list(readable(table)) == ["question_id", "option_code", "background_id", "share"]

@@ -94,6 +94,8 @@ def test_savings_are_those_of_data_saved(curve: pd.DataFrame) -> None:
     assert own.bound.tolist() == ["exact", "exact", "exact", "at_least"]
     assert frame.attrs["read"] == 200
     assert frame[frame.source != "DSA"].data_saved.isna().all()
+    ax = ss.plot_data_saved(curve.assign(source=curve["source"].astype("category")), method="DSA", reference="MRP")
+    assert {"DSA", "MRP"} <= set(texts(ax))
 
 
 def test_the_saving_is_drawn_from_the_method_to_the_reference(curve: pd.DataFrame) -> None:

@@ -21,6 +21,8 @@ CELLS = ss.response_distributions(SMALL, by=["race", "education"], questions=["Q
 def test_questions_stand_below_each_other_and_backgrounds_beside() -> None:
     (banner,) = banners(SHARES, codebook=BOOK, level=0.05, adjust="holm")
     assert banner.heads == (("gender", ("female",) * 3 + ("male",) * 3), ("age3", ("18-34", "35-54", "55+") * 2))
+    (alone,) = banners(SHARES, codebook=None, level=0.05, adjust="holm")
+    assert alone.heads == banner.heads, "without a codebook the table's columns say which trait is the outer one"
     assert banner.columns == ("A", "B", "C", "D", "E", "F")
     assert [(block.question, block.text) for block in banner.blocks] == [(name, BOOK.question(name).text) for name in ("Q8_8", "Q20")]
     trust = banner.blocks[0]

@@ -78,9 +78,10 @@ def test_simulated_shares_are_those_of_the_verb(capsys: pytest.CaptureFixture[st
 
 def test_a_prior_is_a_table_or_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     survey = ss.load_example()
-    prior = ss.response_distributions(survey, by=["gender"], questions=["Q8_8"])
+    earlier, _ = ss.hold_out_respondents(survey, n_train=3000, seed=0)  # stands for a wave of before; the sample itself is refused
+    prior = ss.response_distributions(earlier, by=["gender"], questions=["Q8_8"])
     prior.to_csv("prior.csv", index=False)
-    ss.write_survey(survey, "prior.sav")
+    ss.write_survey(earlier, "prior.sav")
     ours = {}
     for name in ("prior.csv", "prior.sav"):
         assert cli.main(["simulate", *ONE, "--method", "mrp", "--prior", name, "--quiet", "--output", "shares.csv", "--min-n", "0"]) == 0
@@ -180,6 +181,12 @@ def test_scores_are_those_of_the_verb(capsys: pytest.CaptureFixture[str]) -> Non
             "error: --by: codebook 'nonvoters2020' has no trait 'gendr'; did you mean 'gender'",
         ),
         (["describe", "nonvoters2020", "--questions", "Q88"], "has no question 'Q88'; did you mean"),
+        (["describe", "nonvoters2020", "--questions", "vote"], "--codebook MINE.toml --add vote asks it"),
+        (
+            ["simulate", "nonvoters2020", "--by", "sex", "--method", "mrp"],
+            "error: --by: codebook 'nonvoters2020' has no trait 'sex'; known",
+        ),
+        (["simulate", "nonvoters2020", "--by", "Q21", "--method", "mrp"], "error: --by: 'Q21' is a question; by= of survey verbs takes it"),
         (["simulate", *ONE, "--method", "mpr"], "error: --method 'mpr' is unknown; did you mean 'mrp'"),
         (["simulate", *ONE, "--method", "raw", "--output", "shares.xlsx"], "--output shares.xlsx: the ending must be one of .csv .parquet"),
         (["describe", *ONE, "--output", "nowhere/shares.csv"], "folder 'nowhere' does not exist; make it first"),

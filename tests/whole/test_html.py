@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
+import pytest
+from playwright.sync_api import sync_playwright
 
 from surveysim.html import MISSING, Section, disclosed_facts, facts_line, facts_table, folded, frame_table, page, paragraph, preformatted
 from tests.tables.test_facts import Page
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVIL = "<script>alert('1')</script>"
 
 
@@ -46,3 +51,18 @@ def test_a_page_links_its_sections() -> None:
     for anchor in ("data", "model"):
         assert f'<a href="#{anchor}">' in html
         assert f'<section id="{anchor}">' in html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on the path")
+def test_on_a_telephone_a_figure_keeps_its_size_and_the_page_its_width() -> None:
+    image = '<figure><img src=\'data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="700" height="200"/>\'></figure>'
+    wide = frame_table(pd.DataFrame({f"measure {number}": ["0.032 (0.007 to 0.057)"] for number in range(9)}))
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page(viewport={"width": 390, "height": 844})
+        opened.set_content(page("Title", "Simulated", [Section("figure", "Figure", image), Section("numbers", "Numbers", wide)]))
+        assert opened.evaluate("document.querySelector('figure img').getBoundingClientRect().width") > 600
+        assert opened.evaluate("document.documentElement.scrollWidth") == 390
+        assert "scroll sideways" in opened.evaluate("getComputedStyle(document.querySelector('figure'), '::before').content")
+        assert "gradient" in opened.evaluate("getComputedStyle(document.querySelector('div[style]')).backgroundImage")
+        browser.close()

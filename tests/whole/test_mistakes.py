@@ -447,6 +447,42 @@ MISTAKES: dict[str, Mistake] = {
         lambda: ss.add_question("book.toml", "nowhere.sav", "vote"),
         ("codebook file 'book.toml' does not exist; check the path",),
     ),
+    "a question where a trait is meant": (
+        lambda: ss.simulate(SURVEY, ["vote"], questions="taxes", method="mrp"),
+        ("backgrounds: 'vote' is a question", "by= of survey verbs", "declare it as a trait"),
+    ),
+    "a question that the codebook leaves out": (
+        lambda: ss.survey_mean(SURVEY, questions="turnout"),
+        ("questions", "no question 'turnout'", "if the file has it, add_question(codebook, path, 'turnout')"),
+    ),
+    "by a question that the codebook leaves out": (
+        lambda: ss.survey_mean(SURVEY, by="turnout", questions="taxes"),
+        ("by", "no trait 'turnout'", "if the file has it, add_question(codebook, path, 'turnout')"),
+    ),
+    "shares of one's own not yet read": (
+        lambda: ss.evaluate(TRUTH[["question_id", "gender", "option_code", "share"]], TRUTH, codebook=BOOK),
+        ("estimated lacks column source", "as_distributions(frame, codebook"),
+    ),
+    "a card of shares of one's own not yet read": (
+        lambda: ss.scorecard(TRUTH[["question_id", "gender", "option_code", "share"]], TRUTH, codebook=BOOK),
+        ("simulated lacks columns background_id", "as_distributions(frame, codebook"),
+    ),
+    "a survey as the truth of a card": (
+        lambda: ss.scorecard(SIMULATED, REST, codebook=BOOK),  # type: ignore[arg-type]
+        ("truth must be a pandas DataFrame", "got Survey", "response_distributions(survey"),
+    ),
+    "card and truth exchanged": (
+        lambda: ss.scorecard(TRUTH, SIMULATED, codebook=BOOK),
+        ("truth is simulated and simulated is a survey's", "second", "simulated=False"),
+    ),
+    "estimate and reference exchanged": (
+        lambda: ss.evaluate(TRUTH, SIMULATED, codebook=BOOK),
+        ("reference is simulated and estimated is a survey's", "second", "simulated=False"),
+    ),
+    "a function as the method": (
+        lambda: ss.simulate(SURVEY, ["gender"], questions="taxes", method=lambda *_: 0.5),  # type: ignore[arg-type]
+        ("method", "is unknown", "of your own", "as_distributions"),
+    ),
     # models
     "a model that is not there": (lambda: ss.load_model("smollm2-135n"), ("'smollm2-135n'", "smollm2-135m")),
     "aligned with no model": (lambda: ss.align("smollm2-135m", RAW, BOOK), ("model", "load_model")),  # type: ignore[arg-type]

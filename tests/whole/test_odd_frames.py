@@ -114,7 +114,7 @@ CALLS: dict[tuple[str, str], tuple[pd.DataFrame, Call]] = {
         ),
     ),
     ("compare_methods", "prior"): (
-        RAW,
+        TRUTH,  # the trial draws TRAIN's respondents: its own shares are refused
         lambda x, p: ss.compare_methods(
             SURVEY, by="gender", methods=["mrp"], questions="vote", train_n=100, seeds=1, prior=x, progress=False
         ),

@@ -106,6 +106,7 @@ def test_a_condition_that_is_none_says_why(condition: object, said: str) -> None
 
 def test_chosen_questions_and_traits_keep_the_design() -> None:
     chosen = SURVEY.select(["q1", "gender"])
+    assert SURVEY.select("q1", "gender").data.equals(chosen.data)
     assert (chosen.questions, chosen.traits) == (("q1",), ("gender",))
     ours, whole = (ss.response_distributions(one, by="gender", questions="q1") for one in (chosen, SURVEY))
     pd.testing.assert_frame_equal(ours, whole)
