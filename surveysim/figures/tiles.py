@@ -58,7 +58,7 @@ def _shipped_grid(levels: list[str], wanted: str | None) -> pd.DataFrame:
     """Return the grid of a name, or the one that has most of the levels."""
     shipped = shipped_names(GRIDS)
     if wanted is not None:
-        if wanted not in shipped:
+        if not isinstance(wanted, str) or wanted not in shipped:
             raise TableError(f"tiles: no grid {quoted(wanted)} ships; {nearest(str(wanted), shipped)}; or give a frame {FRAME}")
         return _shipped(wanted)
     grids = {name: _shipped(name) for name in shipped}

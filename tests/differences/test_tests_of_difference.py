@@ -146,8 +146,12 @@ def test_a_single_group_is_refused(verb: Verb) -> None:
 def test_a_survey_of_one_psu_has_no_degrees_of_freedom(verb: Verb, lonely_psu: str) -> None:
     survey = small_survey(design=True)
     one = (survey.data["stratum"].astype(str) == "0") & (survey.data["psu"].astype(str) == "1")
+    alone = survey.take(one.to_numpy())
+    if verb is VERBS["gof"] and lonely_psu == "adjust":  # a chi-square that needs none, about a mean of zero
+        assert np.isfinite(verb(alone, lonely_psu=lonely_psu)["p_value"][0])
+        return
     with pytest.raises(DesignError, match=r"no degrees of freedom are left|standard errors are all zero"):
-        verb(survey.take(one.to_numpy()), lonely_psu=lonely_psu)
+        verb(alone, lonely_psu=lonely_psu)
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)

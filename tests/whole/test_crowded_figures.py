@@ -164,7 +164,11 @@ def test_data_saved_of_many_methods_and_sizes(n_sources: int, n_sizes: int, name
     names = list(curve["source"].unique())
     ax = ss.plot_data_saved(curve, method=names[0], reference=names[1], floor=0.04)
     refuse_overlaps(ax)
-    np.testing.assert_allclose(ordered(markers(ax)), ordered(curve[["n", "estimate"]].to_numpy(float)))
+    drawn, known = ordered(markers(ax)), ordered(curve[["n", "estimate"]].to_numpy(float))
+    np.testing.assert_allclose(drawn[:, 1], known[:, 1])
+    aside = np.abs(ax.transData.transform(drawn) - ax.transData.transform(known))[:, 0] * 72 / ax.figure.dpi
+    assert aside.max() < 4.0 * n_sources / 2 + 1e-6, "side by side, in points"
+    assert aside.min() < 1e-6, "the method itself stands at n"
     assert "20,000" in texts(ax), "the largest size is always named"
 
 
