@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, ORDER, POOLED, QU
 FLOOR = 0.01  # share spread evenly over the options of a prior without stated error, so that none is impossible
 INTERCEPT = 1.0  # variance of a contrast's mean over backgrounds in the prior itself
 YEARS = 5  # between the waves from which `WAVE.changed` was chosen
+log = logging.getLogger(__name__)
 
 
 def start_cells(prior: Prior, cells: Cells, ordered: np.ndarray) -> StartCells:
@@ -127,7 +129,21 @@ def _by_traits(source: _Source, wanted: Sequence[str]) -> dict[tuple[str, ...], 
                 f"prior: none of the backgrounds of {source.name!r} ({first_few(sets[traits])}) is one to estimate ({first_few(own)}); "
                 "give its traits the same levels"
             )
+        _warn_of_other_levels(source.name, traits, sets[traits], wanted)
     return {traits: sets[traits] for traits in used}
+
+
+def _warn_of_other_levels(name: str, traits: Sequence[str], theirs: Sequence[str], wanted: Sequence[str]) -> None:
+    """Log a warning where a trait has levels that the prior lacks while the prior has others in their place, as other spellings do."""
+    for trait in traits:
+        known, sought = (sorted({parse_background_id(each)[trait] for each in ids}) for ids in (theirs, wanted))
+        strange, without = [level for level in known if level not in sought], [level for level in sought if level not in known]
+        if strange and without:
+            log.warning(
+                "prior %r: %s %s is not among the levels to estimate and was left out, %s is estimated without it; if these are the "
+                "same, say so with harmonise(prior, crosswalk=...)",
+                name, trait, first_few(strange), first_few(without),
+            )  # fmt: skip
 
 
 def _over_waves(

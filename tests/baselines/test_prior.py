@@ -342,6 +342,17 @@ def test_what_is_no_prior(change: Callable[[pd.DataFrame], object], error: type[
         _estimate(_sample(100), change(prior))
 
 
+@pytest.mark.parametrize("spelt", ["other", "more"])
+def test_a_level_spelt_otherwise_in_a_prior_is_warned_of(spelt: str, caplog: pytest.LogCaptureFixture) -> None:
+    prior = ss.response_distributions(_before(1000), by=TRAITS, questions=["trust"])
+    old = prior[prior["background_id"].str.contains("age=old")]
+    other = old.assign(background_id=old["background_id"].str.replace("age=old", "age=aged"))
+    kept = prior.drop(old.index) if spelt == "other" else prior
+    ss.simulate(opinion_survey(200), _grid(), questions=["trust"], method="mrp", prior=pd.concat([kept, other]), progress=False)
+    said = "age aged is not among the levels to estimate and was left out, old is estimated without it"
+    assert (said in caplog.text) == (spelt == "other"), "a prior of more levels than are asked for is none's mistake"
+
+
 def test_methods_that_take_none_say_so() -> None:
     with pytest.raises(EstimationError, match="method 'raw' takes none; use one of mrp"):
         ss.simulate(opinion_survey(), TRAITS, method="raw", prior=_before(500))
