@@ -135,3 +135,20 @@ def test_layers_that_are_not_recognised_are_named(tmp_path: Path) -> None:
 def test_a_model_without_a_body_or_layers_names_what_was_looked_for(parts: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         Backbone(nn.ModuleDict(parts), None, "strange", "digest").layers  # noqa: B018 - the property finds them
+
+
+@pytest.mark.parametrize(
+    ("told", "name"), [("config", "AutoModelForCausalLM"), ("tokenizer_config", "AutoTokenizer"), ("config", "AutoConfig")]
+)
+def test_code_in_a_model_folder_is_never_run(told: str, name: str, folder: Path) -> None:
+    mark, path = folder / "was_run", folder / f"{told}.json"
+    (folder / "own_code.py").write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    own = {"auto_map": {name: ["own_code.Own", None] if name == "AutoTokenizer" else "own_code.Own"}}
+    path.write_text(json.dumps(settings | own | ({"model_type": "own"} if name == "AutoConfig" else {})), encoding="utf-8")
+    if name == "AutoConfig":
+        with pytest.raises(ModelError, match="cannot be loaded"):
+            load_tiny(folder)
+    else:  # a type that transformers has itself is read with its code
+        assert not load_tiny(folder).aligned
+    assert not mark.exists()
