@@ -88,14 +88,14 @@ def _as_typed(found: re.Match[str]) -> str:
 
 def describe(given: argparse.Namespace) -> None:
     """Print what a survey holds; with questions, their weighted shares."""
-    if given.ddi is not None and given.draft is None:
-        raise ReadError("--ddi: goes with --draft, which writes a codebook; name one that is a DDI file with --codebook")
+    if given.ddi is not None and given.draft is None and not given.add:
+        raise ReadError("--ddi: goes with --draft or --add, which write a codebook; name one that is a DDI file with --codebook")
     if given.draft is not None:
         draft = ss.draft_codebook(given.file, given.draft, ddi=given.ddi, encoding=given.encoding, isolated=given.isolated)
         print(f"{draft}: finish it by hand, then name it with --codebook")
         return
     if given.add:
-        target = write_added(Path(given.codebook or "(none)"), Path(given.file), given.add)
+        target = write_added(Path(given.codebook or "(none)"), Path(given.file), given.add, given.ddi)
         print(f"{target}: {', '.join(given.add)} added at its end; put the exact wording there, and check type and missing codes")
         return
     survey = _survey(given)
@@ -261,7 +261,7 @@ def _describe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draft", metavar="TOML", help="write a first codebook from the labels of a file that no codebook knows, to finish by hand"
     )
-    parser.add_argument("--ddi", metavar="XML", help="with --draft: the study's DDI file, which has the questions' wording")
+    parser.add_argument("--ddi", metavar="XML", help="with --draft or --add: the study's DDI file, which has the questions' wording")
     parser.add_argument(
         "--add",
         nargs="+",

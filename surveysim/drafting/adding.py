@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from surveysim.codebook.codebook import RESERVED, Codebook
+from surveysim.codebook.ddi_study import read_ddi
 from surveysim.codebook.declared import parse_codebook, parse_question
 from surveysim.codebook.missing_labels import stands_apart
 from surveysim.codebook.questions import Code, Question
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
+from surveysim.drafting.ddi_wording import DdiWording, with_ddi
 from surveysim.drafting.toml_text import question_text
 from surveysim.drafting.variables import DraftVariable, draft_variables, written
 from surveysim.errors import CodebookError, first_few, nearest
@@ -25,7 +27,14 @@ from surveysim.whole_files import write_whole
 MOST_ADDED = 120  # options of a question that is asked for by name: a thermometer from 0 to 100, a list of regions
 
 
-def add_question(codebook: CodebookLike, path: str | Path, questions: str | Sequence[str], *, encoding: str | None = None) -> Codebook:
+def add_question(
+    codebook: CodebookLike,
+    path: str | Path,
+    questions: str | Sequence[str],
+    *,
+    ddi: str | Path | None = None,
+    encoding: str | None = None,
+) -> Codebook:
     """Return a codebook with further questions, drafted from the labels of a file; no file is written.
 
     What `draft_codebook` leaves out can be asked for here: lists of up to 120 answers, thermometers, short texts without labels,
@@ -40,6 +49,8 @@ def add_question(codebook: CodebookLike, path: str | Path, questions: str | Sequ
         The survey file: with labels (.sav, .zsav, .dta, .por), or without.
     questions : str or sequence of str
         Variables of the file, in any case.
+    ddi : str or Path, optional
+        The study's DDI-Codebook file, as in `draft_codebook`: wording, labels and missing codes.
     encoding : str, optional
         As in `read_survey`.
 
@@ -53,7 +64,7 @@ def add_question(codebook: CodebookLike, path: str | Path, questions: str | Sequ
         If the file cannot be read.
     CodebookError
         If a variable is in the codebook already or not in the file (the message names the nearest), or cannot be a question: it has
-        fewer than two answers or more than 120, or its name is a column of every survey.
+        fewer than two answers or more than 120, or its name is a column of every survey. If `ddi` is of another file.
 
     Examples
     --------
@@ -67,11 +78,11 @@ def add_question(codebook: CodebookLike, path: str | Path, questions: str | Sequ
     ('voter_category',)
     """
     book = load_codebook(codebook)
-    added = {name: _parsed(name, text, remarks) for name, text, remarks in _texts(book, Path(path), questions, encoding)}
+    added = {name: _parsed(name, text, remarks) for name, text, remarks in _texts(book, Path(path), questions, ddi, encoding)}
     return replace(book, questions={**book.questions, **added})
 
 
-def write_added(codebook: Path, path: Path, questions: str | Sequence[str]) -> Path:
+def write_added(codebook: Path, path: Path, questions: str | Sequence[str], ddi: str | Path | None = None) -> Path:
     """Write further questions at the end of a codebook's file, as `add_question` drafts them, with comments on what was guessed.
 
     Raises
@@ -83,13 +94,15 @@ def write_added(codebook: Path, path: Path, questions: str | Sequence[str]) -> P
         raise CodebookError(
             f"codebook {str(codebook)!r} is no .toml file to write into; name your own with --codebook, which --draft begins"
         )
-    texts = [text for _, text, _ in _texts(load_codebook(codebook), path, questions, None)]
+    texts = [text for _, text, _ in _texts(load_codebook(codebook), path, questions, ddi, None)]
     whole = "\n".join([codebook.read_text(encoding="utf-8").rstrip("\n"), "", *texts])
     parse_codebook(tomllib.loads(whole), codebook.stem)
     return write_whole(codebook, lambda place: place.write_text(whole, encoding="utf-8"))
 
 
-def _texts(book: Codebook, path: Path, questions: str | Sequence[str], encoding: str | None) -> list[tuple[str, str, tuple[str, ...]]]:
+def _texts(
+    book: Codebook, path: Path, questions: str | Sequence[str], ddi: str | Path | None, encoding: str | None
+) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return name, TOML text and remarks of each question."""
     names = names_of(questions, "questions", error=CodebookError)
     there = {name.lower(): name for name in (*book.questions, *book.traits)}
@@ -97,7 +110,8 @@ def _texts(book: Codebook, path: Path, questions: str | Sequence[str], encoding:
     if twice:
         raise CodebookError(f"questions: codebook {book.name!r} has {there[twice[0].lower()]!r} already; leave it out, or change it there")
     raw = read_columns(path, Wanted(tuple(names)), encoding=encoding)
-    drafts = draft_variables(raw)
+    raw, wording = (raw, DdiWording()) if ddi is None or not raw.columns else with_ddi(raw, read_ddi(ddi))
+    drafts = draft_variables(raw, wording)
     found = {draft.name.lower(): draft for draft in drafts}
     absent = [name for name in names if name.lower() not in found]
     if absent:

@@ -86,3 +86,30 @@ def test_the_command_line_takes_a_ddi_file(tmp_path: Path, capsys: pytest.Captur
     assert main(["describe", str(data), "--draft", str(target), "--ddi", str(study_file(tmp_path, "GESIS"))]) == 0
     assert "finish it by hand" in capsys.readouterr().out
     assert ss.load_codebook(target).question("trust").text == WORDING["trust"]
+
+
+@pytest.fixture
+def labelled_alone(tmp_path: Path) -> Path:
+    """A file that labels trust and nothing else."""
+    labels = {float(code): f"{code} of 10" for code in range(11)} | {77.0: "Refusal", 88.0: "Don't know"}
+    pyreadstat.write_sav(study_data().astype(float), str(tmp_path / "study.sav"), variable_value_labels={"trust": labels})
+    ss.draft_codebook(tmp_path / "study.sav", tmp_path / "mine.toml")
+    return tmp_path / "study.sav"
+
+
+def test_a_question_is_added_with_its_wording(labelled_alone: Path, tmp_path: Path) -> None:
+    book, ddi = ss.load_codebook(tmp_path / "mine.toml"), study_file(tmp_path, "ESS")
+    assert "vote" not in book.questions, "the file has no labels of it"
+    vote = ss.add_question(book, labelled_alone, "vote", ddi=ddi).question("vote")
+    assert (vote.text, dict(zip(vote.codes, vote.labels, strict=True)), vote.universe) == (WORDING["vote"], OPTIONS, "Those who voted")
+    other = data_file(tmp_path, ".sav", study_data().rename(columns={"vote": "elected"}))
+    with pytest.raises(CodebookError, match=r"0 of the 1 variables of study\.sav are among the 6 of ess\.xml"):
+        ss.add_question(book, other, "elected", ddi=ddi)
+
+
+def test_the_command_line_adds_with_a_ddi_file(labelled_alone: Path, tmp_path: Path) -> None:
+    from surveysim.cli import main
+
+    target, ddi = tmp_path / "mine.toml", str(study_file(tmp_path, "ESS"))
+    assert main(["describe", str(labelled_alone), "--codebook", str(target), "--add", "vote", "--ddi", ddi]) == 0
+    assert ss.load_codebook(target).question("vote").text == WORDING["vote"]

@@ -174,7 +174,7 @@ def test_scores_are_those_of_the_verb(capsys: pytest.CaptureFixture[str]) -> Non
         (["describe", *ONE, "--min-n", "-3", "--output", "-"], "error: --min-n -3 must be at least 1"),
         (["compare", *ONE, "--train-n", "100", "--methods", "raw", "--seeds", "0", "--quiet"], "error: --seeds is empty"),
         (["describe", "nonvoters2020", "--draft", "mine.txt"], "error: --draft mine.txt: a codebook's name ends in .toml"),
-        (["describe", "nonvoters2020", "--ddi", "study.xml"], "error: --ddi: goes with --draft"),
+        (["describe", "nonvoters2020", "--ddi", "study.xml"], "error: --ddi: goes with --draft or --add"),
         (["describe", "nonvoters2020", "--weight", "w"], "error: --weight: the example 'nonvoters2020' has its own codebook"),
         (
             ["describe", "nonvoters2020", "--by", "gendr"],
