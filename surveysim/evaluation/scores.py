@@ -113,6 +113,7 @@ def evaluate(
     names = require_metrics(metrics, KNOWN_METRICS)
     codebook = codebook_if_any(codebook)
     check_distributions(reference, "reference")
+    require_columns(estimated, [SOURCE], "estimated")
     refuse_exchanged(estimated, reference, "estimated", "reference")
     ordered = scales_of(reference[QUESTION], codebook, ordinal, needed=bool(set(names) & ORDERED_ONLY))
     answered = reference[reference[SHARE].notna()]
@@ -163,7 +164,6 @@ def _weighting(estimated: pd.DataFrame, weights: pd.DataFrame | Mapping[str, flo
 
 
 def _tables(estimated: pd.DataFrame, by: Sequence[str] | None) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
-    require_columns(estimated, [SOURCE], "estimated")
     keys = names_of(() if by is None else by, "by", estimated.columns, error=EvaluationError, needed=False)
     require_columns(estimated, [*keys, SOURCE], "estimated")
     if not keys:

@@ -21,7 +21,7 @@ NUMBERS = PROJECT / "docs" / "benchmarks" / "referee.json"
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
 CLOSED = ROUNDS  # rounds with the closed form
 PARTS = {"pew", "subpop", "subpop-folds", "subpop-topics", "gd5-aligned", *ROUNDS, *(f"{name}-held-out" for name in ROUNDS)}
-PARTS |= {f"{name}-closed-form" for name in CLOSED}
+PARTS |= {"subpop-aligned-questions", "subpop-aligned-topics", *(f"{name}-closed-form" for name in CLOSED)}
 TABLES = ("rows", "asked_rows", "all_rows", "shared_rows")
 BOOK = small_codebook()
 
