@@ -54,8 +54,6 @@ def test_the_page_fits_a_desk_and_a_telephone(page: Page) -> None:
     assert _seen(page, DESK)["wide"] == [], "nothing scrolls, the tables included"
     scrolling = ("DIV.", "FIGURE.")
     assert [each for each in _seen(page, TELEPHONE)["wide"] if not each.startswith(scrolling)] == [], "tables and figures may scroll"
-        "tables and figures alone may scroll"
-    )
 
 
 def test_nothing_is_cut_off_on_paper(page: Page) -> None:
