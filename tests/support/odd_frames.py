@@ -6,6 +6,7 @@ import datetime
 import decimal
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -168,12 +169,14 @@ def damaged(frame: pd.DataFrame, draw: random.Random) -> tuple[str, Any]:
     for _ in range(draw.choice((0, 1, 1, 2, 3))):
         if not len(frame) or not len(frame.columns) or not frame.columns.is_unique:
             break
-        what, frame = _damaged_once(frame, draw.choice(kinds), draw)
-        said.append(what)
+        with suppress(Exception):  # pandas cannot damage every damaged frame further: it stays as it is
+            what, frame = _damaged_once(frame, draw.choice(kinds), draw)
+            said.append(what)
     if not said or draw.random() < 0.2:
         name = draw.choice(list(FRAMES))
         if isinstance(frame, pd.DataFrame) and len(frame) and len(frame.columns) and frame.columns.is_unique:
-            return "; ".join([*said, name]), FRAMES[name](frame)
+            with suppress(Exception):
+                return "; ".join([*said, name]), FRAMES[name](frame)
     return "; ".join(said), frame
 
 
