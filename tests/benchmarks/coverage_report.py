@@ -143,4 +143,5 @@ were planned (ESS 11: 100); the column `samples` says how many were made in the 
   that both have.
 - Bias: root mean square over the shares of their mean error over samples.
 - These samples were used twice. A first run drew from the posterior on the scale of logits, which ran off where options are rare: totals
-  covered 95.6% to 97.2%, with intervals up to a half wider. That was found and mended on other samples, then all was run again."""
+  covered 95.6% to 97.2%, with intervals up to a half wider. That was found and mended on other samples, then all was run again.
+- Made before `mrp` and `dsa-kernel` knew that ages and educations are ordered; not made again since."""
