@@ -210,7 +210,7 @@ def replicates_needed(table: pd.DataFrame, *, target_cv: float = 0.05) -> pd.Dat
     if not 0 < target_cv < 1:
         raise DesignError(f"target_cv must lie between 0 and 1, as 0.05 for 5%; got {target_cv}")
     value = SHARE if isinstance(table, pd.DataFrame) and SHARE in table else ESTIMATE
-    require_columns(table, [QUESTION, BACKGROUND, value, STD_ERROR], "table")
+    require_columns(table, [QUESTION, BACKGROUND, *([OPTION] if value == SHARE else []), value, STD_ERROR], "table")
     if table.empty:
         raise TableError("table has no rows; give one with at least one estimate")
     parts = []

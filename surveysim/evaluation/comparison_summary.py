@@ -82,7 +82,7 @@ def paired_differences(scores: pd.DataFrame, *, reference: str, metric: str = "w
     DataFrame
         A row per `n` and `method`: `reference`, `estimate` (method less reference, negative where the method is closer to the
         truth) and `ratio` (mean error over the reference's), each with its 95% interval over seeds and questions
-        (`conf_low`, `conf_high`; `ratio_low`, `ratio_high`, by linearisation).
+        (`conf_low`, `conf_high`; `ratio_low`, `ratio_high`, by linearisation); NaN where the reference's is 0.
 
     Raises
     ------
@@ -128,13 +128,13 @@ def _paired(table: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float]:
     scale = float(np.nanmean(reference.to_numpy()))
     difference = table - reference
     mean = float(np.nanmean(difference.to_numpy()))
-    ratio = 1 + mean / scale
     low, high, error = crossed_interval(difference)
+    found = {ESTIMATE: mean, STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high}
+    if scale == 0:
+        return found | dict.fromkeys(("ratio", "ratio_low", "ratio_high"), np.nan)
+    ratio = 1 + mean / scale
     ratio_low, ratio_high, _ = crossed_interval(table - ratio * reference)
-    return {
-        **{ESTIMATE: mean, STD_ERROR: error, CONF_LOW: low, CONF_HIGH: high},
-        **{"ratio": ratio, "ratio_low": ratio + ratio_low / scale, "ratio_high": ratio + ratio_high / scale},
-    }
+    return found | {"ratio": ratio, "ratio_low": ratio + ratio_low / scale, "ratio_high": ratio + ratio_high / scale}
 
 
 def savings(scores: pd.DataFrame, *, reference: str, metric: str = "wasserstein") -> pd.DataFrame:

@@ -127,6 +127,13 @@ def test_diagnoses_stand_beside_the_metrics(survey: ss.Survey) -> None:
     assert 0.2 < ratio["mrp"] < 2
 
 
+def test_a_reference_without_error_has_a_difference_and_no_ratio(scores: pd.DataFrame) -> None:
+    exact = scores.assign(estimate=scores["estimate"].where(scores["method"] != "raw", 0.0))
+    paired = ss.paired_differences(exact, reference="raw")
+    assert paired["estimate"].gt(0).all()
+    assert paired[["ratio", "ratio_low", "ratio_high"]].isna().all(axis=None)
+
+
 def test_paired_differences_and_ratios(scores: pd.DataFrame) -> None:
     paired = ss.paired_differences(scores, reference="raw").set_index(["n", "method"])
     means = ss.summarise_comparison(scores).set_index(["n", "method"]).estimate
