@@ -92,7 +92,7 @@ def test_rows_of_shares_have_their_own_number_and_empty_ones_none() -> None:
     assert found[["question_id", "background_id", "option_code"]].equals(shares[["question_id", "background_id", "option_code"]])
     assert (found["replicates_needed"] > 100).all()
     assert found.attrs == {}
-    with pytest.raises(TableError, match="table .*option_code"):
+    with pytest.raises(TableError, match=r"table .*option_code"):
         ss.replicates_needed(shares.rename(columns={"option_code": "code"}))
 
 
