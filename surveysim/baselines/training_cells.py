@@ -25,6 +25,9 @@ from surveysim.tables.schema import BACKGROUND, check_backgrounds
 PRIOR_ANSWERS = 0.5  # answers added to each question's pooled counts, spread evenly over its options (Jeffreys for two options)
 
 
+MOST_RESPONDENTS = 1e10  # in a cell: more than there are people; beyond some 1e15 nothing else counts in floating point
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingCells:
     """Sampled cells beside backgrounds to estimate, which may never have been sampled.
@@ -152,7 +155,7 @@ def training_cells(
 
 
 def require_respondents(cells: Cells, refuse: type[SurveySimError] = EstimationError) -> None:
-    """Refuse questions that nobody answered, or fewer respondents than they have options.
+    """Refuse questions that nobody answered, fewer respondents than they have options, or more in a cell than there are people.
 
     Raises
     ------
@@ -169,4 +172,10 @@ def require_respondents(cells: Cells, refuse: type[SurveySimError] = EstimationE
         raise refuse(
             f"a question needs at least as many respondents as options; too few answered {first_few(few)}: leave it out with questions=, "
             "or draw a larger sample"
+        )
+    many = [question for question, n in zip(cells.questions, cells.n_eff.max(1), strict=True) if n > MOST_RESPONDENTS]
+    if many:
+        raise refuse(
+            f"n_eff: a cell of {first_few(many)} counts {cells.n_eff.max():g} respondents, and {MOST_RESPONDENTS:g} are the most; "
+            "give the number that answered"
         )

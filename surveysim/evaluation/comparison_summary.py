@@ -336,5 +336,6 @@ def _tables(scores: pd.DataFrame, metric: str) -> Iterator[tuple[tuple[int, str]
         raise EvaluationError(
             f"scores: {N} or {ESTIMATE} of metric {metric!r} is missing or infinite in row {first_few(bad)}; drop these rows"
         )
+    chosen = chosen.assign(**{ESTIMATE: chosen[ESTIMATE].to_numpy(float)})  # of a nullable type what is not there would be NA
     for key, group in chosen.groupby([N, "method"], sort=False):
         yield key, group.pivot_table(index=QUESTION, columns="seed", values=ESTIMATE)

@@ -18,6 +18,8 @@ from surveysim.codebook.backgrounds import background_id
 from surveysim.errors import EstimationError, TableError
 from surveysim.evaluation.metrics import METRICS
 from surveysim.tables.schema import check_distributions
+from tests.support.opinion_survey import TRAITS as ASKED
+from tests.support.opinion_survey import opinion_codebook, opinion_survey
 
 TRAITS = {"age": ["18-34", "35-54", "55+"], "gender": ["f", "m"], "region": ["e", "n", "s", "w"]}
 OPTIONS = {"scale": 5, "agree": 4, "vote": 2, "kind": 3}
@@ -371,3 +373,10 @@ def test_on_a_real_survey_the_ranking_is_that_of_the_literature() -> None:
     mean = ss.summarise_scores(scores, by="source").set_index("source").estimate
     assert mean["low_rank"] < mean["mrp"] < mean["ridge"] < mean["shrunken"] < mean["pooled"] < mean["raw"]
     assert mean["mrp"] < 0.55 * mean["raw"]
+
+
+def test_more_respondents_than_there_are_people_are_refused() -> None:
+    sample = ss.response_distributions(opinion_survey(200), by=ASKED, questions=["trust"])
+    many = sample.assign(n_eff=sample["n_eff"].where(sample.index > 5, 1e16))
+    with pytest.raises(EstimationError, match=r"n_eff: a cell of trust counts 1e\+16 respondents, and 1e\+10 are the most"):
+        ss.estimate_baseline(many, ss.background_grid(opinion_codebook(), by=ASKED), method="mrp")

@@ -127,6 +127,12 @@ def test_diagnoses_stand_beside_the_metrics(survey: ss.Survey) -> None:
     assert 0.2 < ratio["mrp"] < 2
 
 
+def test_scores_of_a_nullable_type_are_as_those_of_floats(scores: pd.DataFrame) -> None:
+    other = scores.assign(seed=np.where(np.arange(len(scores)) < 3, 7, scores["seed"]))  # questions that a seed lacks
+    found = [ss.summarise_comparison(each) for each in (other, other.astype({"estimate": "Float64"}))]
+    pd.testing.assert_frame_equal(*found)
+
+
 def test_a_reference_without_error_has_a_difference_and_no_ratio(scores: pd.DataFrame) -> None:
     exact = scores.assign(estimate=scores["estimate"].where(scores["method"] != "raw", 0.0))
     paired = ss.paired_differences(exact, reference="raw")
