@@ -20,29 +20,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surveysim.baselines.expected_changes import Rows, split_differences
 from surveysim.baselines.multilevel import contrast_classes, drawn_shares, share_slopes
-from surveysim.baselines.posterior import (
-    SMALLEST_VARIANCE,
-    OpenContrasts,
-    contrast_variance,
-    left_out_shares,
-    offset_mode,
-    posterior_covariance,
-)
-from surveysim.baselines.prior import Expected, Sources, StartCells, foreseen
+from surveysim.baselines.posterior import OpenContrasts, contrast_variance, left_out_shares, offset_mode, posterior_covariance
+from surveysim.baselines.prior import STANCES, WAVE, Expected, StartCells, stance_odds
 from surveysim.baselines.regressions import softmax
-from surveysim.baselines.variance_components import Kernel, information, row_worth, scaled_covariance, variance_components
+from surveysim.baselines.variance_components import Kernel
 from surveysim.tables.cells import Array, Cells
 from surveysim.tables.draws import normal_draws
 
-CHANGED_SPREAD = 1.0  # prior standard deviation of the log of the part that changed, for each kernel
-LEAST_CHANGE = np.log(1e-4)  # a kernel without variance in the prior may have some in the change
-SLOPE, SLOPE_SPREAD = np.log(1e-3), 1.5  # log variance of a question's own slope about that of all
-APART = 0.5  # prior standard deviation of b: one source of two may well be all that counts
-TAIL = 3  # degrees of freedom of the t prior of the common slope
-WORTH = 200.0  # respondents that a cell of the prior counts for where its differences are split among kernels
-LOWEST, HIGHEST = -16.0, 2.0
-DIFFERENCE = 1e-3  # of log variances, for second derivatives
+NEGLIGIBLE = 1e-6  # probability of a stance below which it is left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +55,8 @@ class MovedPrior:
         Shares of each sampled background as the others say (`left_out_shares`).
     weights : array, shape (sources,), optional
         Of several sources: what each counts for in the first contrasts of ordered questions, where there are any.
+    ignored : array, shape (questions,)
+        Probability, after the sample, that the prior's differences are of no use.
     """
 
     shares: Array
@@ -80,6 +69,7 @@ class MovedPrior:
     expected: Array
     left_out: Array
     weights: Array | None = None
+    ignored: Array | None = None
 
 
 def move_prior(
@@ -88,7 +78,7 @@ def move_prior(
     start: StartCells,
     *,
     ordered: np.ndarray,
-    expected: Expected | None = None,
+    wave: Expected = WAVE,
     draws: int = 0,
     seed: int = 0,
 ) -> MovedPrior:
@@ -102,89 +92,166 @@ def move_prior(
     start : StartCells
         In the layout of `cells`.
     ordered : array of bool, shape (questions,)
-    expected : Expected, optional
-        Default `WAVE` for the sources that state errors, `SIMULATOR` for others, and between them for a question that both have.
+    wave : Expected
+        What is expected of a wave, in place of the first of `STANCES`.
     draws, seed : int
         From the posterior, to first order as the standard errors are.
 
     Returns
     -------
     MovedPrior
+
+    References
+    ----------
+    Hoeting, Madigan, Raftery, Volinsky (1999), Bayesian model averaging, Statistical Science 14(4).
     """
-    fit = _fitted(cells, kernels, start, ordered, expected)
-    shares, slopes = fit.shares, fit.slopes
-    posterior = posterior_covariance(cells, fit.basis, fit.modelled, shares, fit.found.wide)
-    error = np.sqrt(np.einsum("qbkm,qbm->qbk", slopes**2, np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)))
-    noise = None if not draws else normal_draws(posterior, draws, np.random.default_rng(seed))
-    drawn = None if noise is None else drawn_shares(shares, fit.basis, noise)
-    left_out = left_out_shares(cells, fit.basis, fit.modelled, fit.base, fit.found.covariance, reference=start.reference, shares=shares)
-    worth, weights = _worth(fit.eta[..., 0], fit.change[..., 0]), fit.found.weights if len(fit.found.weights) else None
-    return MovedPrior(shares, error, drawn, *worth, posterior, fit.base, left_out, weights)
+    fits, odds = _fitted(cells, kernels, start, ordered, wave)
+    basis, eta = start.contrasts(cells.mask)
+    rng, known, drawn = np.random.default_rng(seed), [], []
+    for fit in fits:
+        posterior = posterior_covariance(cells, basis, fit.modelled, fit.shares, fit.found.wide)
+        known.append(posterior)
+        if draws:
+            drawn.append(drawn_shares(fit.shares, basis, normal_draws(posterior, draws, rng)))
+    errors = [_variance(fit.shares, basis, posterior) for fit, posterior in zip(fits, known, strict=True)]
+    shares, change = _mean([fit.shares for fit in fits], odds), _mean([fit.change for fit in fits], odds)
+    apart = [error + (fit.shares - shares) ** 2 for fit, error in zip(fits, errors, strict=True)]
+    between = [np.einsum("qam,qbm->qmab", *[fit.change - change] * 2) for fit in fits]
+    covariance = _mean([own + other for own, other in zip(known, between, strict=True)], odds)
+    left_out = [
+        left_out_shares(cells, basis, fit.modelled, fit.base, fit.found.covariance, reference=start.reference, shares=fit.shares)
+        for fit in fits
+    ]
+    weights = np.average([fit.found.weights for fit in fits], axis=0, weights=odds.mean(0))
+    return MovedPrior(
+        shares,
+        np.sqrt(_mean(apart, odds)),
+        _drawn(drawn, stance_odds(start)[0], odds, rng) if draws else None,
+        *_worth(eta[..., 0], change[..., 0]),
+        covariance,
+        _mean([fit.base for fit in fits], odds),
+        _mean(left_out, odds),
+        weights if len(weights) else None,
+        np.asarray(sum(odds[:, place] for place, fit in enumerate(fits) if fit.expected.ignored), float) + np.zeros(len(shares)),
+    )
 
 
 def open_changes(cells: Cells, kernels: Sequence[Kernel], start: StartCells, *, ordered: np.ndarray) -> list[OpenContrasts]:
-    """Return what is open about every contrast before the sample, given the prior; arguments as of `move_prior`."""
-    fit = _fitted(cells, kernels, start, ordered, None)
-    worth, slopes = contrast_variance(fit.shares, fit.basis), fit.slopes
-    return [OpenContrasts(int(q), fit.found.wide[q, m], worth[q, :, m], slopes[q][..., [m]]) for q, m in np.argwhere(fit.modelled)]
+    """Return what is open about every contrast before the sample, given the prior and what is likeliest of it; arguments as there."""
+    fits, odds = _fitted(cells, kernels, start, ordered, WAVE)
+    basis, likeliest, found = start.contrasts(cells.mask)[0], odds.argmax(1), []
+    worth = [contrast_variance(fit.shares, basis) for fit in fits]
+    slopes = [share_slopes(fit.shares, basis) for fit in fits]
+    for q, m in np.argwhere(fits[0].modelled):
+        best = likeliest[q]
+        found.append(OpenContrasts(int(q), fits[best].found.wide[q, m], worth[best][q, :, m], slopes[best][q][..., [m]]))
+    return found
+
+
+def _mean(values: Sequence[Array], odds: Array) -> Array:
+    """Mean over stances, each question's by its odds."""
+    return np.asarray(sum(odds[:, place].reshape(-1, *[1] * (value.ndim - 1)) * value for place, value in enumerate(values)))
+
+
+def _variance(shares: Array, basis: Array, posterior: Array) -> Array:
+    """Variance of the shares, to first order."""
+    own = np.clip(np.einsum("qmaa->qam", posterior), 0.0, None)
+    return np.asarray(np.einsum("qbkm,qbm->qbk", share_slopes(shares, basis) ** 2, own))
+
+
+def _drawn(drawn: Sequence[Array], group: np.ndarray, odds: Array, rng: np.random.Generator) -> Array:
+    """Draws of each stance as often as it is probable; the questions of a group are of one stance in a draw."""
+    chosen = np.empty((len(drawn[0]), len(odds)), int)
+    for own in range(group.max() + 1):
+        at = group == own
+        chosen[:, at] = rng.choice(len(drawn), len(chosen), p=odds[at][0])[:, None]
+    return np.asarray(np.take_along_axis(np.stack(drawn), chosen[None, :, :, None, None], axis=0)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """A class of contrasts, rows (question, order) of one group, with what the prior's own differences put on every kernel."""
+
+    higher: bool
+    group: int
+    questions: np.ndarray
+    orders: np.ndarray
+    differences: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What is expected of every contrast's change; as `ClassChange`, laid out by question; `plausible` and `worth` a group each."""
+
+    mean: Array
+    covariance: Array
+    wide: Array
+    weights: Array
+    plausible: Array
+    worth: Array
 
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """Posterior mode of a prior moved by a sample; arrays are laid out as those of `Cells` and `StartCells`."""
+    """Posterior mode of a prior moved by a sample, under one stance; arrays are laid out as those of `Cells` and `StartCells`."""
 
-    basis: Array
+    expected: Expected
     modelled: np.ndarray
-    eta: Array
     found: _Change
     base: Array
     shares: Array
     change: Array
-
-    @property
-    def slopes(self) -> Array:
-        """Derivatives of the shares by the contrasts, shape (questions, backgrounds, options, contrasts)."""
-        return share_slopes(self.shares, self.basis)
+    evidence: Array
 
 
-def _fitted(cells: Cells, kernels: Sequence[Kernel], start: StartCells, ordered: np.ndarray, expected: Expected | None) -> _Fit:
+def _fitted(cells: Cells, kernels: Sequence[Kernel], start: StartCells, ordered: np.ndarray, wave: Expected) -> tuple[list[_Fit], Array]:
+    """Return the fits under the stances that are not negligible, and the odds of each for every question, shape (questions, fits)."""
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    ahead = foreseen(start) if expected is None else (np.zeros(len(basis), int), [expected])
-    rounds = np.array([each.rounds for each in ahead[1]])[ahead[0]]
-    shares, moved = around = start.shares, np.zeros_like(eta)
-    for done in range(rounds.max()):
-        found = _expected_change(cells, kernels, start, modelled, ordered, around=around, ahead=ahead)
-        base = softmax(_logs(start.shares, cells.mask) + np.einsum("qbm,qkm->qbk", found.mean, basis), cells.mask[:, None])
-        shares, departures = offset_mode(cells, basis, modelled, base, found.covariance)
-        moved, again = found.mean + departures, (rounds > done + 1)[:, None, None]
-        around = np.where(again, shares, around[0]), np.where(again, moved, around[1])
-    return _Fit(basis, modelled, eta, found, base, shares, moved)
+    group, before = stance_odds(start)
+    classes = []
+    for higher, questions, orders in contrast_classes(modelled, ordered):
+        for own in np.unique(group[questions]):
+            at = group[questions] == own
+            rows = eta[questions[at], :, orders[at]]
+            split = split_differences(kernels, rows, questions[at])
+            classes.append(_Class(higher, int(own), questions[at], orders[at], split))
+    fits = [_stance(cells, kernels, start, modelled, classes, each) for each in (wave, *STANCES[1:])]
+    evidence = np.stack([np.bincount(group, fit.evidence, len(before)) for fit in fits], axis=1)
+    worth = np.mean([fit.found.worth for fit in fits], axis=0)[:, None]
+    logs = np.log(before) + worth * evidence + np.stack([fit.found.plausible for fit in fits], axis=1)
+    odds = softmax(logs, np.ones(logs.shape, bool))[group]
+    kept = np.flatnonzero(odds.max(0) > NEGLIGIBLE)
+    return [fits[place] for place in kept], odds[:, kept] / odds[:, kept].sum(1, keepdims=True)
+
+
+def _stance(
+    cells: Cells, kernels: Sequence[Kernel], start: StartCells, modelled: np.ndarray, classes: Sequence[_Class], expected: Expected
+) -> _Fit:
+    basis, eta = start.contrasts(cells.mask)
+    logs, there = _logs(start.shares, cells.mask), cells.mask[:, None]
+    moved = -eta if expected.ignored else np.zeros_like(eta)
+    shares = softmax(logs + np.einsum("qbm,qkm->qbk", moved, basis), there)
+    for _ in range(expected.rounds):
+        found = _expected_change(cells, kernels, start, classes, expected, around=(shares, moved))
+        base = softmax(logs + np.einsum("qbm,qkm->qbk", found.mean, basis), there)
+        shares, departures, evidence = offset_mode(cells, basis, modelled, base, found.covariance)
+        moved = found.mean + departures
+    return _Fit(expected, modelled, found, base, shares, moved, evidence)
 
 
 def _logs(shares: Array, mask: np.ndarray) -> Array:
     return np.where(mask[:, None], np.log(np.where(mask[:, None], shares, 1.0)), 0.0)
 
 
-@dataclass(frozen=True, eq=False)
-class _Change:
-    """What is expected of every contrast's change: mean (questions, backgrounds, contrasts) and covariance; the sources' weights."""
-
-    mean: Array
-    covariance: Array
-    wide: Array
-    weights: Array
-
-
 def _expected_change(
     cells: Cells,
     kernels: Sequence[Kernel],
     start: StartCells,
-    modelled: np.ndarray,
-    ordered: np.ndarray,
+    classes: Sequence[_Class],
+    expected: Expected,
     *,
     around: tuple[Array, Array],
-    ahead: tuple[np.ndarray, list[Expected]],
 ) -> _Change:
     """Find it from the contrasts' observations, made linear around some shares and the change that they are."""
     shares, moved = around
@@ -194,124 +261,19 @@ def _expected_change(
     scores = np.where((cells.n_eff > 0)[..., None], moved + away / spread, 0.0)
     sizes, apart = cells.n_eff[..., None] * spread, start.sources(basis)
     covariance, wide, mean = np.zeros_like(start.error), np.zeros_like(start.error), np.zeros_like(scores)
-    weights = np.zeros((len(scores), apart.number))
-    for higher, questions, orders in contrast_classes(modelled, ordered):
-        for place, one in enumerate(ahead[1]):
-            own = ahead[0][questions] == place
-            if not own.any():
-                continue
-            alike, of = questions[own], orders[own]
-            at = alike, slice(None), of
-            rows = _Rows(kernels, alike, scores[at], sizes[at], eta[at], error=start.error[alike, of], sources=apart.rows(alike, of))
-            found = rows.fit(one, higher)
-            covariance[alike, of], wide[alike, of], mean[at] = found.covariance, found.wide, found.mean
-            weights[alike[of == 0]] = found.weights
-    return _Change(mean, covariance, wide, weights.mean(0))
-
-
-@dataclass(frozen=True, eq=False)
-class _Class:
-    """What is expected of the changes of a class of contrasts.
-
-    `covariance` (rows, backgrounds, backgrounds) at the mode of the log variances, `wide` at the means of the variances, which a
-    skewed posterior has above it; `mean` (rows, backgrounds); `weights` of the sources.
-    """
-
-    covariance: Array
-    wide: Array
-    mean: Array
-    weights: Array
-
-
-class _Rows:
-    """Rows of contrasts that share the variances of their changes, the common slope, and the weights of several sources."""
-
-    def __init__(
-        self, kernels: Sequence[Kernel], questions: np.ndarray, scores: Array, sizes: Array, eta: Array, *, error: Array, sources: Sources
-    ) -> None:
-        self.scores, self.sizes, self.eta, self.error, self.sources = scores, sizes, eta, error, sources
-        own = [kernel[questions] if kernel.ndim == 3 else kernel[None] for kernel in kernels]
-        size = eta.shape[1]
-        self.kernels = [*own, np.ones((1, size, size)), eta[:, :, None] * eta[:, None]]
-        split = variance_components(kernels, eta, np.full(eta.shape, WORTH), questions, SMALLEST_VARIANCE)
-        self.differences = np.log(np.maximum(split, 1e-12)).mean(0) if len(kernels) else np.zeros(0)
-        level = np.divide((scores * sizes).sum(1), sizes.sum(1), out=np.zeros(len(scores)), where=sizes.sum(1) > 0)
-        self.worth = row_worth(scores - level[:, None], sizes)  # each question's level is its own: it says nothing of common respondents
-
-    def fit(self, expected: Expected, higher: bool) -> _Class:
-        """Find variances, slope and weights."""
-        from scipy.optimize import minimize
-
-        less = expected.higher if higher else 0.0
-        change = np.maximum(self.differences + np.log(expected.changed), LEAST_CHANGE)
-        before = _Before(
-            np.r_[change + less, expected.level + less, SLOPE + less],
-            np.r_[np.full(len(change), CHANGED_SPREAD), expected.level_spread, SLOPE_SPREAD],
-            expected.typical_slope,
-        )
-        none = np.zeros(self.sources.number)
-        bounds = [(LOWEST, HIGHEST)] * len(before.centre) + [(None, None)] * (1 + len(none))
-        loss = lambda point: self._loss(point, before)  # noqa: E731
-        ignoring = np.r_[np.maximum(self.differences + less, LEAST_CHANGE), expected.level, SLOPE, -1.0, none]
-        found = [minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds) for begin in (np.r_[before.centre, 0.0, none], ignoring)]
-        best = min(found, key=lambda each: each.fun).x
-        variances, slope, departures = self._parts(best)
-        error = self.sources.error(departures, self.error)[0]
-        expected_variances = variances + 0.5 / self._curvature(best, before)
-        weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
-        return _Class(error + self._change(variances), error + self._change(expected_variances), self._mean(slope, departures), weights)
-
-    def _curvature(self, point: Array, before: _Before) -> Array:
-        """Second derivatives of the loss by each log variance, at least those of their prior."""
-        found = np.zeros(len(self.kernels))
-        for place in range(len(found)):
-            step = np.zeros(len(point))
-            step[place] = DIFFERENCE
-            found[place] = (self._loss(point + step, before)[1] - self._loss(point - step, before)[1])[place] / (2 * DIFFERENCE)
-        return np.maximum(found, 1 / before.width**2)
-
-    def _parts(self, point: Array) -> tuple[Array, float, Array]:
-        split = len(self.kernels)
-        return point[:split], float(point[split]), point[split + 1 :]
-
-    def _mean(self, slope: float, departures: Array) -> Array:
-        return np.asarray(slope * self.eta + np.einsum("rpb,p->rb", self.sources.apart, departures))
-
-    def _change(self, variances: Array) -> Array:
-        total: Array = sum(np.exp(each) * kernel for each, kernel in zip(variances, self.kernels, strict=True))
-        return total
-
-    def _loss(self, point: Array, before: _Before) -> tuple[float, Array]:
-        """Negative log posterior of log variances, slope and weights, and its gradient."""
-        variances, slope, departures = self._parts(point)
-        error, by = self.sources.error(departures, self.error)
-        matrix = scaled_covariance(error + self._change(variances), self.sizes)
-        known = information(matrix, self.sizes)
-        left = self.scores - self._mean(slope, departures)
-        weights = np.einsum("rab,rb->ra", known, left)
-        value = 0.5 * float((left * weights).sum() + np.linalg.slogdet(matrix)[1].sum())
-        by_covariance = 0.5 * (known - weights[:, :, None] * weights[:, None])
-        slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
-        of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
-        apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
-        known_before, its_gradient = before.loss(variances, slope, departures)
-        return self.worth * value + known_before, self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart] + its_gradient
-
-
-@dataclass(frozen=True, eq=False)
-class _Before:
-    """The prior of log variances (centre and standard deviation), of the slope's departure from 1, and of the sources' departures."""
-
-    centre: Array
-    width: Array
-    typical_slope: float
-
-    def loss(self, variances: Array, slope: float, departures: Array) -> tuple[float, Array]:
-        """Return the negative log density, and its gradient."""
-        away, tilt = (variances - self.centre) / self.width, slope / self.typical_slope
-        value = float(away @ away) + (TAIL + 1) * float(np.log1p(tilt**2 / TAIL)) + float(departures @ departures) / APART**2
-        by_slope = (TAIL + 1) * tilt / (TAIL + tilt**2) / self.typical_slope
-        return 0.5 * value, np.r_[away / self.width, by_slope, departures / APART**2]
+    weights, groups = np.zeros((len(scores), apart.number)), max(each.group for each in classes) + 1
+    plausible, worth, size = np.zeros(groups), np.zeros(groups), np.zeros(groups)
+    for each in classes:
+        alike, of = each.questions, each.orders
+        at, own = (alike, slice(None), of), [kernel[alike] if kernel.ndim == 3 else kernel[None] for kernel in kernels]
+        rows = Rows(own, scores[at], sizes[at], eta[at], error=start.error[alike, of], sources=apart.rows(alike, of))
+        found = rows.fit(expected, each.differences, each.higher)
+        covariance[alike, of], wide[alike, of], mean[at] = found.covariance, found.wide, found.mean
+        weights[alike[of == 0]] = found.weights
+        plausible[each.group] += found.plausible
+        worth[each.group] += found.worth * len(alike)
+        size[each.group] += len(alike)
+    return _Change(mean, covariance, wide, weights.mean(0), plausible, worth / size)
 
 
 def _worth(eta: Array, change: Array) -> tuple[Array, Array, Array]:

@@ -164,8 +164,16 @@ def variance_beyond(cells: Cells, observed: Array, modelled: np.ndarray, priors:
     return np.array([posterior_mean_variance(of_order) for of_order in np.sum(logs, axis=0)])
 
 
-def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array]:
-    """Return the shares at the posterior mode, and the contrasts of their departure from `base`, by damped Fisher scoring."""
+def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, covariance: Array) -> tuple[Array, Array, Array]:
+    """Return the shares at the posterior mode, the contrasts of their departure from `base`, and each question's log evidence.
+
+    By damped Fisher scoring. The evidence, shape (questions,), is Laplace's approximation around the mode, without what the answers'
+    multinomial coefficients add to it whatever the base.
+
+    References
+    ----------
+    Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, equation 3.32.
+    """
     spread = contrast_variance(base, basis)
     sizes = (cells.n_eff[..., None] * spread).swapaxes(1, 2)
     rows = np.nonzero(modelled)
@@ -189,7 +197,10 @@ def offset_mode(cells: Cells, basis: Array, modelled: np.ndarray, base: Array, c
         progress, value = after - value, after
         if progress.max() < TOLERANCE:
             break
-    return shares, modes
+    sizes = (cells.n_eff[..., None] * contrast_variance(shares, basis)).swapaxes(1, 2)
+    open_before = np.zeros(modelled.shape)
+    open_before[rows] = np.linalg.slogdet(scaled_covariance(covariance[rows], sizes[rows]))[1]
+    return shares, modes, value - 0.5 * open_before.sum(1)
 
 
 def _halved(dual: Array, towards: Array, value: Array, at: object) -> tuple[Array, tuple[Array, Array, Array]]:

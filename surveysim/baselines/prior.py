@@ -162,12 +162,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class Expected:
-    """How far a prior is expected to be moved.
+    """How far a prior is expected to be moved: one of the `STANCES` towards it that are averaged by what the sample says of them.
 
     Attributes
     ----------
-    changed : float
-        Part of a kernel's variance in the prior that is expected of its change.
+    changed, changed_spread : float
+        Part of a kernel's variance in the prior that is expected of its change, and the scale of the t prior of that part's log.
     level, level_spread : float
         Of the log variance of a question's level shift, where a respondent's answer has variance 1: its centre and standard deviation.
     typical_slope : float
@@ -176,18 +176,25 @@ class Expected:
         What is added to the log variances of an ordered question's higher contrasts.
     rounds : int
         How often the contrasts' observations are made linear: at the start, and then at what was found.
+    ignored : bool
+        The prior's differences between backgrounds are not taken at all, its slope is 0; its level is.
     """
 
     changed: float = 0.1
+    changed_spread: float = 0.35
     level: float = float(np.log(2.5e-3))  # a twentieth of a standard deviation
     level_spread: float = 0.7
     typical_slope: float = 0.07
     higher: float = float(np.log(0.1))
     rounds: int = 1
+    ignored: bool = False
 
 
-WAVE = Expected()  # a survey that states its respondents: chosen on draws of ESS 11 with ESS 9 before it
-SIMULATOR = Expected(1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
+WAVE = Expected()  # chosen on draws of ESS 11 with ESS 9 before it
+SIMULATOR = Expected(1.0, 1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
+IGNORED = Expected(1.0, 1.0, float(np.log(0.05)), 1.5, higher=0.0, rounds=2, ignored=True)
+STANCES = (WAVE, SIMULATOR, IGNORED)
+STATED, UNSTATED = (0.97, 0.02, 0.01), (0.5, 0.48, 0.02)  # probabilities of `STANCES` a priori, with and without errors stated
 
 
 def count_for(stated: np.ndarray, there: np.ndarray) -> Array:
@@ -207,30 +214,15 @@ def count_for(stated: np.ndarray, there: np.ndarray) -> Array:
     return np.asarray(trust / trust.sum(1, keepdims=True))
 
 
-def foreseen(start: StartCells) -> tuple[np.ndarray, list[Expected]]:
-    """Return which expectation every question has, shape (questions,), and the expectations: a mean of its sources' by their parts."""
+def stance_odds(start: StartCells) -> tuple[np.ndarray, Array]:
+    """Return which group every question is of, shape (questions,), and the probabilities of `STANCES` a priori: (groups, stances).
+
+    Questions are of one group where sources that state errors count for as much in them: those of a group share their stance.
+    """
     stated = start.stated
     of_waves = stated[:, 0].astype(float) if start.part is None else (start.part * stated).sum(1)
-    found, which = np.unique(of_waves.round(9), return_inverse=True)
-    return which, [_between(float(part)) for part in found]
-
-
-def _between(waves: float) -> Expected:
-    """What is expected where waves make up a part of what is known, simulators the rest."""
-    if waves in (0.0, 1.0):
-        return WAVE if waves else SIMULATOR
-    changed, level_spread, slope, log_level, log_higher = (
-        waves * of_wave + (1 - waves) * of_simulator
-        for of_wave, of_simulator in (
-            (WAVE.changed, SIMULATOR.changed),
-            (WAVE.level_spread, SIMULATOR.level_spread),
-            (WAVE.typical_slope, SIMULATOR.typical_slope),
-            (np.exp(WAVE.level), np.exp(SIMULATOR.level)),
-            (np.exp(WAVE.higher), np.exp(SIMULATOR.higher)),
-        )
-    )
-    rounds = max(WAVE.rounds, SIMULATOR.rounds)
-    return Expected(changed, float(np.log(log_level)), level_spread, slope, float(np.log(log_higher)), rounds)
+    found, group = np.unique(of_waves.round(9), return_inverse=True)
+    return group, found[:, None] * np.array(STATED) + (1 - found[:, None]) * np.array(UNSTATED)
 
 
 def _cells_as_text(table: pd.DataFrame) -> str:

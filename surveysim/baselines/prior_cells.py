@@ -172,7 +172,7 @@ def _moved_on(name: str, cells: Cells, start: StartCells, ordered: np.ndarray, g
     """Move the state after one wave by the next, `gap` years later."""
     if not (cells.n > 0).any():
         raise EstimationError(f"prior: wave {name!r} states no n, so it cannot move the wave before; give its n, or it alone")
-    moved = move_prior(cells, _kernels(cells), start, ordered=ordered, expected=replace(WAVE, changed=WAVE.changed * gap / YEARS))
+    moved = move_prior(cells, _kernels(cells), start, ordered=ordered, wave=replace(WAVE, changed=WAVE.changed * gap / YEARS))
     return StartCells(moved.shares, moved.covariance, start.reference)
 
 
@@ -201,7 +201,7 @@ def _smoothed(part: Cells, ordered: np.ndarray) -> StartCells:
         for order in np.unique(orders):
             at = rows[orders == order]
             beyond[order] = max(beyond[order], unexplained_variance(covariance[at, order], scores[at, :, order], part.n_eff[at]))
-    shares, _ = offset_mode(part, basis, modelled, np.array(base), covariance)
+    shares, _, _ = offset_mode(part, basis, modelled, np.array(base), covariance)
     return StartCells(shares, posterior_covariance(part, basis, modelled, shares, covariance, beyond=beyond), mean)
 
 

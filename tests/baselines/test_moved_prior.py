@@ -56,7 +56,7 @@ def test_the_mode_is_where_the_slope_of_the_posterior_is_0(start: StartCells) ->
     mask = np.ones((3, 4), bool)
     basis = option_contrasts(start.reference, mask)
     covariance = np.broadcast_to(0.2 * np.eye(6) + 0.1, (3, 3, 6, 6)).copy()
-    shares, modes = offset_mode(cells, basis, np.ones((3, 3), bool), start.shares, covariance)
+    shares, modes, _ = offset_mode(cells, basis, np.ones((3, 3), bool), start.shares, covariance)
     data = np.einsum("qbk,qkm->qbm", cells.n_eff[..., None] * (cells.shares - shares), basis)
     prior = np.einsum("qmab,qbm->qam", np.linalg.inv(covariance), modes)
     np.testing.assert_allclose(data, prior, atol=1e-2)
