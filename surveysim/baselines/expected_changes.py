@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surveysim.baselines.covariances import invert
 from surveysim.baselines.posterior import SMALLEST_VARIANCE
 from surveysim.baselines.prior import Expected, Sources
-from surveysim.baselines.variance_components import Kernel, information, row_worth, scaled_covariance, variance_components
+from surveysim.baselines.variance_components import Kernel, row_worth, scaled_covariance, variance_components
 from surveysim.tables.cells import Array
 
 WIDEST = 1.0  # standard deviation of the log of the part that changed, where the sample says little of it: for intervals
@@ -36,6 +37,8 @@ class ClassChange:
         Log density of the mode before the sample, less that of the most plausible point.
     worth : float
         What part of a row's information is its own.
+    point : array
+        Log variances, the slope's departure from 1, the sources' departures.
     """
 
     covariance: Array
@@ -44,6 +47,7 @@ class ClassChange:
     weights: Array
     plausible: float
     worth: float
+    point: Array
 
 
 def split_differences(kernels: Sequence[Kernel], eta: Array, questions: np.ndarray) -> Array:
@@ -58,13 +62,22 @@ class Rows:
     """Rows of contrasts that share the variances of their changes, the common slope, and the weights of several sources."""
 
     def __init__(self, kernels: Sequence[Array], scores: Array, sizes: Array, eta: Array, *, error: Array, sources: Sources) -> None:
-        self.scores, self.sizes, self.eta, self.error, self.sources = scores, sizes, eta, error, sources
+        self.eta, self.error, self.sources = eta, error, sources
         size = eta.shape[1]
-        self.kernels = [*kernels, np.ones((1, size, size)), eta[:, :, None] * eta[:, None]]
+        self.kernels = _Kernels([*kernels, np.ones((1, size, size)), eta[:, :, None] * eta[:, None]])
         level = np.divide((scores * sizes).sum(1), sizes.sum(1), out=np.zeros(len(scores)), where=sizes.sum(1) > 0)
         self.worth = row_worth(scores - level[:, None], sizes)  # each question's level is its own: it says nothing of common respondents
+        seen = np.flatnonzero((sizes > 0).any(0))
+        self.observed = _Observed(
+            scores[:, seen],
+            sizes[:, seen],
+            eta[:, seen],
+            error[:, seen[:, None], seen],
+            Sources(sources.apart[..., seen], sources.errors[..., seen[:, None], seen], sources.part),
+            self.kernels.on(seen),
+        )
 
-    def fit(self, expected: Expected, differences: Array, higher: bool) -> ClassChange:
+    def fit(self, expected: Expected, differences: Array, higher: bool, begin: Array | None = None) -> ClassChange:
         """Find variances, slope and weights.
 
         Parameters
@@ -74,6 +87,8 @@ class Rows:
             Of `split_differences`.
         higher : bool
             Whether these are an ordered question's higher contrasts.
+        begin : array, optional
+            `ClassChange.point` of a fit to much the same rows, from which to go on.
         """
         from scipy.optimize import minimize
 
@@ -83,23 +98,19 @@ class Rows:
         starts = [np.r_[before.centre, before.slope, none]]
         starts += [] if before.fixed else [np.r_[least, expected.level, SLOPE, -1.0, none]]
         bounds = [(LOWEST, HIGHEST)] * len(before.centre) + [before.slopes] + [before.apart] * len(none)
+        starts = starts if begin is None else [begin]
         best = min((minimize(loss, each, jac=True, method="L-BFGS-B", bounds=bounds) for each in starts), key=lambda found: found.fun).x
         variances, slope, departures = self._parts(best)
-        error = self._error(departures, before)[0]
+        error = np.zeros_like(self.error) if before.fixed else self.sources.error(departures, self.error)[0]
         expected_variances = variances + 0.5 / self._curvature(best, before)
         weights = self.sources.weights(departures)[0].mean(0) if len(none) else none
-        covariance, wide = error + self._change(variances), error + self._change(expected_variances)
-        plausible = -before.loss(variances, slope, departures)[0]
-        return ClassChange(covariance, wide, self._mean(slope, departures), weights, plausible, self.worth)
-
-    def _error(self, departures: Array, before: _Before) -> tuple[Array, Array]:
-        """The prior's own errors; none where its differences are ignored."""
-        error, by = self.sources.error(departures, self.error)
-        return (np.zeros_like(error), np.zeros_like(by)) if before.fixed else (error, by)
+        covariance, wide = error + self.kernels.sum(variances), error + self.kernels.sum(expected_variances)
+        mean = slope * self.eta + np.einsum("rpb,p->rb", self.sources.apart, departures)
+        return ClassChange(covariance, wide, mean, weights, -before.loss(variances, slope, departures)[0], self.worth, best)
 
     def _curvature(self, point: Array, before: _Before) -> Array:
         """Second derivatives of the loss by each log variance, at least those of their prior at its widest."""
-        found = np.zeros(len(self.kernels))
+        found = np.zeros(len(before.centre))
         for place in range(len(found)):
             step = np.zeros(len(point))
             step[place] = DIFFERENCE
@@ -107,31 +118,69 @@ class Rows:
         return np.maximum(found, 1 / np.maximum(before.width, WIDEST) ** 2)
 
     def _parts(self, point: Array) -> tuple[Array, float, Array]:
-        split = len(self.kernels)
+        split = len(self.kernels.alike)
         return point[:split], float(point[split]), point[split + 1 :]
-
-    def _mean(self, slope: float, departures: Array) -> Array:
-        return np.asarray(slope * self.eta + np.einsum("rpb,p->rb", self.sources.apart, departures))
-
-    def _change(self, variances: Array) -> Array:
-        total: Array = sum(np.exp(each) * kernel for each, kernel in zip(variances, self.kernels, strict=True))
-        return total
 
     def _loss(self, point: Array, before: _Before) -> tuple[float, Array]:
         """Negative log posterior of log variances, slope and weights, and its gradient."""
-        variances, slope, departures = self._parts(point)
-        error, by = self._error(departures, before)
-        matrix = scaled_covariance(error + self._change(variances), self.sizes)
-        known = information(matrix, self.sizes)
-        left = self.scores - self._mean(slope, departures)
+        value, gradient = self.observed.loss(*self._parts(point), errors=not before.fixed)
+        known_before, its_gradient = before.loss(*self._parts(point))
+        return self.worth * value + known_before, self.worth * gradient + its_gradient
+
+
+@dataclass(frozen=True, eq=False)
+class _Kernels:
+    """Kernels of shape (1, backgrounds, backgrounds) where all rows have the same (`alike`), else (rows, backgrounds, backgrounds)."""
+
+    kernels: Sequence[Array]
+
+    @property
+    def alike(self) -> list[bool]:
+        """Which of them all rows have."""
+        return [len(kernel) == 1 for kernel in self.kernels]
+
+    def on(self, seen: np.ndarray) -> _Kernels:
+        """Return them between some backgrounds."""
+        return _Kernels([kernel[:, seen[:, None], seen] for kernel in self.kernels])
+
+    def sum(self, variances: Array) -> Array:
+        """Return their sum with the given log variances, shape (1 or rows, backgrounds, backgrounds)."""
+        weighted = [np.exp(each) * kernel for each, kernel in zip(variances, self.kernels, strict=True)]
+        common: Array = sum(kernel for kernel, alike in zip(weighted, self.alike, strict=True) if alike)
+        return np.asarray(sum((kernel for kernel, alike in zip(weighted, self.alike, strict=True) if not alike), start=common))
+
+    def slopes(self, variances: Array, by_covariance: Array) -> Array:
+        """Return derivatives by the log variances of what has these by each row's covariance."""
+        common = by_covariance.sum(0, keepdims=True)
+        of = ((common if alike else by_covariance, kernel) for kernel, alike in zip(self.kernels, self.alike, strict=True))
+        return np.exp(variances) * np.array([np.vdot(by, kernel) for by, kernel in of])
+
+
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """Rows between the backgrounds that somebody was sampled from."""
+
+    scores: Array
+    sizes: Array
+    eta: Array
+    error: Array
+    sources: Sources
+    kernels: _Kernels
+
+    def loss(self, variances: Array, slope: float, departures: Array, *, errors: bool) -> tuple[float, Array]:
+        """Negative log likelihood, and its gradient; without the prior's own `errors` where its differences are not taken."""
+        error, by = self.sources.error(departures, self.error)
+        matrix = scaled_covariance(errors * error + self.kernels.sum(variances), self.sizes)
+        inverse, log_determinant = invert(matrix)
+        root = np.sqrt(self.sizes)
+        known = root[:, :, None] * inverse * root[:, None]
+        left = self.scores - slope * self.eta - np.einsum("rpb,p->rb", self.sources.apart, departures)
         weights = np.einsum("rab,rb->ra", known, left)
-        value = 0.5 * float((left * weights).sum() + np.linalg.slogdet(matrix)[1].sum())
+        value = 0.5 * float((left * weights).sum() + log_determinant.sum())
         by_covariance = 0.5 * (known - weights[:, :, None] * weights[:, None])
-        slopes = [np.exp(each) * float((by_covariance * kernel).sum()) for each, kernel in zip(variances, self.kernels, strict=True)]
-        of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors)
+        of_errors = np.einsum("rab,rpab->rp", by_covariance, self.sources.errors) * errors
         apart = np.einsum("rp,rps->s", of_errors, by) - np.einsum("ra,rpa->p", weights, self.sources.apart)
-        known_before, its_gradient = before.loss(variances, slope, departures)
-        return self.worth * value + known_before, self.worth * np.r_[slopes, -float((weights * self.eta).sum()), apart] + its_gradient
+        return value, np.r_[self.kernels.slopes(variances, by_covariance), -float((weights * self.eta).sum()), apart]
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,15 +96,15 @@ def about_prior(sample: TrainingCells, moved: MovedPrior, without: Array) -> dic
     Returns
     -------
     dict
-        `name`, `digest`; by question of `question_id` the `slope` of its differences (None: it has none), the `level_shift`, and what it
-        has `explained` of the differences; in `not_asked` the questions that nobody in the sample answered; the `weights` of several
-        sources; and what it was worth where a sampled background's answers are foretold by all others': `left_out` has the mean squared
-        error with the prior less that without, by cells' effective size, its `std_error`, and `misleads`, True where it is above 0 by two
-        of them.
+        `name`, `digest`; by question of `question_id` the `slope` of its differences (None: it has none), the `level_shift`, what it has
+        `explained` of the differences, and how probably these are of no use and were `ignored`; in `not_asked` the questions that nobody
+        in the sample answered; the `weights` of several sources; and what it was worth where a sampled background's answers are foretold
+        by all others': `left_out` has the mean squared error with the prior less that without, by cells' effective size, its `std_error`,
+        and `misleads`, True where it is above 0 by two of them.
     """
     prior = sample.known.prior
     assert prior is not None
-    numbers = {"slope": moved.slope, "level_shift": moved.level_shift, "explained": moved.explained}
+    numbers = {"slope": moved.slope, "level_shift": moved.level_shift, "explained": moved.explained, "ignored": moved.ignored}
     said: dict[str, Any] = {"name": prior.name, "digest": prior.digest, "question_id": list(sample.cells.questions)}
     said |= {name: [None if np.isnan(each) else each for each in values.round(SAID).tolist()] for name, values in numbers.items()}
     if moved.weights is not None:

@@ -53,10 +53,10 @@ class MovedPrior:
         Shares before a question's own answers are looked at: the prior's, with the slope and weights that all questions show.
     left_out : array, shape (questions, backgrounds, options)
         Shares of each sampled background as the others say (`left_out_shares`).
-    weights : array, shape (sources,), optional
-        Of several sources: what each counts for in the first contrasts of ordered questions, where there are any.
     ignored : array, shape (questions,)
         Probability, after the sample, that the prior's differences are of no use.
+    weights : array, shape (sources,), optional
+        Of several sources: what each counts for in the first contrasts of ordered questions, where there are any.
     """
 
     shares: Array
@@ -68,8 +68,8 @@ class MovedPrior:
     covariance: Array
     expected: Array
     left_out: Array
+    ignored: Array
     weights: Array | None = None
-    ignored: Array | None = None
 
 
 def move_prior(
@@ -131,8 +131,8 @@ def move_prior(
         covariance,
         _mean([fit.base for fit in fits], odds),
         _mean(left_out, odds),
+        odds @ np.array([float(fit.expected.ignored) for fit in fits]),
         weights if len(weights) else None,
-        np.asarray(sum(odds[:, place] for place, fit in enumerate(fits) if fit.expected.ignored), float) + np.zeros(len(shares)),
     )
 
 
@@ -189,6 +189,7 @@ class _Change:
     weights: Array
     plausible: Array
     worth: Array
+    points: list[Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +209,7 @@ def _fitted(cells: Cells, kernels: Sequence[Kernel], start: StartCells, ordered:
     """Return the fits under the stances that are not negligible, and the odds of each for every question, shape (questions, fits)."""
     basis, eta = start.contrasts(cells.mask)
     modelled = np.arange(basis.shape[2]) < (cells.mask.sum(-1) - 1)[:, None]
-    group, before = stance_odds(start)
+    group, before = stance_odds(start, asked=cells.n_eff.sum(1) > 0)
     classes = []
     for higher, questions, orders in contrast_classes(modelled, ordered):
         for own in np.unique(group[questions]):
@@ -232,11 +233,13 @@ def _stance(
     logs, there = _logs(start.shares, cells.mask), cells.mask[:, None]
     moved = -eta if expected.ignored else np.zeros_like(eta)
     shares = softmax(logs + np.einsum("qbm,qkm->qbk", moved, basis), there)
+    found: _Change | None = None
     for _ in range(expected.rounds):
-        found = _expected_change(cells, kernels, start, classes, expected, around=(shares, moved))
+        found = _expected_change(cells, kernels, start, classes, expected, around=(shares, moved), begin=found)
         base = softmax(logs + np.einsum("qbm,qkm->qbk", found.mean, basis), there)
         shares, departures, evidence = offset_mode(cells, basis, modelled, base, found.covariance)
         moved = found.mean + departures
+    assert found is not None
     return _Fit(expected, modelled, found, base, shares, moved, evidence)
 
 
@@ -252,6 +255,7 @@ def _expected_change(
     expected: Expected,
     *,
     around: tuple[Array, Array],
+    begin: _Change | None,
 ) -> _Change:
     """Find it from the contrasts' observations, made linear around some shares and the change that they are."""
     shares, moved = around
@@ -262,18 +266,19 @@ def _expected_change(
     sizes, apart = cells.n_eff[..., None] * spread, start.sources(basis)
     covariance, wide, mean = np.zeros_like(start.error), np.zeros_like(start.error), np.zeros_like(scores)
     weights, groups = np.zeros((len(scores), apart.number)), max(each.group for each in classes) + 1
-    plausible, worth, size = np.zeros(groups), np.zeros(groups), np.zeros(groups)
-    for each in classes:
+    plausible, worth, size, points = np.zeros(groups), np.zeros(groups), np.zeros(groups), []
+    for place, each in enumerate(classes):
         alike, of = each.questions, each.orders
         at, own = (alike, slice(None), of), [kernel[alike] if kernel.ndim == 3 else kernel[None] for kernel in kernels]
         rows = Rows(own, scores[at], sizes[at], eta[at], error=start.error[alike, of], sources=apart.rows(alike, of))
-        found = rows.fit(expected, each.differences, each.higher)
+        found = rows.fit(expected, each.differences, each.higher, begin.points[place] if begin else None)
+        points.append(found.point)
         covariance[alike, of], wide[alike, of], mean[at] = found.covariance, found.wide, found.mean
         weights[alike[of == 0]] = found.weights
         plausible[each.group] += found.plausible
         worth[each.group] += found.worth * len(alike)
         size[each.group] += len(alike)
-    return _Change(mean, covariance, wide, weights.mean(0), plausible, worth / size)
+    return _Change(mean, covariance, wide, weights.mean(0), plausible, worth / size, points)
 
 
 def _worth(eta: Array, change: Array) -> tuple[Array, Array, Array]:

@@ -195,6 +195,7 @@ SIMULATOR = Expected(1.0, 1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds
 IGNORED = Expected(1.0, 1.0, float(np.log(0.05)), 1.5, higher=0.0, rounds=2, ignored=True)
 STANCES = (WAVE, SIMULATOR, IGNORED)
 STATED, UNSTATED = (0.97, 0.02, 0.01), (0.5, 0.48, 0.02)  # probabilities of `STANCES` a priori, with and without errors stated
+UNHEARD = 1e-12  # ... of what nothing speaks for
 
 
 def count_for(stated: np.ndarray, there: np.ndarray) -> Array:
@@ -214,15 +215,20 @@ def count_for(stated: np.ndarray, there: np.ndarray) -> Array:
     return np.asarray(trust / trust.sum(1, keepdims=True))
 
 
-def stance_odds(start: StartCells) -> tuple[np.ndarray, Array]:
+def stance_odds(start: StartCells, asked: np.ndarray | None = None) -> tuple[np.ndarray, Array]:
     """Return which group every question is of, shape (questions,), and the probabilities of `STANCES` a priori: (groups, stances).
 
-    Questions are of one group where sources that state errors count for as much in them: those of a group share their stance.
+    Questions are of one group where sources that state errors count for as much in them: those of a group share their stance. A prior is
+    not ignored where nobody was asked (`asked` False) any question of the group: nothing speaks against it.
     """
     stated = start.stated
     of_waves = stated[:, 0].astype(float) if start.part is None else (start.part * stated).sum(1)
     found, group = np.unique(of_waves.round(9), return_inverse=True)
-    return group, found[:, None] * np.array(STATED) + (1 - found[:, None]) * np.array(UNSTATED)
+    odds = found[:, None] * np.array(STATED) + (1 - found[:, None]) * np.array(UNSTATED)
+    if asked is not None:
+        silent = ~np.isin(np.arange(len(found)), group[asked])
+        odds[silent] = np.where([each.ignored for each in STANCES], UNHEARD, odds[silent])
+    return group, odds
 
 
 def _cells_as_text(table: pd.DataFrame) -> str:

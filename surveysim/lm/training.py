@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.expected_changes import WORTH
 from surveysim.baselines.knowledge import Knowledge, knowledge_of, known_order
 from surveysim.baselines.methods import BASELINES
-from surveysim.baselines.expected_changes import WORTH
 from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, traits_in, with_background_id

@@ -174,9 +174,16 @@ def say_prior(made: pd.DataFrame, *, of: pd.DataFrame) -> pd.DataFrame:
     about = of.attrs.get("prior")
     if not about:
         return made
-    told = made.assign(prior_misleads=pd.Series([about.get("left_out", {}).get("misleads")] * len(made), index=made.index, dtype=object))
+    misleads = prior_is_ignored(about) or about.get("left_out", {}).get("misleads")
+    told = made.assign(prior_misleads=pd.Series([misleads] * len(made), index=made.index, dtype=object))
     told.attrs["prior"] = about
     return told
+
+
+def prior_is_ignored(about: Mapping[str, Any]) -> bool:
+    """Return whether a prior's differences between backgrounds are more probably of no use than of some, over its questions."""
+    ignored = about.get("ignored") or [0.0]
+    return sum(ignored) > len(ignored) / 2
 
 
 def prior_in_words(about: Mapping[str, Any]) -> str:
@@ -193,6 +200,8 @@ def prior_in_words(about: Mapping[str, Any]) -> str:
     slopes = [f"{value:.2g}" for value in (min(known), max(known))] if known else ["not known: it has no differences"]
     said = [about["name"], *([f"weights {', '.join(weights)}"] if weights else [])]
     said += [f"slope of its differences {' to '.join(dict.fromkeys(slopes))}"] if "slope" in about else []
+    if prior_is_ignored(about):
+        said.append("IGNORED but for its level: its differences between backgrounds are not the sample's")
     if about.get("left_out", {}).get("misleads"):
         said.append("MISLEADS: backgrounds left out are missed by more with it than without")
     return "; ".join(said)
