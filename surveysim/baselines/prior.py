@@ -194,7 +194,7 @@ WAVE = Expected()  # chosen on draws of ESS 11 with ESS 9 before it
 SIMULATOR = Expected(1.0, 1.0, float(np.log(0.05)), 1.5, 0.5, higher=0.0, rounds=2)  # ... of Pew with large models' tables
 IGNORED = Expected(1.0, 1.0, float(np.log(0.05)), 1.5, higher=0.0, rounds=2, ignored=True)
 STANCES = (WAVE, SIMULATOR, IGNORED)
-STATED, UNSTATED = (0.97, 0.02, 0.01), (0.5, 0.48, 0.02)  # probabilities of `STANCES` a priori, with and without errors stated
+STATED, UNSTATED = (0.99, 0.0075, 0.0025), (0.5, 0.48, 0.02)  # probabilities of `STANCES` a priori, with and without errors stated
 UNHEARD = 1e-12  # ... of what nothing speaks for
 
 
