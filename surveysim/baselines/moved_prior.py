@@ -10,7 +10,7 @@ where eta are the prior's own contrasts, centred, S is the covariance of their e
 p has apart from it, delta_p, enters the mean as b_p delta_p with b_p ~ N(0, `APART`^2). The kernels are those of the estimate without one.
 How much opinion has moved is expected in proportion to how much it differs: v_j is centred on a part of what the prior's own differences
 put on kernel_j (`Expected`). All are found by their posterior mode, for a question's rows weighted by how many independent ones they are
-worth.
+worth (`surveysim.baselines.expected_changes`), under each of the `STANCES` towards the prior, which are averaged by their evidence.
 """
 
 from __future__ import annotations

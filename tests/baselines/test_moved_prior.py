@@ -62,6 +62,50 @@ def test_the_mode_is_where_the_slope_of_the_posterior_is_0(start: StartCells) ->
     np.testing.assert_allclose(data, prior, atol=1e-2)
 
 
+def _dealt(start: StartCells, order: np.ndarray) -> StartCells:
+    return StartCells(start.shares[:, order], start.error, start.reference)
+
+
+def _wave(seed: int = 205, size: int = 24) -> StartCells:
+    """A start of five questions whose backgrounds differ much."""
+    shares = np.random.default_rng(seed).dirichlet(np.full(4, 6.0), size=(5, size))
+    return StartCells(shares, np.tile(1e-3 * np.eye(size), (5, 3, 1, 1)), shares.mean(1))
+
+
+def test_a_prior_whose_differences_are_not_the_samples_is_ignored_and_one_whose_are_is_not() -> None:
+    """By its evidence, at six respondents a background; and then it costs nothing beside a prior without differences."""
+    start, size = _wave(), 24
+    rng = np.random.default_rng(206)
+    sample = np.stack([[rng.multinomial(6, cell) / 6 for cell in question] for question in start.shares])
+    cells = _cells(np.full((5, size), 6.0), sample)
+    turned = _dealt(start, rng.permutation(size))
+    right, wrong = (move_prior(cells, [np.eye(size)], each, ordered=np.ones(5, bool)) for each in (start, turned))
+    assert right.ignored.max() < 0.01
+    assert wrong.ignored.min() > 0.5
+    level = StartCells(np.broadcast_to(start.reference[:, None], start.shares.shape).copy(), start.error, start.reference)
+    without = move_prior(cells, [np.eye(size)], level, ordered=np.ones(5, bool))
+    errors = [np.abs(moved.shares - start.shares).mean() for moved in (right, wrong, without)]
+    assert errors[0] < 0.3 * errors[2]
+    assert errors[1] < 1.1 * errors[2]
+
+
+def test_draws_and_errors_carry_the_stances_that_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one respondent leaves open whether a prior is to be taken, half of the draws are of each, and errors have what lies between."""
+    monkeypatch.setattr("surveysim.baselines.prior.STATED", (0.5, 1e-12, 0.5))
+    start = _wave(size=8)
+    sizes = np.zeros((5, 8))
+    sizes[:, 0] = 1.0
+    shares = np.where(sizes[..., None] > 0, np.eye(4)[1], 0.0)
+    moved = move_prior(_cells(sizes, shares), [np.eye(8)], start, ordered=np.ones(5, bool), draws=400, seed=1)
+    assert moved.draws is not None
+    assert 0.1 < moved.ignored[0] < 0.9
+    np.testing.assert_allclose(moved.draws.mean(0), moved.shares, atol=0.03)
+    np.testing.assert_allclose(moved.draws.std(0)[:, 1:], moved.std_error[:, 1:], rtol=0.35, atol=0.01)
+    flat = start.reference[:, None]
+    taken, left = np.abs(moved.draws - start.shares).sum((1, 2, 3)), np.abs(moved.draws - flat).sum((1, 2, 3))
+    assert (left < taken).mean() == pytest.approx(moved.ignored[0], abs=0.12)
+
+
 def test_rows_answered_alike_count_once() -> None:
     rng = np.random.default_rng(203)
     row = rng.standard_normal(400)

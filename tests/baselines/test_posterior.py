@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from surveysim.baselines import multilevel
+from surveysim.baselines.posterior import offset_mode
 from surveysim.tables.cells import Cells
 from tests.support import plain_multilevel
 
@@ -75,3 +76,18 @@ def test_draws_have_the_posterior_covariance_and_come_back_with_the_seed() -> No
     drawn = np.cov(fit.draws[:, 3, :, 0].T)
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
     assert np.abs((drawn - expected) / scale).max() < 5 * np.sqrt(2 / 4000)
+
+
+def test_the_evidence_is_the_integral_of_likelihood_and_prior() -> None:
+    """Laplace's approximation beside numerical integration, of one background and two options."""
+    counts, base, variance = np.array([37.0, 13.0]), np.array([0.5, 0.5]), 0.3
+    codes, orders = ((0, 1),), ((1, 2),)
+    sizes = np.full((1, 1), 50.0)
+    cells = Cells(("q",), ("a=1",), codes, orders, (counts / 50)[None, None], sizes, sizes, np.ones((1, 2), bool))
+    basis = np.array([[[-1.0], [1.0]]])
+    found = offset_mode(cells, basis, np.ones((1, 1), bool), base[None, None], np.full((1, 1, 1, 1), variance))[2]
+    contrast = np.linspace(-4, 4, 20001)
+    logs = np.log(base)[:, None] + np.outer([-1.0, 1.0], contrast)
+    logs -= np.log(np.exp(logs).sum(0))
+    density = np.exp(counts @ logs - 0.5 * contrast**2 / variance) / np.sqrt(2 * np.pi * variance)
+    assert found[0] == pytest.approx(np.log(np.trapezoid(density, contrast)), abs=0.02)

@@ -2,7 +2,7 @@
 
 Run: python tests/benchmarks/bench_simulators.py DATA [--seeds 5]; it writes docs/benchmarks/simulators.json and a section of
 docs/benchmarks.md. The published human shares stand for the truth, a sample is drawn of them. Seeds 0-4 are the page's; what is
-expected of a simulator (`surveysim.baselines.moved_prior.SIMULATOR`) was chosen on seed 200 of the same tables. A minute a draw.
+expected of a simulator (`surveysim.baselines.prior.SIMULATOR`) was chosen on seed 200 of the same tables. A minute a draw.
 """
 
 from __future__ import annotations
