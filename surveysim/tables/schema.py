@@ -40,6 +40,7 @@ ESTIMATE, METRIC, POPULATION_SHARE = "estimate", "metric", "population_share"
 BASIS, PRIOR_ALONE, WITH_SAMPLE = "basis", "prior alone", "sample and prior"  # column and values where a sample was not asked a question
 NOT_ASKED = "not_asked"  # in attrs["prior"]: questions that nobody in the sample answered
 OPTION_LABEL, SIMULATED = "option_label", "simulated"  # what the option says; whether no respondent gave these answers
+SUPPRESSED = "suppressed"  # column: why the numbers of a cell are withheld; empty where they are not
 
 CELL = [QUESTION, BACKGROUND]
 DISTRIBUTION_KEYS = [QUESTION, BACKGROUND, OPTION]
