@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -263,6 +264,8 @@ def _to_frame(given: object, columns: Sequence[str] = ()) -> str:
         return ": response_distributions(survey, by=[...], questions=[...]) is one of it"
     if isinstance(given, pd.Series):
         return ": give .to_frame() of it"
+    if isinstance(given, str | PathLike):
+        return ": read it first, a CSV of a table with pandas.read_csv, a survey's file with read_survey"
     if hasattr(given, "to_pandas"):
         return ": give .to_pandas() of it"
     return ": make one with pandas.DataFrame" if isinstance(given, list | dict | np.ndarray) and len(given) else ""
