@@ -76,6 +76,12 @@ MISTAKES: dict[str, Mistake] = {
     "a rule for missing misspelt": (lambda: ss.response_distributions(SURVEY, missing="dropp"), ("missing must be", "'dropp'", "'drop'")),
     "a mean of no question": (lambda: ss.survey_mean(SURVEY, questions="income"), ("questions", "'income'", "did you mean")),
     "a quantile of 2": (lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles=[2]), ("quantiles", "2", "0", "1")),
+    "a quantile that is text": (
+        lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles="median"),
+        ("quantiles must be numbers in 0-1", "'median'", "0.5"),
+    ),
+    "no quantile": (lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles=[]), ("quantiles is empty", "0.5")),
+    "one sign in a filter": (lambda: SURVEY.filter("gender = 'female'"), ("condition", "== compares, = does not")),
     "a lonely rule misspelt": (lambda: ss.survey_mean(SURVEY, questions="taxes", lonely_psu="remov"), ("lonely_psu", "'remov'", "remove")),
     "groups misspelt": (lambda: ss.survey_chisq(SURVEY, questions="vote", groups="gendr"), ("groups", "'gendr'", "did you mean 'gender'")),
     "an adjustment misspelt": (
