@@ -1,5 +1,8 @@
 // Tables, printed text and figures that are wider than their place say so: site.css shows the words and fades the edge that hides something.
-const WIDE = ".pst-scrollable-table-container, .highlight-text pre, .cell_output .output, .cell_output pre, .bd-article p:has(> img)";
+const TABLES = ".pst-scrollable-table-container, .cell_output .output";
+const PRINTED = ".highlight-text pre, .cell_output pre, .bd-article pre:has(.gp)"; // with prompts: an example and what it prints
+const FIGURES = ".bd-article p:has(> img), .cell_output:has(> img)";
+const WIDE = `${TABLES}, ${PRINTED}, ${FIGURES}`;
 
 function note(box) {
   const hidden = box.scrollWidth - box.clientWidth;

@@ -14,7 +14,7 @@ from surveysim.design.outcomes import ADJUSTMENTS, Outcome
 from surveysim.design.rank_tests import RANK_TESTS, difference_test, mean_test, rank_test
 from surveysim.differences.tested_samples import Groups, Sample, groups_named, question_choices, samples, tested_rows, tested_table
 from surveysim.errors import DesignError, first_few, nearest
-from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains
+from surveysim.survey.domains import Domains, answers_on_a_scale, asked_questions, observed_domains
 from surveysim.survey.survey import Survey, check_survey
 
 
@@ -174,7 +174,7 @@ def survey_ttest(
     rows: list[dict[str, object]] = []
     chosen = None if groups is None else groups_named(survey, groups)
     for question in asked_questions(survey, questions):
-        values = numeric_answers(survey, question)
+        values = answers_on_a_scale(survey, question)
         usable = np.isfinite(values)
         if chosen is None:
 
@@ -284,7 +284,7 @@ def survey_ranktest(
     domains, chosen, failed = observed_domains(survey, by), groups_named(survey, groups), dict[str, str]()
     rows = []
     for question in asked_questions(survey, questions):
-        values = numeric_answers(survey, question)
+        values = answers_on_a_scale(survey, question)
 
         def tested(sample: Sample, values: np.ndarray = values) -> Outcome:
             levels = sample.present(chosen.code, len(chosen.levels))

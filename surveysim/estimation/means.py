@@ -11,13 +11,13 @@ from surveysim.codebook.codebook import Question
 from surveysim.codebook.readable import readable
 from surveysim.design.estimators import Members, quantile_intervals, simple_random_variances, weighted_ratios, weighted_totals
 from surveysim.design.row_covariance import QuestionRows, mean_rows, with_covariance
-from surveysim.errors import DesignError
+from surveysim.errors import DesignError, quoted
 from surveysim.survey.domains import (
     Domains,
+    answers_on_a_scale,
     asked_questions,
     domain_facts,
     nested_backgrounds,
-    numeric_answers,
     observed_domains,
     question_sample,
 )
@@ -86,7 +86,7 @@ def survey_mean(
     domains = observed_domains(survey, by)
     tables, carried = [], dict[str, QuestionRows]()
     for question in asked_questions(survey, questions):
-        values = numeric_answers(survey, question)
+        values = answers_on_a_scale(survey, question)
         members, kept = _members(survey, question, domains, values, lonely_psu)
         rows = mean_rows(domains.ids, members, values[kept]) if covariance else None
         if rows is not None:
@@ -144,7 +144,7 @@ def survey_total(survey: Survey, *, questions: str | Sequence[str], by: str | Se
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):
-        values = numeric_answers(survey, question)
+        values = answers_on_a_scale(survey, question)
         members, kept = _members(survey, question, domains, values, lonely_psu)
         estimate, variance = weighted_totals(members, values[kept, None])
         size = members.sums(np.ones((len(kept), 1)))
@@ -204,7 +204,7 @@ def survey_ratio(
     if over.weight != under.weight:
         raise DesignError(f"questions {numerator!r} and {denominator!r} have different weights ({over.weight}, {under.weight}); no ratio")
     domains = observed_domains(survey, by)
-    above, below = numeric_answers(survey, over), numeric_answers(survey, under)
+    above, below = answers_on_a_scale(survey, over), answers_on_a_scale(survey, under)
     members, kept = _members(survey, over, domains, above + below, lonely_psu)
     estimate, variance = weighted_ratios(members, above[kept, None], below[kept, None])
     return _described([_rows(f"{numerator}/{denominator}", domains, members, estimate, variance, np.full(estimate.shape, np.nan))], survey)
@@ -214,7 +214,7 @@ def survey_quantile(
     survey: Survey,
     *,
     questions: str | Sequence[str],
-    quantiles: Sequence[float] = (0.25, 0.5, 0.75),
+    quantiles: float | Sequence[float] = (0.25, 0.5, 0.75),
     by: str | Sequence[str] = (),
     rule: str = "math",
     lonely_psu: str = "fail",
@@ -229,7 +229,7 @@ def survey_quantile(
     survey : Survey
     questions : str or sequence of str
         Questions with numeric codes.
-    quantiles : sequence of float
+    quantiles : float or sequence of float
         0-1.
     by : str or sequence of str
         Traits, or questions of up to 12 options, whose joint levels are the backgrounds; none: ``"all"``.
@@ -268,16 +268,28 @@ def survey_quantile(
     [2.0]
     """
     check_survey(survey, of_domains=True)
+    wanted = _probabilities(quantiles)
     domains = observed_domains(survey, by)
     tables = []
     for question in asked_questions(survey, questions):
-        values = numeric_answers(survey, question)
+        values = answers_on_a_scale(survey, question)
         members, kept = _members(survey, question, domains, values, lonely_psu)
-        for quantile in quantiles:
-            table = _quantile_rows(question.question_id, domains, members, values[kept], float(quantile), rule)
-            table.insert(2, QUANTILE, float(quantile))
+        for quantile in wanted:
+            table = _quantile_rows(question.question_id, domains, members, values[kept], quantile, rule)
+            table.insert(2, QUANTILE, quantile)
             tables.append(table)
     return _described(tables, survey)
+
+
+def _probabilities(quantiles: float | Sequence[float]) -> list[float]:
+    """Return the quantiles asked for, of a number or a list of numbers."""
+    try:
+        wanted = np.atleast_1d(np.asarray(quantiles, dtype=float)).ravel().tolist()
+    except (TypeError, ValueError) as error:
+        raise DesignError(f"quantiles must be numbers in 0-1; got {quoted(quantiles)}; 0.5 is the median") from error
+    if not wanted:
+        raise DesignError("quantiles is empty; give at least one number in 0-1, such as 0.5, the median")
+    return [float(one) for one in wanted]
 
 
 def _quantile_rows(name: str, domains: Domains, members: Members, values: np.ndarray, quantile: float, rule: str) -> pd.DataFrame:

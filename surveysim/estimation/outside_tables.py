@@ -147,7 +147,13 @@ def _kind(given: Mapping[str, object]) -> str:
     if len(named) != 1:
         got = f"got {' and '.join(named)}" if named else "got none of them"
         raise TableError(f"give one of {', '.join(f'{name}=' for name in given)}, the column of what a row holds; {got}")
-    return named[0]
+    kind = named[0]
+    if kind != "answers" and not isinstance(given[kind], str):
+        raise TableError(
+            f"{kind} must name one column; got {quoted(given[kind])}: of a table with a column an option make one with a row an option, "
+            f"frame.melt(id_vars=[...], var_name='option_code', value_name={kind!r}), and give {kind}={kind!r}"
+        )
+    return kind
 
 
 def _check_choices(tolerance: float, unmatched: str) -> None:
@@ -179,11 +185,13 @@ def _places(rows: pd.DataFrame, codebook: Codebook, kind: str, unmatched: str) -
 
 def _unknown(codebook: Codebook, name: str, lost: pd.Series, kind: str) -> str:
     asked = codebook.question(name)
-    values = lost.astype(object).where(lost.notna(), None).drop_duplicates()
-    first = next(iter(values))
-    reasons = {plain(code): reason for code, reason in codebook.missing_codes(asked).items()}
-    why = f" (a missing code: {reasons[plain(first)]})" if first is not None and plain(first) in reasons else ""
     remedy = "; unmatched='drop' leaves such answers out and counts them" if kind == "answers" else "; rename it, or leave the row out"
+    if lost.isna().all():
+        return f"{kind}: question {name!r} has no answer in {len(lost)} row{'s' if len(lost) > 1 else ''} (missing){remedy}"
+    values = lost.astype(object).where(lost.notna(), None).drop_duplicates()
+    first = next(value for value in values if value is not None)
+    reasons = {plain(code): reason for code, reason in codebook.missing_codes(asked).items()}
+    why = f" (a missing code: {reasons[plain(first)]})" if plain(first) in reasons else ""
     known = [*asked.labels, *map(str, asked.codes)]
     listed = f"{first_few(map(quoted, values))}{why} ({len(lost)} row{'s' if len(lost) > 1 else ''})"
     return f"{kind}: question {name!r} has no option {listed}; {nearest(str(first), known)}{remedy}"

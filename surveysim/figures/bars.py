@@ -18,6 +18,7 @@ from surveysim.codebook.codebook import Code, Codebook
 from surveysim.errors import first_few
 from surveysim.estimation.joint_shares import joint_shares
 from surveysim.figures.rows import (
+    WITHHELD,
     Scale,
     background_label,
     check_height,
@@ -25,12 +26,15 @@ from surveysim.figures.rows import (
     counted,
     cut_note,
     fitted,
+    is_withheld,
     lines_height,
     margin_of,
+    n_texts,
     name_rows,
     options_label,
     row_names,
     sources_without,
+    withheld_note,
 )
 from surveysim.figures.style import (
     EXTRA,
@@ -81,9 +85,9 @@ def bar_table(
 ) -> pd.DataFrame:
     """Return what `draw_bars` draws: a row per background, source and option.
 
-    Columns `background_id background source row option_code option share left n joint_share joint_low joint_high`: `row` is
+    Columns `background_id background source row option_code option share left n joint_share joint_low joint_high withheld`: `row` is
     the height in rows from the top, `left` the start of the bar (0 is the middle of an ordered scale), `joint_*` the share
-    of `codes` together with its 95% interval.
+    of `codes` together with its 95% interval; `withheld` says whether a cell's numbers are kept back.
     """
     places = _places(ids, sources, trait_order(ids, codebook))
     options = pd.DataFrame({OPTION: pd.Series(scale.codes, dtype=rows[OPTION].dtype), "option": scale.labels})
@@ -92,6 +96,8 @@ def bar_table(
     joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
     joint = joint.set_axis([BACKGROUND, SOURCE, *JOINT, N], axis=1)
     table = table.merge(joint, on=[BACKGROUND, SOURCE], how="left")
+    table[WITHHELD] = is_withheld(rows, table)
+    table.loc[table[SOURCE].isin(counted(table)) & table[N].isna() & ~table[WITHHELD], N] = 0
     share = table[SHARE].to_numpy(float).reshape(len(places), len(options))
     table["left"] = (np.cumsum(share, axis=1) - share - _zero(share, scale)[:, None]).ravel()
     first = [BACKGROUND, "background", SOURCE, "row", OPTION, "option", SHARE, "left", N]
@@ -177,8 +183,11 @@ def _stack(ax: Axes, table: pd.DataFrame, scale: Scale, thick: float) -> None:
             number = f"{PERCENT * share:.0f}"
             if share * points >= text_width(number, SMALL) + 4:
                 ax.text(start + share / 2, y, number, ha="center", va="center_baseline", fontsize=SMALL, color=text_on(color))
-    for y in table.loc[table[SHARE].isna(), "row"].unique():
-        ax.text(0, y, "no answers", ha="center" if scale.ordered else "left", va="center", fontsize=SMALL, color=MUTED, style="italic")
+    empty = table[table[SHARE].isna()].drop_duplicates("row")
+    for y, hidden in zip(empty["row"], empty[WITHHELD], strict=True):
+        words, place = "withheld" if hidden else "no answers", "center" if scale.ordered else "left"
+        patch = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # over the zero line
+        ax.text(0, y, words, ha=place, va="center", fontsize=SMALL, color=MUTED, style="italic", bbox=patch, zorder=5)
     if scale.ordered:
         ax.axvline(0, color=INK, linewidth=0.8, zorder=0 if len(scale.valid) % 2 else 4)  # not through a middle's number
     ax.set_xticks([])
@@ -208,12 +217,13 @@ def _joint_panel(ax: Axes, table: pd.DataFrame, title: Sequence[str]) -> None:
     put_above(panel, "\n".join(title), 6, size=SMALL)
     shown = bars[bars[SOURCE].isin(counted(bars))]
     if len(shown):
-        margin_column(panel, N_COLUMN - 6, shown["row"], [f"{n:,.0f}" for n in shown[N].fillna(0)], head="n")
+        margin_column(panel, N_COLUMN - 6, shown["row"], n_texts(shown), head="n")
 
 
 def _note(bars: pd.DataFrame) -> str:
     bare = sources_without(bars, "joint_share", "joint_low")
-    return f"Bars: % of answers. Dots: 95% intervals{f'; none known for {first_few(bare)}' if bare else ''}. n: respondents."
+    told = f"Dots: 95% intervals{f'; none known for {first_few(bare)}' if bare else ''}."
+    return f"Bars: % of answers. {told} n: respondents.{withheld_note(bars)}"
 
 
 def _long(scale: Scale) -> bool:

@@ -64,6 +64,7 @@ FEWEST = 3  # backgrounds from which a variance of real change is told
 ROW, COLUMN = 17.0, 30.0  # points: least height of a background's row, and width of a column of n
 OBSERVED, REAL = Mark("#767676", "o", False), ACCENT
 SPLIT = "split"  # in attrs of the frame: how the variance of changes is made up
+LEFT_OUT = "left_out"  # in attrs of the frame: the backgrounds without a change
 
 
 def plot_change(
@@ -105,7 +106,8 @@ def plot_change(
     Axes or DataFrame
         Or the frame: `background_id row before now change std_error conf_low conf_high real real_error real_low real_high n_before n`,
         shares or positions from 0 to 1; ``attrs["split"]`` has `variance_observed`, `variance_sampling`, `variance_real`, the `mean`
-        change, and `p_alike`, of Cochran's test that the real changes are all alike.
+        change, and `p_alike`, of Cochran's test that the real changes are all alike; ``attrs["left_out"]`` the backgrounds that are not
+        drawn, because a wave lacks them or tells no share of them (nobody asked, or withheld).
         With fewer than three backgrounds the real change cannot be told apart, and is missing.
 
     Raises
@@ -131,8 +133,9 @@ def plot_change(
     >>> bool(frame.real.std() < 0.5 * frame.change.std())
     True
     """
-    waves = [question_rows(table, question, backgrounds=backgrounds) for table in (now, before)]
-    for name, rows in zip(("now", "before"), waves, strict=True):
+    given = {"now": now, "before": before}
+    waves = [question_rows(table, question, backgrounds=backgrounds, what=name) for name, table in given.items()]
+    for name, rows in zip(given, waves, strict=True):
         require_columns(rows, [STD_ERROR], name)
         if len(sources := rows[SOURCE].unique()) > 1:
             raise TableError(f"{name} holds {len(sources)} sources ({first_few(sources)}); select one")
@@ -191,6 +194,7 @@ def _changes(waves: list[pd.DataFrame], codebook: Codebook | None) -> pd.DataFra
     table = table.assign(real=real, real_error=spread, real_low=real_low, real_high=real_high)
     table = table.assign(n_before=before[N].to_numpy(float), **{N: now[N].to_numpy(float)})
     table.attrs[SPLIT] = split
+    table.attrs[LEFT_OUT] = [name for name in dict.fromkeys(pd.concat([wave[BACKGROUND] for wave in waves])) if name not in set(ids)]
     return table
 
 
@@ -224,7 +228,7 @@ def _draw(table: pd.DataFrame, scale: Scale, shown: str, traits: Sequence[str], 
     left, right = margin_of(names), 10 + 2 * COLUMN
     note = (
         "Lines: 95% intervals; of observed changes, of their sampling error alone. The waves are taken "
-        f"as independent samples. n: respondents before and now.{cut_note(names)}"
+        f"as independent samples. n: respondents before and now.{_left_out(table)}{cut_note(names)}"
     )
     what = f"% answering {shown}: change" if shown else "Mean position on the scale, 0 to 100: change"
     said = split_in_words(table.attrs[SPLIT], int(table["real"].notna().sum()))
@@ -248,6 +252,12 @@ def _draw(table: pd.DataFrame, scale: Scale, shown: str, traits: Sequence[str], 
     titles_above(ax, titles, above, across=across)
     note_below(ax, note, 34, WIDTH if ax is None else width, across=across)
     return ax
+
+
+def _left_out(table: pd.DataFrame) -> str:
+    """Say which backgrounds are not drawn; nothing where all are."""
+    names = table.attrs[LEFT_OUT]
+    return f" Not drawn, without share and error in both waves: {len(names)} of {len(names) + len(table)} backgrounds." if names else ""
 
 
 def _axis(ax: Axes, table: pd.DataFrame, points: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from surveysim.codebook.backgrounds import ordered_backgrounds
+from surveysim.codebook.backgrounds import ordered_backgrounds, parse_background_id
 from surveysim.codebook.codebook import Code, Codebook
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any
 from surveysim.errors import TableError, first_few
@@ -20,18 +20,22 @@ from surveysim.estimation.trait_shifts import LEVEL, POOLED_SHARE, SHIFT, larges
 from surveysim.figures.bars import bar_table, draw_bars
 from surveysim.figures.dots import dot_table, draw_dots, interval_note, same_n, spread
 from surveysim.figures.rows import (
+    WITHHELD,
     Scale,
     check_height,
     check_sources,
     cut_note,
+    is_withheld,
     lines_height,
     margin_of,
+    n_texts,
     options_label,
     question_rows,
     row_names,
     scale_of,
     shown_options,
     source_order,
+    withheld_note,
 )
 from surveysim.figures.style import (
     GRID,
@@ -61,7 +65,7 @@ from surveysim.figures.style import (
     titles_height,
     wrap,
 )
-from surveysim.tables.schema import CONF_HIGH, CONF_LOW, SOURCE, N
+from surveysim.tables.schema import BACKGROUND, CONF_HIGH, CONF_LOW, SOURCE
 
 KINDS = ("auto", "bars", "dots")
 COLUMN, SOURCE_HEIGHT = 27.0, 9.0  # points
@@ -198,7 +202,7 @@ def plot_shifts(
     Returns
     -------
     Axes or DataFrame
-        Or the frame: `level source row y share shift std_error conf_low conf_high pooled_share n`, a row per level and source.
+        Or the frame: `level source row y share shift std_error conf_low conf_high pooled_share n withheld`, a row per level and source.
 
     Raises
     ------
@@ -230,8 +234,9 @@ def plot_shifts(
     if not draw:
         return frame
     by = "population share" if population is not None else f"n of {largest_source(rows)!r}"
+    kept_back = withheld_note(_cells(rows), then="; shifts and pooled shares are of the others")
     with paper_style():
-        return draw_shifts(frame, scale, codes, trait, f"Backgrounds count by {by}.", ax)
+        return draw_shifts(frame, scale, codes, trait, f"Backgrounds count by {by}.{kept_back}", ax)
 
 
 def shift_table(
@@ -245,7 +250,7 @@ def shift_table(
 ) -> pd.DataFrame:
     """Return what `draw_shifts` draws: the `trait_shifts` with the place of each, `row` and `y`.
 
-    Columns `level source row y share shift std_error conf_low conf_high pooled_share n` (shares 0-1).
+    Columns `level source row y share shift std_error conf_low conf_high pooled_share n withheld` (shares 0-1).
 
     Raises
     ------
@@ -253,11 +258,26 @@ def shift_table(
         As of `trait_shifts`.
     """
     table = trait_shifts(rows, codes, trait, sources, codebook=codebook, population=population)
+    table[WITHHELD] = _is_level_withheld(table, _cells(rows), trait)
     rows_of = {level: float(place) for place, level in enumerate(dict.fromkeys(table[LEVEL]))}
     table["row"] = table[LEVEL].map(rows_of)
     table["y"] = table["row"] + spread(table[SOURCE], sources)
     first = [LEVEL, SOURCE, "row", "y"]
     return table[[*first, *(column for column in table if column not in first)]]
+
+
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of a question's rows, and whether each is withheld."""
+    cells = rows[[BACKGROUND, SOURCE]].drop_duplicates(ignore_index=True)
+    return cells.assign(**{WITHHELD: is_withheld(rows, cells)})
+
+
+def _is_level_withheld(shifts: pd.DataFrame, cells: pd.DataFrame, trait: str) -> np.ndarray:
+    """Return for each level and source whether it has no shift because its backgrounds are withheld."""
+    hidden = cells[cells[WITHHELD]]
+    known = {(parse_background_id(name)[trait], source) for name, source in zip(hidden[BACKGROUND], hidden[SOURCE], strict=True)}
+    of = zip(shifts[LEVEL], shifts[SOURCE], strict=True)
+    return np.array([pair in known for pair in of], dtype=bool) & shifts[SHIFT].isna().to_numpy()
 
 
 def draw_shifts(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], trait: str, counted: str, ax: Axes | None) -> Axes:
@@ -312,6 +332,6 @@ def _columns(ax: Axes, table: pd.DataFrame, numbered: dict, groups: list[list[st
         margin_column(ax, COLUMN * (place + 1), own["row"], texts, head="shift" if place == len(numbered) - 1 else "", marks=[mark])
     for place, group in enumerate(groups):
         own = table[table[SOURCE] == group[0]]
-        texts = [f"{n:,.0f}" for n in own[N]]
         across = 10 + COLUMN * (len(numbered) + place + 1)
-        margin_column(ax, across, own["row"], texts, head="n" if place == len(groups) - 1 else "", marks=[marks[name] for name in group])
+        head = "n" if place == len(groups) - 1 else ""
+        margin_column(ax, across, own["row"], n_texts(own), head=head, marks=[marks[name] for name in group])

@@ -13,6 +13,7 @@ from surveysim.errors import first_few
 from surveysim.estimation.joint_shares import joint_shares
 from surveysim.figures.rows import (
     LABEL_WIDTH,
+    WITHHELD,
     Scale,
     background_label,
     check_height,
@@ -20,12 +21,15 @@ from surveysim.figures.rows import (
     counted,
     cut_note,
     fitted,
+    is_withheld,
     lines_height,
     margin_of,
+    n_texts,
     name_rows,
     options_label,
     row_names,
     sources_without,
+    withheld_note,
 )
 from surveysim.figures.style import (
     GRID,
@@ -65,10 +69,11 @@ def dot_table(
 ) -> pd.DataFrame:
     """Return what `draw_dots` draws: a row per background and source.
 
-    Columns `background_id panel heading background source row y share conf_low conf_high n`: `row` counts from the top of a
+    Columns `background_id panel heading background source row y share conf_low conf_high n withheld`: `row` counts from the top of a
     panel, `y` is the height of the source within the row.
     """
     joint = joint_shares(rows, codes)[[BACKGROUND, SOURCE, SHARE, CONF_LOW, CONF_HIGH, N]]
+    joint[WITHHELD] = is_withheld(rows, joint)
     table = _placed(joint, ids, sources, codebook, panels=panels)
     return table if _room_for_panels(table) else _placed(joint, ids, sources, codebook, panels=False)
 
@@ -77,7 +82,8 @@ def _placed(joint: pd.DataFrame, ids: Sequence[str], sources: Sequence[str], cod
     places = _places(ids, codebook, panels=panels)
     table = places.merge(pd.DataFrame({SOURCE: list(sources)}), how="cross")
     table = table.merge(joint, on=[BACKGROUND, SOURCE], how="left")
-    table.loc[table[SOURCE].isin(counted(table)) & table[N].isna(), N] = 0
+    table[WITHHELD] = table[WITHHELD].eq(True)
+    table.loc[table[SOURCE].isin(counted(table)) & table[N].isna() & ~table[WITHHELD], N] = 0
     table.insert(int(table.columns.get_indexer(["row"])[0]) + 1, "y", table["row"] + spread(table[SOURCE], sources))
     return table
 
@@ -138,7 +144,7 @@ def draw_dots(table: pd.DataFrame, scale: Scale, codes: Sequence[Code], ax: Axes
     head = table[table["heading"] != ""].groupby("heading", sort=False)["row"].min() - 0.9
     names, heads = row_names(list(own["background"])), [fitted(name, wide, bold=True) for name in head.index]
     left, right, across = margin_of(names, heads), _n_margin(table), 0.0
-    note = f"{interval_note(table)} n: respondents.{cut_note([*names, *heads])}"
+    note = f"{interval_note(table)} n: respondents.{withheld_note(table)}{cut_note([*names, *heads])}"
     shown = f"% answering {options_label(scale, codes)}"
     titles = [(wrap(scale.text, wide, TITLE), TITLE, False), (wrap(shown, wide, bold=True), TEXT, True)]
     key, above = TEXT * LINE + 14, TEXT * LINE + 14 + key_height(list(marks), wide) + 6
@@ -178,9 +184,8 @@ def _panel(ax: Axes, part: pd.DataFrame, marks: dict, groups: list[list[str]]) -
     ax.grid(axis="x", color=GRID, linewidth=0.6)
     for place, group in enumerate(groups):
         own = part[part[SOURCE] == group[0]]
-        texts = [f"{n:,.0f}" for n in own[N]]
         margin_column(
-            ax, 4 + N_WIDTH * (place + 1), own["row"], texts, head="n" if not place else "", marks=[marks[name] for name in group]
+            ax, 4 + N_WIDTH * (place + 1), own["row"], n_texts(own), head="n" if not place else "", marks=[marks[name] for name in group]
         )
 
 
@@ -195,5 +200,5 @@ def same_n(table: pd.DataFrame) -> list[list[str]]:
     groups: dict[tuple[float, ...], list[str]] = {}
     for source, own in table.groupby(SOURCE, sort=False):
         if own[N].notna().any():
-            groups.setdefault(tuple(own[N].to_numpy(float)), []).append(str(source))
+            groups.setdefault(tuple(own[N].fillna(-1).to_numpy(float)), []).append(str(source))
     return list(groups.values())

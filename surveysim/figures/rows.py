@@ -23,6 +23,7 @@ from surveysim.tables.schema import (
     QUESTION,
     SHARE,
     SOURCE,
+    SUPPRESSED,
     N,
     check_distributions,
     require_columns,
@@ -35,6 +36,7 @@ TALLEST = 24.0  # inches: three pages
 LABEL_LINE = 1.25  # height of a line of a row's name, in font sizes
 BETWEEN, CUT = " · ", "…"  # between the levels of a background; in place of what is left out
 CUT_NOTE = f" {CUT}: names cut; draw=False gives them whole."
+WITHHELD, NO_NUMBER = "withheld", "–"  # column of a frame: whether a cell's numbers are withheld; what stands in their place
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def question_rows(
     *,
     backgrounds: str | Sequence[str] | pd.DataFrame | None = None,
     sources: str | Sequence[str] | None = None,
+    what: str = "distributions",
 ) -> pd.DataFrame:
     """Return the rows of one question, of the backgrounds and sources asked for (default: all).
 
@@ -82,11 +85,11 @@ def question_rows(
     TableError
         If the table breaks its contract, or holds no such question, background or source, or no share at all of them.
     """
-    check_distributions(distributions)
+    check_distributions(distributions, what)
     rows = distributions[distributions[QUESTION] == question]
     if rows.empty:
         known = map(str, distributions[QUESTION].unique())
-        raise TableError(f"distributions holds no question {question!r}; {nearest(str(question), known)}")
+        raise TableError(f"{what} holds no question {question!r}; {nearest(str(question), known)}")
     wanted = require_columns(backgrounds, [BACKGROUND], "backgrounds")[BACKGROUND] if isinstance(backgrounds, pd.DataFrame) else backgrounds
     rows = _only(rows, BACKGROUND, wanted, "backgrounds", question)
     rows = _only(rows, SOURCE, sources, "sources", question)
@@ -167,6 +170,24 @@ def sources_without(table: pd.DataFrame, estimate: str, limit: str) -> list[str]
 def counted(table: pd.DataFrame) -> list[str]:
     """Return the sources whose respondents are counted: one that lacks a background has 0 there, one without any n has none."""
     return [str(name) for name, own in table.groupby(SOURCE, sort=False) if N in own and own[N].notna().any()]
+
+
+def is_withheld(rows: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
+    """Return for each of some cells whether its numbers are withheld, as `protect` marks them: nobody's answers are something else."""
+    hidden = rows[rows[SHARE].isna() & (rows[SUPPRESSED].fillna("") != "")] if SUPPRESSED in rows else rows.iloc[:0]
+    return np.asarray(pd.MultiIndex.from_frame(cells[[BACKGROUND, SOURCE]]).isin(pd.MultiIndex.from_frame(hidden[[BACKGROUND, SOURCE]])))
+
+
+def withheld_note(cells: pd.DataFrame, *, then: str = "") -> str:
+    """Say how many of the cells in a figure's frame are withheld, and what that means for it; nothing where none is."""
+    cells = cells.drop_duplicates([BACKGROUND, SOURCE])
+    hidden, kind = int(cells[WITHHELD].sum()), "cells" if len(cells[SOURCE].unique()) > 1 else "backgrounds"
+    return f" {NO_NUMBER}: withheld, {hidden} of {len(cells)} {kind}{then}." if hidden else ""
+
+
+def n_texts(table: pd.DataFrame) -> list[str]:
+    """Write the numbers of respondents in a figure's margin; of a withheld cell none is told."""
+    return [NO_NUMBER if hidden else f"{n:,.0f}" for n, hidden in zip(table[N], table[WITHHELD], strict=True)]
 
 
 def background_label(identifier: str, traits: Sequence[str]) -> str:

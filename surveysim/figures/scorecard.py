@@ -33,6 +33,7 @@ from surveysim.tables.schema import (
     SHARE,
     SOURCE,
     STD_ERROR,
+    SUPPRESSED,
     N,
     check_distributions,
 )
@@ -230,7 +231,7 @@ def scorecard(
     found += [floor_measures(each[0], sizes, name, draws=draws, seed=seed) for name, sizes in fresh.items()]
     table = pd.concat(found, ignore_index=True).reindex(columns=COLUMNS).assign(**{METRIC: lambda rows: rows[METRIC].fillna("")})
     bias = pd.concat([subgroup_table(one) for one in each], ignore_index=True)
-    return Scorecard(table, paired_tests(each), bias, _facts(kept, each[0], dropped, book))
+    return Scorecard(table, paired_tests(each), bias, _facts(truth, each[0], dropped, book))
 
 
 def _tables(simulated: pd.DataFrame, against: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.DataFrame]:
@@ -281,8 +282,17 @@ def _facts(truth: pd.DataFrame, one: Judged, dropped: int, book: Codebook | None
         "backgrounds": str(len(one.truth.backgrounds)),
         "n of the truth": f"{sizes.min():,.0f} to {sizes.max():,.0f} respondents a cell",
         "cells left out": str(dropped) if dropped else "",
+        "cells without a truth, not scored": _untold(truth),
     }
     return {name: value for name, value in about.items() if value}
+
+
+def _untold(truth: pd.DataFrame) -> str:
+    """Count the cells in which the truth has no shares, and those of them that are withheld: large cells alone may be easier."""
+    empty = truth[truth[SHARE].isna()].drop_duplicates(CELL)
+    hidden = int((empty[SUPPRESSED].fillna("") != "").sum()) if SUPPRESSED in empty else 0
+    told = f", {hidden} of them withheld: the scores are of the larger cells alone" if hidden else ""
+    return f"{len(empty)} of {len(truth.drop_duplicates(CELL))}{told}" if len(empty) else ""
 
 
 def _cell(row: pd.Series) -> str:

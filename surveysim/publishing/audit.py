@@ -9,10 +9,10 @@ import pandas as pd
 
 from surveysim.errors import TableError
 from surveysim.publishing.cell_bounds import cell_bounds
-from surveysim.publishing.cell_rule import KEY, SUPPRESSED, sizes_told
+from surveysim.publishing.cell_rule import KEY, sizes_told
 from surveysim.publishing.disclosure import DISCLOSURE, cells_of, recorded_nesting
 from surveysim.publishing.margin_sums import margin_equations
-from surveysim.tables.schema import BACKGROUND, QUESTION, SOURCE, N
+from surveysim.tables.schema import BACKGROUND, QUESTION, SOURCE, SUPPRESSED, N
 
 LOW, HIGH, EXPOSED = "n_low", "n_high", "exposed"
 

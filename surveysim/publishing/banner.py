@@ -12,9 +12,22 @@ from surveysim.codebook.backgrounds import parse_background_id, trait_order
 from surveysim.codebook.codebook import Codebook
 from surveysim.differences.letters import LETTERS, TEST, column_letters, significance_letters
 from surveysim.errors import TableError, first_few
-from surveysim.publishing.disclosure import DISCLOSURE, SUPPRESSED
+from surveysim.publishing.disclosure import DISCLOSURE
 from surveysim.tables.facts import STATUS, is_simulated, table_facts
-from surveysim.tables.schema import BACKGROUND, ESTIMATE, N_EFF, OPTION, OPTION_LABEL, ORDER, QUESTION, SHARE, SIMULATED, SOURCE, N
+from surveysim.tables.schema import (
+    BACKGROUND,
+    ESTIMATE,
+    N_EFF,
+    OPTION,
+    OPTION_LABEL,
+    ORDER,
+    QUESTION,
+    SHARE,
+    SIMULATED,
+    SOURCE,
+    SUPPRESSED,
+    N,
+)
 from surveysim.tables.stacking import PARTS
 
 WITHHELD, NOBODY = "[c]", "[z]"  # as the UK's Government Statistical Service marks them: confidential; not applicable

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.errors import TableError, nearest
-from surveysim.tables.schema import BACKGROUND, LARGEST_WEIGHT, N_EFF, QUESTION, SHARE, SOURCE, N
+from surveysim.tables.schema import BACKGROUND, LARGEST_WEIGHT, N_EFF, QUESTION, SHARE, SOURCE, SUPPRESSED, N
 
 WAYS = ("suppress", "round")
-SUPPRESSED = "suppressed"  # column: why the numbers of a cell are missing
 FEW_BEHIND_AN_OPTION, DOMINATED = "few respondents behind an option", "one respondent has too much of the weight"
 FEWER = r"^fewer than (\d+) respondents$"
 UNSAID = "withheld; how few would tell them"

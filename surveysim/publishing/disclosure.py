@@ -13,7 +13,6 @@ from surveysim.errors import TableError, first_few
 from surveysim.publishing.cell_rule import (
     DOMINANCE,
     KEY,
-    SUPPRESSED,
     UNSAID,
     Rule,
     by_weight,
@@ -37,6 +36,7 @@ from surveysim.tables.schema import (
     QUESTION,
     SHARE,
     SOURCE,
+    SUPPRESSED,
     N,
     check_distributions,
     require_columns,

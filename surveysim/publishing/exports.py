@@ -16,11 +16,11 @@ from surveysim.errors import ReadError, TableError, first_few
 from surveysim.files.outfile import WRITABLE
 from surveysim.publishing.audit import EXPOSED, HIGH, LOW, audit_disclosure
 from surveysim.publishing.banner import banners
-from surveysim.publishing.cell_rule import DOMINANCE, KEY, SUPPRESSED
+from surveysim.publishing.cell_rule import DOMINANCE, KEY
 from surveysim.publishing.disclosure import DERIVABLE, DISCLOSURE, cells_of, protect
 from surveysim.publishing.excel import PREFIX, is_formula, require_openpyxl, write_workbook
 from surveysim.survey.writers import with_codes_of_one_kind, write_table
-from surveysim.tables.schema import MIN_N, NESTED, N, require_columns, require_scalars
+from surveysim.tables.schema import MIN_N, NESTED, SUPPRESSED, N, require_columns, require_scalars
 from surveysim.whole_files import checked_target, write_whole
 
 EXCEL = ".xlsx"

@@ -15,13 +15,12 @@ from surveysim.errors import TableError, first_few, nearest
 from surveysim.estimation.margins import Margins
 from surveysim.estimation.population import PEOPLE, population_traits
 from surveysim.estimation.poststratification import cell_numbers, joint_table
-from surveysim.publishing.cell_rule import SUPPRESSED
 from surveysim.publishing.disclosure import DISCLOSURE
 from surveysim.publishing.exports import protected, write_csv, write_facts
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
 from surveysim.tables.names import names_of
-from surveysim.tables.schema import BACKGROUND, MIN_N, N_EFF, QUESTION, SOURCE, N, check_distributions, require_columns
+from surveysim.tables.schema import BACKGROUND, MIN_N, N_EFF, QUESTION, SOURCE, SUPPRESSED, N, check_distributions, require_columns
 from surveysim.whole_files import checked_target
 
 CELL, TRIALS = "cell", "trials"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
+from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -217,6 +218,8 @@ def require_survey(
         if codebook is not None or weight is not None:
             raise SurveySimError("a Survey brings its own codebook and weight; leave codebook= and weight= out")
         return df
+    if isinstance(df, str | PathLike):
+        raise SurveySimError(f"df must be a Survey or a frame of respondents; got the path {str(df)!r}: give read_survey({str(df)!r})")
     if codebook is None:
         raise SurveySimError("a plain frame needs codebook=: the name of a shipped codebook or the path of a .toml file")
     book = load_codebook(codebook)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -250,6 +251,22 @@ def numeric_answers(survey: Survey, question: Question) -> np.ndarray:
         )
     answers = survey.data[question.question_id].where(survey.reasons[question.question_id].isna())
     return pd.to_numeric(answers).to_numpy(float)
+
+
+def answers_on_a_scale(survey: Survey, question: Question) -> np.ndarray:
+    """Return `numeric_answers`, with a warning where the question's options have no order, so that their codes are no numbers.
+
+    Two options are a scale of two.
+    """
+    values = numeric_answers(survey, question)
+    if question.type == "nominal" and len(question.options) > 2:
+        few = first_few([f"{option.code} {option.label}" for option in question.options], 3)
+        warnings.warn(
+            f"question {question.question_id!r} is nominal ({few}): its codes are names, and no mean, total, quantile or rank of them says "
+            "anything; response_distributions gives shares. If its options are ordered, say type = 'ordinal' in the codebook",
+            stacklevel=3,
+        )
+    return values
 
 
 def observed_backgrounds(survey: Survey, *, by: str | Sequence[str], min_n: int = 1, min_n_eff: float = 0.0) -> pd.DataFrame:

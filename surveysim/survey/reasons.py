@@ -193,7 +193,10 @@ def domain_of(
     else:
         found, words = condition, "a mask"
     if not pd.api.types.is_list_like(found) or len(found) != len(data) or not pd.api.types.is_bool_dtype(np.asarray(found)):
-        raise BackgroundError(f"condition must hold True or False for each of {len(data):,} respondents; got {quoted(found)}")
+        one_sign = isinstance(condition, str) and isinstance(found, pd.DataFrame)  # which assigns
+        remedy = "; == compares, = does not: \"gender == 'female'\"" if one_sign else ""
+        given = repr(condition) if one_sign else quoted(found)
+        raise BackgroundError(f"condition must hold True or False for each of {len(data):,} respondents; got {given}{remedy}")
     inside = np.asarray(found, dtype=bool) if domain is None else np.asarray(found, dtype=bool) & domain
     if not inside.any():
         raise BackgroundError(f"condition {words!r} holds for no respondent; compare levels and codes with survey.head()")

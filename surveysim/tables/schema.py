@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ ESTIMATE, METRIC, POPULATION_SHARE = "estimate", "metric", "population_share"
 BASIS, PRIOR_ALONE, WITH_SAMPLE = "basis", "prior alone", "sample and prior"  # column and values where a sample was not asked a question
 NOT_ASKED = "not_asked"  # in attrs["prior"]: questions that nobody in the sample answered
 OPTION_LABEL, SIMULATED = "option_label", "simulated"  # what the option says; whether no respondent gave these answers
+SUPPRESSED = "suppressed"  # column: why the numbers of a cell are withheld; empty where they are not
 
 CELL = [QUESTION, BACKGROUND]
 DISTRIBUTION_KEYS = [QUESTION, BACKGROUND, OPTION]
@@ -262,6 +264,8 @@ def _to_frame(given: object, columns: Sequence[str] = ()) -> str:
         return ": response_distributions(survey, by=[...], questions=[...]) is one of it"
     if isinstance(given, pd.Series):
         return ": give .to_frame() of it"
+    if isinstance(given, str | PathLike):
+        return ": read it first, a CSV of a table with pandas.read_csv, a survey's file with read_survey"
     if hasattr(given, "to_pandas"):
         return ": give .to_pandas() of it"
     return ": make one with pandas.DataFrame" if isinstance(given, list | dict | np.ndarray) and len(given) else ""

@@ -16,7 +16,7 @@ from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, QUESTION
 from surveysim.whole_files import checked_target, write_whole
 
-ENDING = ".parquet"
+ENDING, CSV = ".parquet", (".csv", ".tsv", ".gz")
 ABOUT = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs, so that pandas.read_parquet gives them back too
 AS_JSON = b"surveysim_json_columns"  # columns whose values are of several types, which Parquet cannot hold
 
@@ -144,6 +144,8 @@ def read_table(
         found = pq.read_table(path, filters=[(name, "in", ids) for name, ids in wanted.items()] or None)
         table = _decoded(found)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if Path(path).suffix.lower() in CSV and Path(path).exists():
+            raise ReadError(f"path {str(path)!r} is a CSV, and read_table reads Parquet; pandas.read_csv reads it as a table") from error
         raise ReadError(
             f"{str(path)!r} cannot be read as a table in Parquet ({type(error).__name__}: {quoted(str(error), 300)}); give the file that "
             "simulate_to_parquet wrote"

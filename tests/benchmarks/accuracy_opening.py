@@ -51,9 +51,10 @@ def opening(accuracy: dict[str, Any]) -> list[str]:
         f"of the survey that ships their error was {error['raw sample']:.3f}, where the best regression that knows the order of ages and "
         f"educations had {best:.3f} and the truth's own sampling error alone makes {demo['noise_floor']['wasserstein']:.3f}.",
         f"- **The language model adds nothing to such a regression there**: its error was {error['DSA'] / best:.2f} of the best one's.",
-        f"- Over five draws, its closed form over the best of them, it was {near[0]:.2f} and {near[1]:.2f} on two surveys of the United "
-        f"States, and on ESS 11 {model[SMALL][0]:.2f} with ten respondents in every country, but {model[UNSAMPLED][0]:.2f} of a "
-        "regression's with hand-coded regions in countries never sampled (28 in turn, a draw each).",
+        "- Over five draws, the error of the model's closed form (what training would end at, computed without training) was "
+        f"{near[0]:.2f} and {near[1]:.2f} times that of the best regression on two surveys of the United States, and {model[SMALL][0]:.2f} "
+        f"times on ESS 11 with ten respondents in every country; in countries never sampled it was {model[UNSAMPLED][0]:.2f} times that of "
+        "a regression with hand-coded regions (28 in turn, a draw each).",
         f"- **What moves the error is knowledge from outside the sample**: with the wave before it was {wave[0]:.2f} of that without "
         f"(ten respondents a country; {wave[1]:.2f} with fifty), with two big models' tables {big[0]:.2f} (ten answers a group; "
         f"{big[1]:.2f} with fifty), with the income of countries never sampled {outside[INCOME][0]:.2f} of the best that knows their "

@@ -250,3 +250,30 @@ BROKEN: list[tuple[Callable[[], object], type[SurveySimError], str]] = [
 def test_errors_name_what_is_wrong(broken: Callable[[], object], error: type[SurveySimError], says: str) -> None:
     with pytest.raises(error, match=says):
         broken()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda survey: ss.survey_mean(survey, questions="Q30"),
+        lambda survey: ss.survey_total(survey, questions="Q30"),
+        lambda survey: ss.survey_quantile(survey, questions="Q30", quantiles=0.5),
+        lambda survey: ss.survey_ratio(survey, numerator="Q30", denominator="Q8_8"),
+        lambda survey: ss.survey_ttest(survey, questions="Q30", groups="gender"),
+        lambda survey: ss.survey_ranktest(survey, questions="Q30", groups="gender"),
+    ],
+    ids=["mean", "total", "quantile", "ratio", "t", "rank"],
+)
+def test_the_codes_of_a_nominal_question_are_no_numbers(call: Callable[[ss.Survey], object]) -> None:
+    """Codes of parties have no mean; two options are a scale of two, of which nothing is said."""
+    with pytest.warns(UserWarning, match=r"'Q30' is nominal \(1 Republican.*response_distributions gives shares.*type = 'ordinal'") as told:
+        call(ss.load_example("nonvoters2020"))
+    assert {Path(one.filename).name for one in told} == {"test_means.py"}, "the warning points to the call"
+
+
+def test_two_options_and_one_quantile_are_taken_as_they_are() -> None:
+    survey = ss.load_example("nonvoters2020")
+    assert survey.codebook.question("Q5").type == "nominal"
+    assert 1 < ss.survey_mean(survey, questions="Q5").estimate.item() < 2
+    one, many = (ss.survey_quantile(survey, questions="Q8_8", quantiles=wanted) for wanted in (0.5, [0.5]))
+    pd.testing.assert_frame_equal(one, many)

@@ -123,3 +123,17 @@ def test_bad_waves_are_refused(waves: tuple[pd.DataFrame, pd.DataFrame]) -> None
     by_age = ss.response_distributions(opinion_survey(300, seed=232), by="age")
     with pytest.raises(TableError, match="no background in common"):
         ss.plot_change(now, by_age, question="vote", codebook=BOOK)
+    with pytest.raises(TableError, match="before lacks column source"):
+        ss.plot_change(now, before.drop(columns="source"), question="vote", codebook=BOOK)
+
+
+def test_backgrounds_without_a_change_are_counted(waves: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    now, before = waves
+    hidden = now["background_id"] == "age=old|gender=male"
+    numbers = ["share", "std_error", "conf_low", "conf_high", "n", "n_eff"]
+    shown = now.assign(suppressed=np.where(hidden, "fewer than 10 respondents", ""), **{name: now[name].mask(hidden) for name in numbers})
+    frame, ax = (ss.plot_change(shown, before, question="vote", codebook=BOOK, draw=draw) for draw in (False, True))
+    count = now["background_id"].nunique()
+    assert frame.attrs["left_out"] == ["age=old|gender=male"]
+    assert f"Not drawn, without share and error in both waves: 1 of {count} backgrounds." in " ".join(texts(ax)).replace("\n", " ")
+    assert "Not drawn" not in " ".join(texts(ss.plot_change(now, before, question="vote", codebook=BOOK)))

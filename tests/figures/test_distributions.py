@@ -332,3 +332,40 @@ def test_an_unknown_n_is_not_shown_as_nobody(survey: ss.Survey, few: pd.DataFram
     frame = ss.plot_distributions(unknown, question="Q8_8", codebook=survey.codebook, kind=kind, draw=False)
     assert frame[frame.source == "sample"].n.isna().all()
     assert "0" not in texts(ss.plot_distributions(unknown, question="Q8_8", codebook=survey.codebook, kind="bars"))
+
+
+@pytest.mark.parametrize("kind", ["bars", "dots"])
+def test_a_withheld_cell_is_not_shown_as_nobodys_answers(survey: ss.Survey, many: pd.DataFrame, kind: str) -> None:
+    """Two backgrounds without a respondent in the sample have an n of 0; those of fewer than ten are withheld and tell none."""
+    sample, truth = (many[many["source"] == name] for name in ("raw sample", "left out"))
+    nobody = set(truth["background_id"]) - set(sample["background_id"])
+    chosen = [*nobody, *sample["background_id"].unique()[:14]]
+    shown = ss.stack([ss.protect(sample), truth])
+    hidden = set(shown.loc[shown["suppressed"].fillna("") != "", "background_id"]) & set(chosen)
+    given = {"question": "Q8_8", "codebook": survey.codebook, "kind": kind, "backgrounds": chosen}
+    ax, frame = ss.plot_distributions(shown, **given), ss.plot_distributions(shown, **given, draw=False)
+    cells = frame[frame["source"] == "raw sample"].drop_duplicates("background_id").set_index("background_id")
+    assert set(cells.index[cells["withheld"]]) == hidden
+    assert min(len(hidden), len(cells) - len(hidden) - len(nobody)) >= 3
+    assert cells.loc[list(hidden), "n"].isna().all()
+    assert (cells.loc[list(nobody), "n"] == 0).all()
+    said = texts(ax)
+    assert said.count("–") == len(hidden), "in place of an n"
+    assert f"–: withheld, {len(hidden)} of 32 cells." in " ".join(said).replace("\n", " ")
+    if kind == "bars":
+        assert (said.count("withheld"), said.count("no answers")) == (len(hidden), len(nobody))
+    refuse_overlaps(ax)
+
+
+def test_shifts_say_that_they_are_of_what_is_not_withheld(survey: ss.Survey, few: pd.DataFrame) -> None:
+    sample = few[few["source"] == "sample"]
+    young = sample["background_id"].str.contains("age3=18-34")
+    numbers = ["share", "std_error", "conf_low", "conf_high", "n", "n_eff"]
+    shown = sample.assign(**{name: sample[name].mask(young) for name in numbers}, suppressed=np.where(young, "few", ""))
+    given = {"question": "Q8_8", "trait": "age3", "codebook": survey.codebook}
+    frame, ax = ss.plot_shifts(shown, **given, draw=False), ss.plot_shifts(shown, **given)
+    assert frame.set_index("level")["withheld"].to_dict() == {"18-34": True, "35-54": False, "55+": False}
+    said = texts(ax)
+    assert "–" in said, "in place of an n of 0"
+    assert "–: withheld, 2 of 6 backgrounds; shifts and pooled shares are of the others." in " ".join(said).replace("\n", " ")
+    assert "withheld" not in " ".join(texts(ss.plot_shifts(sample, **given)))

@@ -192,6 +192,20 @@ def test_shared_cells_are_judged_and_the_others_counted(mrp: pd.DataFrame, truth
     assert value(card, "distance", "mrp") == value(card, "distance", "all")
 
 
+def test_a_truth_with_withheld_cells_says_that_the_scores_are_of_the_others(mrp: pd.DataFrame, truth: pd.DataFrame) -> None:
+    hidden = truth["background_id"] == "age=old|gender=male"
+    numbers = ["share", "std_error", "conf_low", "conf_high", "n", "n_eff"]
+    shown = truth.assign(**{name: truth[name].mask(hidden) for name in numbers})
+    said = "cells without a truth, not scored"
+    cells = len(truth.drop_duplicates(["question_id", "background_id"]))
+    assert ss.scorecard(mrp, shown, codebook=BOOK).facts[said] == f"6 of {cells}"
+    withheld = shown.assign(suppressed=np.where(hidden, "fewer than 10 respondents", ""))
+    for on in ("all", "shared"):
+        facts = ss.scorecard(mrp, withheld, codebook=BOOK, on=on).facts
+        assert facts[said] == f"6 of {cells}, 6 of them withheld: the scores are of the larger cells alone"
+    assert said not in ss.scorecard(mrp, truth, codebook=BOOK).facts
+
+
 def test_bad_input_is_refused(mrp: pd.DataFrame, truth: pd.DataFrame) -> None:
     with pytest.raises(EvaluationError, match=r"against must be a mapping of names to tables.*got DataFrame"):
         ss.scorecard(mrp, truth, against=mrp, codebook=BOOK)  # type: ignore[arg-type]

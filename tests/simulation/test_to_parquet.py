@@ -278,3 +278,10 @@ def test_a_prior_that_misleads_is_warned_of(base: ss.OptionModel, tmp_path: Path
     )
     assert "misleads" in caplog.text
     assert "MISLEADS" in repr(ss.show(ss.read_table(target)))
+
+
+def test_a_csv_hears_who_reads_it(tmp_path: Path) -> None:
+    shares = ss.response_distributions(ss.load_example("nonvoters2020"), questions="Q8_8")
+    path = ss.export_table(shares, path=tmp_path / "shares.csv", min_n=0)
+    with pytest.raises(ReadError, match=r"path '.*shares\.csv' is a CSV, and read_table reads Parquet; pandas\.read_csv reads it"):
+        ss.read_table(path)

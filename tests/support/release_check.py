@@ -19,6 +19,7 @@ STATED = {
     "surveysim/__init__.py": r"^__version__ = \"(.+)\"",
     "CITATION.cff": r"^version: \"?([^\s\"]+)",
     "CHANGELOG.md": r"^## (\d\S*)",
+    ".github/conda/recipe.yaml": r"^  version: \"(.+)\"",
 }
 SMOKE = """
 import surveysim as ss

@@ -76,6 +76,12 @@ MISTAKES: dict[str, Mistake] = {
     "a rule for missing misspelt": (lambda: ss.response_distributions(SURVEY, missing="dropp"), ("missing must be", "'dropp'", "'drop'")),
     "a mean of no question": (lambda: ss.survey_mean(SURVEY, questions="income"), ("questions", "'income'", "did you mean")),
     "a quantile of 2": (lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles=[2]), ("quantiles", "2", "0", "1")),
+    "a quantile that is text": (
+        lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles="median"),
+        ("quantiles must be numbers in 0-1", "'median'", "0.5"),
+    ),
+    "no quantile": (lambda: ss.survey_quantile(SURVEY, questions="taxes", quantiles=[]), ("quantiles is empty", "0.5")),
+    "one sign in a filter": (lambda: SURVEY.filter("gender = 'female'"), ("condition", "== compares, = does not")),
     "a lonely rule misspelt": (lambda: ss.survey_mean(SURVEY, questions="taxes", lonely_psu="remov"), ("lonely_psu", "'remov'", "remove")),
     "groups misspelt": (lambda: ss.survey_chisq(SURVEY, questions="vote", groups="gendr"), ("groups", "'gendr'", "did you mean 'gender'")),
     "an adjustment misspelt": (
@@ -171,6 +177,24 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a source missing": (lambda: ss.background_shifts(RAW.assign(source=None)), ("source is empty in row 0", "give every row one")),
     "stack of nothing": (lambda: ss.stack([]), ("tables must hold DataFrames, at least one", "got none")),
+    "a path in place of an outside table": (
+        lambda: ss.as_distributions("simulator.csv", BOOK, by="gender", shares="share"),  # type: ignore[arg-type]
+        ("frame must be a pandas DataFrame", "got str", "pandas.read_csv", "read_survey"),
+    ),
+    "an outside table with a column an option": (
+        lambda: ss.as_distributions(pd.DataFrame({"gender": ["male"], "Yes": 0.4, "No": 0.6}), BOOK, by="gender", shares=["Yes", "No"]),  # type: ignore[arg-type]
+        ("shares must name one column", "['Yes', 'No']", "frame.melt(id_vars=[...], var_name='option_code', value_name='shares')"),
+    ),
+    "empty replies of a simulator": (
+        lambda: ss.as_distributions(
+            pd.DataFrame({"gender": ["male", "male"], "reply": ["1", None]}), BOOK, by="gender", answers="reply", question="vote"
+        ),
+        ("question 'vote' has no answer in 1 row (missing)", "unmatched='drop'"),
+    ),
+    "a path in place of respondents": (
+        lambda: ss.simulate("ess.sav", ["gender"], method="mrp"),  # type: ignore[arg-type]
+        ("df must be a Survey or a frame", "the path 'ess.sav'", "read_survey('ess.sav')"),
+    ),
     "a trait of an outside table misspelt": (
         lambda: ss.as_distributions(
             pd.DataFrame({"gendr": ["female"], "question_id": ["vote"], "option_code": [1], "share": [1.0]}),
@@ -371,7 +395,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a change of a question misspelt": (
         lambda: ss.plot_change(RAW, TRUTH, question="taxs"),
-        ("distributions holds no question 'taxs'; did you mean",),
+        ("now holds no question 'taxs'; did you mean",),
     ),
     "a curve without the method": (
         lambda: ss.plot_data_saved(TRIALS, method="dsa", reference="raw"),

@@ -14,7 +14,7 @@ from tests.support import fast_tests, release_check
 from tests.support.pages import PROJECT
 
 WORKFLOWS = PROJECT / ".github" / "workflows"
-NAMES = {"pytorch": "torch", "huggingface_hub": "huggingface-hub"}  # on conda-forge -> on the package index
+NAMES = {"pytorch": "torch", "huggingface_hub": "huggingface-hub", "matplotlib-base": "matplotlib"}  # conda-forge -> package index
 
 
 def _declared() -> dict:
@@ -30,7 +30,7 @@ def test_the_version_is_written_once_and_agrees() -> None:
 
 def test_versions_that_differ_stop_a_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in release_check.STATED:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text((PROJECT / name).read_text(encoding="utf-8"), encoding="utf-8")
     citation = tmp_path / "CITATION.cff"
     citation.write_text(citation.read_text().replace(f"version: {ss.__version__}", "version: 9.9.9"))
@@ -43,10 +43,28 @@ def test_versions_that_differ_stop_a_release(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_the_recipe_needs_what_the_package_needs() -> None:
-    text = (PROJECT / ".github" / "conda" / "meta.yaml").read_text(encoding="utf-8")
-    needed = dict(re.findall(r"^    - ([\w-]+) >=(\S+)$", text.split("  run:")[1].split("test:")[0], flags=re.MULTILINE))
-    assert needed.pop("python") == _declared()["project"]["requires-python"].removeprefix(">=")
-    assert {f"{NAMES.get(name, name)}>={bound}" for name, bound in needed.items()} == set(_declared()["project"]["dependencies"])
+    recipe, project = yaml.safe_load((PROJECT / ".github" / "conda" / "recipe.yaml").read_text(encoding="utf-8")), _declared()
+    needed = dict(one.split(" >=") for one in recipe["requirements"]["run"])
+    assert needed.pop("python") == "${{ python_min }}"
+    assert f">={recipe['context']['python_min']}" == project["project"]["requires-python"]
+    assert {f"{NAMES.get(name, name)}>={bound}" for name, bound in needed.items()} == set(project["project"]["dependencies"])
+    assert [one.replace(" ", "") for one in recipe["requirements"]["host"] if "hatchling" in one] == project["build-system"]["requires"]
+    commands = dict(one.split(" = ") for one in recipe["build"]["python"]["entry_points"])
+    assert commands == project["project"]["scripts"]
+
+
+def test_actions_are_pinned_to_commits_and_keep_no_credentials() -> None:
+    """A tag of somebody else's repository can be moved; a commit cannot. The comment says which version it is."""
+    steps = 0
+    for path in WORKFLOWS.glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        used = re.findall(r"uses: (\S+)(.*)", text)
+        steps += len(used)
+        assert [one for one in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", "".join(one))] == [], path.name
+        for job in yaml.safe_load(text)["jobs"].values():
+            for step in job["steps"]:
+                assert "checkout" not in step.get("uses", "") or step["with"]["persist-credentials"] is False, path.name
+    assert steps >= 10
 
 
 @pytest.mark.parametrize(("name", "target"), [("release", "release-check"), ("docs", "docs")])

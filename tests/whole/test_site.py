@@ -166,6 +166,36 @@ def test_a_table_wider_than_a_telephone_says_that_it_scrolls(page: Page) -> None
     assert [table for table in tables if table["wide"] != ("scroll sideways" in table["words"])] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "box"),
+    [("tutorials/08_how_much_data_is_saved.html", ".cell_output:has(> img)"), ("generated/surveysim.CrossFit.html", "pre:has(.gp)")],
+)
+def test_figures_and_examples_wider_than_a_telephone_say_so(page: Page, name: str, box: str) -> None:
+    page.set_viewport_size(TELEPHONE)
+    page.goto(name)
+    page.wait_for_selector("[data-scrolls=on]")
+    found = page.evaluate(
+        """(box) => [...document.querySelectorAll(`.bd-article ${box}`)].map((one) => ({
+            wide: one.scrollWidth > one.clientWidth + 1, words: getComputedStyle(one, "::before").content }))""",
+        box,
+    )
+    assert any(one["wide"] for one in found)
+    assert [one for one in found if one["wide"] != ("scroll sideways" in one["words"])] == []
+
+
+@pytest.mark.parametrize("name", ["design.html", "reference.html", "coming-from-r.html"])
+def test_no_cell_of_a_table_on_a_telephone_is_a_letter_wide(page: Page, name: str) -> None:
+    """Beside a formula or a signature, which do not wrap, the words of the other column would stand a letter or a word a line."""
+    page.set_viewport_size(TELEPHONE)
+    page.goto(name)
+    cells = page.evaluate(
+        """[...document.querySelectorAll(".bd-article table.table td")].filter((cell) => cell.innerText.trim().length > 20)
+            .map((cell) => ({ words: cell.innerText.trim().slice(0, 40), width: cell.clientWidth }))"""
+    )
+    assert len(cells) > 10
+    assert [cell for cell in cells if cell["width"] < 100] == []
+
+
 def test_details_of_the_benchmarks_are_folded_and_open(page: Page) -> None:
     page.goto("benchmarks.html")
     table = page.get_by_text("every background sampled").first.locator("xpath=ancestor::section[1]").locator("table").first
