@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from surveysim.files.rawfile import Wanted, counted_floats, distinct_floats
 from surveysim.files.readers import READERS, read_columns
 from surveysim.files.spss_portable import parse_number
 from tests.support import synthetic
+from tests.support.children import in_child, with_fork
 
 CODES = {7: "refused", 8: "dont_know"}
 
@@ -306,6 +308,27 @@ def test_a_length_that_cannot_be_is_refused_at_once(old: bytes, new: bytes, tmp_
             refused += 1
     assert refused >= 1
     assert time.monotonic() - begin < 5 * len(places)
+
+
+RECORDS = {"a record that leads back to itself": b"1-4/", "more lines than any memory holds": b"ETTTTTTTT/", "a line that ends nowhere": b"1T+T/"}
+
+
+@with_fork
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+def test_a_record_of_an_impossible_length_is_refused_in_this_process_too(record: bytes, tmp_path: Path) -> None:
+    path = synthetic.write_portable(tmp_path / "x.por", records="87/")
+    path.write_bytes(path.read_bytes().replace(b"D1/5/TRUST", record + b"D1/5/TRUST"))
+
+    def said() -> str:
+        signal.alarm(10)  # what is followed for ever ends this child
+        with pytest.raises(ReadError) as caught:
+            ss.read_survey(path, synthetic.trust_codebook(respondent_id=()), traits=[])
+        return str(caught.value)
+
+    ended, text = in_child(said)
+    assert ended == 0
+    assert "x.por" in text
+    assert "a length of" in text
 
 
 def test_letters_that_a_portable_file_cannot_give_are_told(tmp_path: Path) -> None:
