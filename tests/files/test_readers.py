@@ -310,7 +310,11 @@ def test_a_length_that_cannot_be_is_refused_at_once(old: bytes, new: bytes, tmp_
     assert time.monotonic() - begin < 5 * len(places)
 
 
-RECORDS = {"a record that leads back to itself": b"1-4/", "more lines than any memory holds": b"ETTTTTTTT/", "a line that ends nowhere": b"1T+T/"}
+RECORDS = {
+    "a record that leads back to itself": b"1-4/",
+    "more lines than any memory holds": b"ETTTTTTTT/",
+    "a line that ends nowhere": b"1T+T/",
+}
 
 
 @with_fork
