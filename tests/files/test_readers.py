@@ -560,6 +560,27 @@ def test_no_truncated_file_gives_part_of_its_answers(suffix: str, tmp_path: Path
             read_columns(path)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_nul_after_an_answer_is_told_and_no_answer(suffix: str, tmp_path: Path) -> None:
+    """However far from the beginning, and whatever the words before it are."""
+    path, words = tmp_path / f"x{suffix}", ["Some trust"] * 20_000
+    book = synthetic.trust_codebook(respondent_id=())
+    for last, said in (
+        ("Some trust", None),
+        ("Some trust\0", r"holds 'Some trust.x00' in row 20000" if "parq" in suffix else "holds NUL in line 20,002"),
+    ):
+        frame = pd.DataFrame({"trust": [*words, last], "gndr": 1, "w": 1.0})
+        if suffix == ".parquet":
+            frame.to_parquet(path)
+        else:
+            frame.to_csv(path, index=False)
+        if said is None:
+            assert len(ss.read_survey(path, book)) == 20_001
+        else:
+            with pytest.raises(ReadError, match=said):
+                ss.read_survey(path, book)
+
+
 def test_text_that_may_be_cut_short_is_told(tmp_path: Path) -> None:
     cut = synthetic.write_text(tmp_path / "x.csv", synthetic.trust_csv()[:-2])
     assert any("does not end with a line end; is it cut short?" in note for note in read_columns(cut).notes)
