@@ -192,7 +192,8 @@ def checked_traits(frame: pd.DataFrame, codebook: Codebook) -> list[str]:
             )
         require_ids(frame, name, "backgrounds", text=False, error=BackgroundError)
         known = codebook.traits[name].level_names
-        strange = [level for level in frame[name].astype(object).unique() if level not in known]
+        declared = set(known)
+        strange = [level for level in frame[name].astype(object).unique() if level not in declared]
         if strange:
             raise BackgroundError(
                 f"backgrounds: trait {name!r} has no level {first_few(map(repr, strange))}; its levels are {first_few(known, 20)}"
@@ -262,8 +263,8 @@ def trait_order(ids: Sequence[str], codebook: Codebook | None) -> list[str]:
 
 def level_order(ids: Sequence[str], trait: str, codebook: Codebook | None) -> list[str]:
     """Return the levels of a trait that some backgrounds have, in the codebook's order or as they appear."""
-    found = list(dict.fromkeys(levels[trait] for levels in map(parse_background_id, ids) if trait in levels))
-    return found if codebook is None else [name for name in _declared(codebook, trait).level_names if name in found]
+    found = dict.fromkeys(levels[trait] for levels in map(parse_background_id, ids) if trait in levels)
+    return list(found) if codebook is None else [name for name in _declared(codebook, trait).level_names if name in found]
 
 
 def _declared(codebook: Codebook, name: str) -> Trait | Question:
@@ -279,16 +280,20 @@ def ordered_backgrounds(ids: Sequence[str], codebook: Codebook | None) -> list[s
     CodebookError
         If a trait or level is unknown to the codebook.
     """
-    unique = list(dict.fromkeys(ids))
-    for identifier in unique:
-        for trait, level in parse_background_id(identifier).items():
-            if codebook is not None and level not in (declared := _declared(codebook, trait)).level_names:
-                raise CodebookError(f"trait {trait!r} has no level {level!r}; {nearest(level, declared.level_names)}")
-    traits = trait_order(unique, codebook)
-    orders = {trait: level_order(unique, trait, codebook) for trait in traits}
+    places = {identifier: parse_background_id(identifier) for identifier in ids}
+    for trait in traits_in(places):
+        names = level_order(list(places), trait, codebook)
+        strange = {levels[trait] for levels in places.values() if trait in levels} - set(names)
+        if codebook is not None and strange:
+            known = _declared(codebook, trait).level_names
+            raise CodebookError(f"trait {trait!r} has no level {min(strange)!r}; {nearest(min(strange), known)}")
+    orders = {
+        trait: {level: at for at, level in enumerate(level_order(list(places), trait, codebook))}
+        for trait in trait_order(list(places), codebook)
+    }
 
     def place(identifier: str) -> tuple[int, ...]:
-        levels = parse_background_id(identifier)
-        return tuple(orders[trait].index(levels[trait]) if trait in levels else -1 for trait in traits)
+        levels = places[identifier]
+        return tuple(order[levels[trait]] if trait in levels else -1 for trait, order in orders.items())
 
-    return sorted(unique, key=place)
+    return sorted(places, key=place)

@@ -17,6 +17,7 @@ import pandas as pd
 from surveysim.errors import ReadError, first_few
 from surveysim.files.encodings import check_encoding, guess_encoding
 from surveysim.files.rawfile import RawFile, Wanted, without_case_twins
+from surveysim.tables.schema import require_scalars
 
 EMPTY_WORDS = frozenset({"", "NA", "."})  # how R, SPSS and Stata export an empty cell; a codebook may claim one (NA: Namibia)
 _SEPARATORS = ",;\t|"
@@ -42,7 +43,7 @@ def read_csv(path: Path, wanted: Wanted | None, encoding: str | None) -> RawFile
     Raises
     ------
     ReadError
-        If the encoding is unknown, the gzip file is cut short, or the text cannot be parsed or decoded.
+        If the encoding is unknown, the gzip file is cut short, the text cannot be parsed or decoded, or it holds NUL.
     CodebookError
         If two wanted columns differ by case only.
     """
@@ -70,7 +71,7 @@ def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> Raw
     Raises
     ------
     ReadError
-        If an encoding is given, or the file is truncated or damaged.
+        If an encoding is given, the file is truncated or damaged, or a cell holds NUL, a list or the like.
     CodebookError
         If two wanted columns differ by case only.
     """
@@ -85,7 +86,10 @@ def read_parquet(path: Path, wanted: Wanted | None, encoding: str | None) -> Raw
         frame = pyarrow.parquet.read_table(path, columns=columns).to_pandas(ignore_metadata=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise ReadError(f"{path.name} cannot be read as parquet ({error}); it is truncated or damaged: download it again") from error
-    return replace(RawFile.of(frame, path.name, names), notes=tuple(notes))
+    raw = RawFile.of(frame, path.name, names)
+    for name, values in raw.columns.items():
+        require_scalars(values, f"{path.name}: column {name!r}", error=ReadError)
+    return replace(raw, notes=tuple(notes))
 
 
 def _names(available: Sequence[str], wanted: Wanted | None, source: str) -> tuple[list[str], list[str]]:
@@ -152,7 +156,10 @@ def _parse_as(path: Path, dialect: _Dialect, names: Sequence[str], encoding: str
 
     with _open(path) as stream:
         content = stream.read()
-    content.decode(encoding)  # raises UnicodeDecodeError; Arrow would say less of it
+    before, found, _ = content.decode(encoding).partition("\0")  # raises UnicodeDecodeError; Arrow would say less of it
+    if found:
+        line = before.count("\n") + 1
+        raise ReadError(f"{path.name} holds NUL in line {line:,}, which no text does; write the file again, or give it its true extension")
     places = {name: str(dialect.names.index(name)) for name in names}
     codes = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     try:

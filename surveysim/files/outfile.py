@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
@@ -133,7 +134,8 @@ def shorten(text: str, limit: int) -> str:
 def _distinct_labels(labels: Mapping[Code, str], limit: int) -> tuple[dict[Code, str], bool]:
     """Return labels cut to a number of bytes, those that became alike told apart by their codes, and whether any was cut."""
     short = {code: shorten(label, limit) for code, label in labels.items()}
-    alike = {label for label in short.values() if list(short.values()).count(label) > 1 and label not in labels.values()}
+    whole = set(labels.values())
+    alike = {label for label, times in Counter(short.values()).items() if times > 1 and label not in whole}
     for code, label in short.items():
         if label in alike:
             lead = f"{code:g} " if isinstance(code, float) else f"{code} "

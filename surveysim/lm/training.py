@@ -291,7 +291,8 @@ def training_backgrounds(distributions: pd.DataFrame, backgrounds: pd.DataFrame 
     asked_traits = sorted(set(asked.columns) & set(codebook.traits))
     if asked_traits != traits:
         raise TrainingError(f"backgrounds has traits {first_few(asked_traits)}, distributions {first_few(traits)}; use the same")
-    rest = pd.DataFrame([level for identifier, level in levels.items() if identifier not in set(asked[BACKGROUND])])
+    known = set(asked[BACKGROUND])
+    rest = pd.DataFrame([level for identifier, level in levels.items() if identifier not in known])
     if rest.empty:
         return asked
     unasked = with_background_id(rest, codebook).assign(**{POPULATION_SHARE: 0.0} if POPULATION_SHARE in asked else {})

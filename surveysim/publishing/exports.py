@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from surveysim.publishing.excel import PREFIX, is_formula, require_openpyxl, wri
 from surveysim.survey.writers import with_codes_of_one_kind, write_table
 from surveysim.tables.schema import MIN_N, NESTED, SUPPRESSED, N, require_columns, require_scalars
 from surveysim.whole_files import checked_target, write_whole
+
+log = logging.getLogger(__name__)
 
 EXCEL = ".xlsx"
 TABLES = (".csv", ".parquet", EXCEL, *WRITABLE)
@@ -186,17 +189,33 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     >>> table.option_label.tolist(), table.attrs["formula_prefix"]
     (["'=1+1", '-1', 'No'], {"'": {'option_label': ['=1+1']}})
     """
-    found: dict[str, list[str]] = {}
+    found = _formulas_in(table)
     columns = {}
     for name, values in table.items():
-        texts = [value for value in values.astype(object).unique() if is_formula(value)]
         named = f"{PREFIX}{name}" if is_formula(name) else str(name)
+        texts = found.get(str(name))
         columns[named] = values.astype(object).map(lambda value: f"{PREFIX}{value}" if is_formula(value) else value) if texts else values
-        if texts or named != name:
-            found[str(name)] = texts
     safe = pd.DataFrame(columns, index=table.index)
     safe.attrs = {**table.attrs, **({PREFIXED: {PREFIX: found}} if found else {})}
     return safe
+
+
+def _formulas_in(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Return column -> its texts that a spreadsheet takes for formulas; a column whose name alone would be one has none."""
+    found = {str(name): [value for value in values.astype(object).unique() if is_formula(value)] for name, values in table.items()}
+    return {name: texts for name, texts in found.items() if texts or is_formula(name)}
+
+
+def write_for_programs(path: Path, table: pd.DataFrame, reader: str) -> Path:
+    """Write a CSV whose texts another program compares with those of other files, as they are; warn of what a spreadsheet would run."""
+    if found := _formulas_in(table):
+        name, texts = next(iter(found.items()))
+        log.warning(
+            "%s: %s holds texts that a spreadsheet takes for formulas (%s); they stand as they are, since %s compares them: do not open "
+            "this file in a spreadsheet; export_table writes one for that",
+            path.name, f"column {name!r}", first_few(map(repr, texts or [name])), reader,
+        )  # fmt: skip
+    return write_whole(path, _csv(table))
 
 
 def _prefixed(plain: pd.DataFrame) -> dict[str, Any]:
@@ -210,12 +229,8 @@ def write_facts(path: Path, facts: Mapping[str, Any]) -> Path:
     return write_whole(path.with_name(path.name + ".json"), lambda place: place.write_text(text, encoding="utf-8"))
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> Path:
-    """Write a CSV in UTF-8, numbers in full, missing ones empty."""
-    return write_whole(path, _csv(table))
-
-
 def _csv(table: pd.DataFrame) -> Callable[[Path], object]:
+    """A CSV in UTF-8, numbers in full, missing ones empty."""
     return lambda place: table.to_csv(place, index=False, encoding="utf-8", lineterminator="\n")
 
 

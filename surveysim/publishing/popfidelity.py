@@ -16,7 +16,7 @@ from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.codebook.toml_file import CodebookLike, codebook_if_any, load_codebook
 from surveysim.errors import EvaluationError, TableError, first_few
 from surveysim.publishing.cell_rule import DOMINANCE
-from surveysim.publishing.exports import protected, write_csv, write_facts
+from surveysim.publishing.exports import protected, write_facts, write_for_programs
 from surveysim.tables.cells import Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, CELL, MIN_N, OPTION, ORDER, QUESTION, SHARE, SOURCE, N, check_distributions
 from surveysim.whole_files import checked_target, write_whole
@@ -44,6 +44,9 @@ def export_popfidelity(
     Its ``read_cells(path, source="survey")`` reads them. With a codebook options bear their labels, and two files stand beside,
     as its ``read_questions`` and ``read_facets`` take them: ``<stem>_questions.yaml`` (wording and options in order) and
     ``<stem>_facets.yaml`` (the traits, read off the cell ids).
+
+    Texts stand as they are, also those that a spreadsheet would take for a formula, since `popfidelity` compares the options of one
+    file with those of the other; a warning names them. For a spreadsheet use `export_table`.
 
     Parameters
     ----------
@@ -93,7 +96,7 @@ def export_popfidelity(
     if kept.empty:
         raise TableError(f"no cell of distributions is left to export: all have fewer than {min_n} respondents, or no shares")
     codebook = codebook_if_any(codebook)
-    write_csv(target, _long(kept, codebook))
+    write_for_programs(target, _long(kept, codebook), "popfidelity")
     cells = [*CELL, SOURCE]
     left_out = len(shown[cells].drop_duplicates()) - len(kept[cells].drop_duplicates())
     write_facts(target, {**shown.attrs, "cells_left_out": left_out})

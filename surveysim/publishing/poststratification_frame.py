@@ -16,7 +16,7 @@ from surveysim.estimation.margins import Margins
 from surveysim.estimation.population import PEOPLE, population_traits
 from surveysim.estimation.poststratification import cell_numbers, joint_table
 from surveysim.publishing.disclosure import DISCLOSURE
-from surveysim.publishing.exports import protected, write_csv, write_facts
+from surveysim.publishing.exports import protected, write_facts, write_for_programs
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
 from surveysim.tables.names import names_of
@@ -47,6 +47,9 @@ def export_poststratification(
 
     Assumptions: answers within a cell are exchangeable, and the design's effect on a cell is that of a smaller simple random
     sample of `n_eff`.
+
+    Levels stand as they are, also those that a spreadsheet would take for a formula, since R compares them with those of other
+    frames; a warning names them. For a spreadsheet use `export_table`.
 
     Parameters
     ----------
@@ -113,12 +116,13 @@ def export_poststratification(
     frame = frame.assign(**{"N": people.to_numpy()}).set_index(people.index.rename(CELL))
     book = None if codebook is None else load_codebook(codebook)
     levels = {name: list(frame[name].unique()) if book is None else list(book.trait(name).level_names) for name in traits}
-    frame = frame.sort_values(traits, key=lambda column: column.map(levels[str(column.name)].index), kind="stable")
+    places = {name: {level: place for place, level in enumerate(of)} for name, of in levels.items()}
+    frame = frame.sort_values(traits, key=lambda column: column.map(places[str(column.name)].__getitem__), kind="stable")
     facts: dict[str, object] = {**table.attrs, "levels": levels, DISCLOSURE: {"how": "suppress" if min_n else "none", "min_n": min_n}}
     if responses is not None:
         shown, counts = _counts(responses, people.index, min_n)
         frame, facts = frame.join(counts), {**facts, **shown.attrs}
-    write_csv(target, frame.reset_index())
+    write_for_programs(target, frame.reset_index(), "R")
     write_facts(target, facts)
     return target
 

@@ -146,12 +146,13 @@ def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Ba
     return pd.DataFrame({trait: list(levels) for trait, levels in backgrounds.items()})
 
 
-def _levels(identifiers: list[str]) -> dict[str, list[str]]:
+def _levels(identifiers: list[str]) -> dict[str, dict[str, None]]:
+    """Return the levels of every trait, in the order in which they appear."""
     found: dict[str, dict[str, None]] = {}
     for identifier in identifiers:
         for trait, level in parse_background_id(identifier).items():
             found.setdefault(trait, {})[level] = None
-    return {trait: list(levels) for trait, levels in found.items()}
+    return found
 
 
 def about_survey(survey: Survey, seed: int) -> dict[str, object]:

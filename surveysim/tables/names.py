@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
 import numpy as np
@@ -62,7 +63,8 @@ def names_of(
     if needed and not names:
         raise error(f"{argument} is empty; {_one_of(argument, choices)}")
     if once and len(names) < len(items):
-        twice = [name for name in names if items.count(name) > 1]
+        counts = Counter(items)
+        twice = [name for name in names if counts[name] > 1]
         raise error(f"{argument} names {first_few(map(repr, twice))} twice; name each once")
     return names
 
@@ -104,7 +106,8 @@ def known_names_of(
     """
     choices = list(map(str, known))
     names = names_of(given, argument, choices, error=error, needed=needed)
-    strange = [name for name in names if name not in set(choices)]
+    chosen_from = set(choices)
+    strange = [name for name in names if name not in chosen_from]
     if strange:
         added = f"; if the file has it, add_question(codebook, path, {strange[0]!r}) asks it" if may_be_added else ""
         raise error(f"{argument}: {lacking} {first_few(map(repr, strange))}; {nearest(strange[0], choices)}{added}")

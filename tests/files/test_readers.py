@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from surveysim.files.rawfile import Wanted, counted_floats, distinct_floats
 from surveysim.files.readers import READERS, read_columns
 from surveysim.files.spss_portable import parse_number
 from tests.support import synthetic
+from tests.support.children import in_child, with_fork
 
 CODES = {7: "refused", 8: "dont_know"}
 
@@ -308,6 +310,31 @@ def test_a_length_that_cannot_be_is_refused_at_once(old: bytes, new: bytes, tmp_
     assert time.monotonic() - begin < 5 * len(places)
 
 
+RECORDS = {
+    "a record that leads back to itself": b"1-4/",
+    "more lines than any memory holds": b"ETTTTTTTT/",
+    "a line that ends nowhere": b"1T+T/",
+}
+
+
+@with_fork
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+def test_a_record_of_an_impossible_length_is_refused_in_this_process_too(record: bytes, tmp_path: Path) -> None:
+    path = synthetic.write_portable(tmp_path / "x.por", records="87/")
+    path.write_bytes(path.read_bytes().replace(b"D1/5/TRUST", record + b"D1/5/TRUST"))
+
+    def said() -> str:
+        signal.alarm(10)  # what is followed for ever ends this child
+        with pytest.raises(ReadError) as caught:
+            ss.read_survey(path, synthetic.trust_codebook(respondent_id=()), traits=[])
+        return str(caught.value)
+
+    ended, text = in_child(said)
+    assert ended == 0
+    assert "x.por" in text
+    assert "a length of" in text
+
+
 def test_letters_that_a_portable_file_cannot_give_are_told(tmp_path: Path) -> None:
     path = synthetic.write_portable(tmp_path / "x.por", records="87/")
     assert read_columns(path).notes == ()
@@ -531,6 +558,27 @@ def test_no_truncated_file_gives_part_of_its_answers(suffix: str, tmp_path: Path
         path.write_bytes(whole[:length])
         with pytest.raises(ReadError):
             read_columns(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_nul_after_an_answer_is_told_and_no_answer(suffix: str, tmp_path: Path) -> None:
+    """However far from the beginning, and whatever the words before it are."""
+    path, words = tmp_path / f"x{suffix}", ["Some trust"] * 20_000
+    book = synthetic.trust_codebook(respondent_id=())
+    for last, said in (
+        ("Some trust", None),
+        ("Some trust\0", r"holds 'Some trust.x00' in row 20000" if "parq" in suffix else "holds NUL in line 20,002"),
+    ):
+        frame = pd.DataFrame({"trust": [*words, last], "gndr": 1, "w": 1.0})
+        if suffix == ".parquet":
+            frame.to_parquet(path)
+        else:
+            frame.to_csv(path, index=False)
+        if said is None:
+            assert len(ss.read_survey(path, book)) == 20_001
+        else:
+            with pytest.raises(ReadError, match=said):
+                ss.read_survey(path, book)
 
 
 def test_text_that_may_be_cut_short_is_told(tmp_path: Path) -> None:

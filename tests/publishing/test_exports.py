@@ -14,6 +14,7 @@ import pyreadstat
 import pytest
 
 import surveysim as ss
+from surveysim.codebook.codebook import Level, Option, Question, Trait, Weight
 from surveysim.errors import ReadError, SurveySimError, TableError
 from surveysim.tables.schema import DISTRIBUTION_COLUMNS
 from tests.support.small_surveys import LEVELS, small_codebook, small_survey
@@ -234,3 +235,20 @@ def test_a_text_that_would_start_a_formula_is_marked_in_csv_alone(tmp_path: Path
     ss.write_table(table[["note"]], tmp_path / "notes.sav")
     assert pyreadstat.read_sav(str(tmp_path / "notes.sav"))[0]["note"].str.strip().tolist() == [note.strip() for note in table["note"]]
     assert "formula_prefix" not in facts(ss.export_table(CELLS, tmp_path / "plain.csv"))
+
+
+def test_what_other_programs_compare_keeps_its_texts_and_a_warning_names_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    question = Question("q", "Which?", (Option(1, "=1+1"), Option(2, "No")))
+    trait = Trait("t", "t", (Level("@SUM(1)", "high", (0,)), Level("low", "low", (1,))))
+    book = ss.Codebook("small", "A small survey", {"t": trait}, {"q": question}, weights=(Weight("w"),))
+    survey = ss.as_survey(pd.DataFrame({"t": [0, 1] * 20, "q": [1, 1, 2, 2] * 10, "w": 1.0}), book)
+    cells = ss.response_distributions(survey, by="t")
+    written = read(ss.export_popfidelity(cells, tmp_path / "cells.csv", codebook=book))
+    assert set(written["option"]) == {"=1+1", "No"}
+    assert "cells.csv: column 'option' holds texts that a spreadsheet takes for formulas ('=1+1')" in caplog.text
+    frame = read(ss.export_poststratification(ss.observed_backgrounds(survey, by="t"), tmp_path / "frame.csv", by="t"))
+    assert set(frame["t"]) == {"@SUM(1)", "low"}
+    assert (
+        "frame.csv: column 't' holds texts that a spreadsheet takes for formulas ('@SUM(1)'); they stand as they are, since R"
+        in caplog.text
+    )

@@ -99,6 +99,19 @@ def test_an_export(ending: str, tmp_path: Path) -> None:
     assert any("cannot be written" in text and "nothing of it is kept" in text for text in said)
 
 
+def test_a_report(tmp_path: Path) -> None:
+    shares, target = ss.response_distributions(_survey(600), by=["age", "gender"]), tmp_path / "here" / "report.html"
+    said = _try(lambda: ss.report(shares, target), target, [])
+    assert any("cannot be written" in text for text in said)
+
+
+def test_what_is_simulated_to_a_file(base: ss.OptionModel, module_cache: Path, tmp_path: Path) -> None:
+    survey, target = _survey(600), tmp_path / "here" / "shares.parquet"
+    chosen = {"model": base, "method": "zero-shot", "progress": False}
+    said = _try(lambda: ss.simulate_to_parquet(survey, ["age", "gender"], target, **chosen), target, [])
+    assert any("cannot be written" in text for text in said)
+
+
 @pytest.mark.parametrize("ending", [".sav", ".dta"])
 def test_the_last_bytes(ending: str, tmp_path: Path) -> None:
     """Where the limit falls into the last piece that is written, the library itself says nothing."""

@@ -12,6 +12,7 @@ from surveysim.codebook.codebook import Codebook, Question, country_trait
 from surveysim.errors import PromptError, first_few, nearest, quoted
 from surveysim.lm.prompts.words import fill_question, names_country, told_apart_before_country
 from surveysim.tables.names import names_of
+from surveysim.tables.schema import refuse_unwritable
 
 SCORINGS = ("letters", "text")
 LISTINGS = ("scale", "reversed")
@@ -47,7 +48,7 @@ class PromptTemplate:
     ------
     PromptError
         If `scoring` or `listing` is unknown, `traits` is no sequence of names, a part lacks ``{question}``, ``{background}`` or
-        ``{label}``, is no text, holds another field than those above, or formats one.
+        ``{label}``, is no text, holds NUL, half a character or another field than those above, or formats one.
 
     References
     ----------
@@ -72,6 +73,7 @@ class PromptTemplate:
         for name, known in (("scoring", SCORINGS), ("listing", LISTINGS)):
             if getattr(self, name) not in known:
                 raise PromptError(f"{name} {getattr(self, name)!r} is unknown; {nearest(str(getattr(self, name)), known)}")
+        refuse_unwritable("prompt template", asdict(self), error=PromptError)
         object.__setattr__(self, "traits", tuple(names_of(self.traits, "traits", error=PromptError, needed=False)))
         for part, fields in FIELDS.items():
             held = _fields(part, getattr(self, part))

@@ -97,6 +97,8 @@ def test_a_template_gives_itself_back() -> None:
         ({"option": "{letter}"}, "option must hold the field {label}"),
         ({"opening": "{question} {wave}"}, "opening holds {wave}; its fields are {question}, {title}, {country}, {year}, {options}"),
         ({"respondent": "{background} {0}"}, "respondent holds {0}; its fields are {background}"),
+        ({"opening": "{question}\0"}, "opening holds '{question}\\x00'; no file takes NUL or half a character"),
+        ({"traits": "age\ud800"}, "traits holds 'age\\ud800'; no file takes NUL or half a character"),
         ({"opening": "{question} {"}, "opening '{question} {' has a single brace"),
     ],
 )
