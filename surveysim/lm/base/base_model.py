@@ -61,7 +61,7 @@ def _held_in(folder: Path, number: torch.dtype, place: torch.device) -> torch.dt
     """Return the number type to hold weights in: on a CPU that of the files, if it is narrower, since these stay on disk until needed."""
     if place.type != "cpu" or number != torch.float32:
         return number
-    found = set()
+    found: set[str] = set()
     try:
         for file in folder.glob("*.safetensors"):
             with safe_open(file, "pt") as weights:
