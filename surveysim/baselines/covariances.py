@@ -187,6 +187,19 @@ def _invert_one(matrix: Array) -> float:
     return logs
 
 
+def subtract_squares(blocks: Array, scores: Array) -> None:
+    """Take ``scores scores'`` from blocks, in place: (groups, blocks, size, size), and (groups, blocks, size, rows)."""
+    from scipy.linalg.blas import dgemm
+
+    if blocks.shape[1] > 1:
+        blocks -= scores @ scores.swapaxes(-1, -2)
+        return
+    for block, own in zip(blocks[:, 0], scores[:, 0], strict=True):
+        left = dgemm(-1.0, own.T, own.T, 1.0, block.T, trans_a=1, overwrite_c=1)
+        if not np.may_share_memory(left, block):  # a block that had to be copied
+            block[...] = left.T
+
+
 def _indefinite() -> EstimationError:
     return EstimationError(
         "kernels: their sum is not positive semidefinite (found a negative eigenvalue beyond rounding); "

@@ -17,6 +17,7 @@ Kernel = Array  # (backgrounds, backgrounds), or (questions, backgrounds, backgr
 
 NEGLIGIBLE = 1e-11  # what a low rank leaves of a kernel, as a share of its mean variance
 CHUNK = 2**17  # numbers in the blocks that are worked on together: they should stay in the cache
+TOGETHER, LARGEST = 8, 2**23  # groups that are, where one is larger, since they read the same kernels; and their numbers at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +38,13 @@ class Stack:
 
     def weighted(self, variances: Array, questions: np.ndarray) -> Array:
         """Return the kernels summed with variances of shape (groups, all kernels): (groups, numbers)."""
-        total = variances[:, self.alike] @ self.shared
-        for place, numbers in self.own:
-            for row, question in enumerate(questions):
-                total[row] += variances[row, place] * numbers[question]
-        return np.asarray(total)
+        from scipy.linalg.blas import daxpy
+
+        total = np.asarray(variances[:, self.alike] @ self.shared)
+        for row, question in enumerate(questions):
+            for place, numbers in self.own:
+                total[row] = daxpy(numbers[question], total[row], a=variances[row, place])  # in place
+        return total
 
     def contract(self, matrices: Array, questions: np.ndarray, out: Array) -> None:
         """Write ``sum matrix * kernel``, over all numbers, of every group and kernel into `out`, shape (groups, all kernels)."""
@@ -95,7 +98,8 @@ class Parts:
 
     def chunks(self, groups: int) -> Iterator[slice]:
         """Split groups into runs that are worked on together."""
-        step = max(CHUNK // (self.places.size * self.places.shape[1]), 1)
+        numbers = self.places.size * self.places.shape[1]
+        step = max(CHUNK // numbers, min(LARGEST // numbers, TOGETHER), 1)
         return (slice(start, min(start + step, groups)) for start in range(0, groups, step))
 
 

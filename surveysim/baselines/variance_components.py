@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.covariances import Factored, factor, invert, sum_kernels
+from surveysim.baselines.covariances import Factored, factor, invert, subtract_squares, sum_kernels
 from surveysim.baselines.kernel_parts import CHUNK, Kernel, Parts, parts_of
 from surveysim.tables.cells import Array
 
@@ -178,11 +178,15 @@ def _marginal_loss(groups: _Groups, variances: Array) -> tuple[float, Array]:
 
 
 def _slopes(parts: Parts, found: Factored, weights: Array, rows: np.ndarray, questions: np.ndarray, out: Array) -> None:
-    """Write ``tr((rows W - w w') K_j)``, of the information W and the weighted scores w, into `out`, shape (groups, kernels)."""
+    """Write ``tr((rows W - w w') K_j)``, of the information W and the weighted scores w, into `out`, shape (groups, kernels).
+
+    The inverse in `found` is used up.
+    """
     rooted = found.root[..., None] * weights
-    blocks = found.diagonal_blocks() * found.root[..., None]
+    blocks = found.diagonal_blocks()
+    blocks *= found.root[..., None]
     blocks *= (found.root * rows[:, None, None])[..., None, :]
-    blocks -= rooted @ rooted.swapaxes(-1, -2)
+    subtract_squares(blocks, rooted)
     parts.blocks.contract(blocks, questions, out)
     if parts.rank:
         reached = found.reach.swapaxes(1, 2) @ weights.reshape(len(rows), -1, weights.shape[-1])

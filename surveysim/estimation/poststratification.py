@@ -124,8 +124,7 @@ def poststratify(
     names = known_names_of(by, "by", traits, error=TableError, lacking="the cells have no trait", needed=False)
     weights = _cell_weights(people, names)
     _refuse_empty_population(distributions, people[PEOPLE])
-    groups = distributions.groupby([QUESTION, SOURCE], sort=False)
-    result = pd.concat([_combine(rows, weights) for _, rows in groups], ignore_index=True)
+    result = _combined(distributions, weights)
     result = result[[*DISTRIBUTION_COLUMNS, *draw_columns(distributions)]]
     label = population_label(table, distributions)
     result.attrs = {**weighted_across(distributions, set(traits) - set(names), label), "population": label}
@@ -269,50 +268,64 @@ def _refuse_other_spelling(ours: Sequence[str], theirs: Sequence[str]) -> None:
             )
 
 
-def _combine(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Return one question's and source's distributions in the backgrounds that the cells go into."""
-    question = rows[QUESTION].iloc[0]
-    present = rows[rows[SHARE].notna() & rows[BACKGROUND].isin(cells.index)]
-    lacking = [cell for cell in cells.index if cell not in set(present[BACKGROUND])]
-    if lacking:
+def _combined(distributions: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return every question's and source's distributions in the backgrounds that the cells go into."""
+    numbers = distributions[[SHARE, STD_ERROR, N, N_EFF, *draw_columns(distributions)]].to_numpy(float)
+    place = np.where(np.isnan(numbers[:, 0]), -1, cells.index.get_indexer(pd.Index(distributions[BACKGROUND])))
+    option, order = pd.factorize(distributions[OPTION])[0], distributions[ORDER].to_numpy()
+    group = distributions.groupby([QUESTION, SOURCE], sort=False).ngroup().to_numpy()
+    code, names = pd.factorize(cells[INTO])
+    found, options, backgrounds = [], [], []
+    for rows in np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]):
+        _refuse_lacking(distributions[QUESTION].iloc[rows[0]], cells.index[np.setdiff1d(np.arange(len(cells)), place[rows])])
+        first = rows[np.sort(np.unique(option[rows], return_index=True)[1])]
+        first = first[np.argsort(order[first], kind="stable")]
+        column = np.zeros(option.max() + 1, int)
+        column[option[first]] = np.arange(len(first))
+        kept = rows[place[rows] >= 0]
+        laid = np.zeros((len(cells), len(first), numbers.shape[1]))
+        laid[place[kept], column[option[kept]]] = numbers[kept]
+        found.append(_combine(laid, cells, code))
+        options.append(np.tile(first, len(names)))
+        backgrounds.append(np.repeat(np.asarray(names, dtype=object), len(first)))
+    table = _as_table(np.concatenate(found), distributions.iloc[np.concatenate(options)].reset_index(drop=True))
+    return table.assign(**{BACKGROUND: np.concatenate(backgrounds)})
+
+
+def _refuse_lacking(question: str, cells: pd.Index) -> None:
+    if len(cells):
         raise TableError(
-            f"question {question!r}: population has people in {first_few(lacking)}, for which there is no distribution; "
+            f"question {question!r}: population has people in {first_few(cells)}, for which there is no distribution; "
             "simulate these backgrounds, or join levels"
         )
-    options = rows.drop_duplicates(OPTION).sort_values(ORDER, kind="stable")
-    place = cells.index.get_indexer(pd.Index(present[BACKGROUND])), pd.Index(options[OPTION]).get_indexer(pd.Index(present[OPTION]))
-    share, error, n, n_eff = (np.zeros((len(cells), len(options))) for _ in range(4))
-    for array, column in ((share, SHARE), (error, STD_ERROR), (n, N), (n_eff, N_EFF)):
-        array[place] = present[column].to_numpy(float)
-    code, names = pd.factorize(cells[INTO])
+
+
+def _combine(laid: Array, cells: pd.DataFrame, code: Array) -> Array:
+    """Add up a question's cells, ``(cells, options, columns)`` of share, error, n, n_eff and draws, to the backgrounds of `code`.
+
+    Returns ``(backgrounds x options, columns)`` of share, its variance, n, 1 / n_eff and draws.
+    """
+    (share, error, n, n_eff), draws = np.moveaxis(laid[..., :4], -1, 0), laid[..., 4:]
     part = cells[PART].to_numpy(float)[:, None]
     combined, within = _sums(part * share, code), _sums(np.square(part * error), code)
-    drawn = _summed_draws(present, place, part, code, len(options))
-    if drawn is not None:
-        within = drawn.var(-1, ddof=1).reshape(within.shape)
-    respondents, inverse = _sums(n, code), _sums(_inverse(part, n_eff), code)
-    away = (share[:, None] - combined) * (code[:, None] == np.arange(len(names)))[..., None]
+    drawn = _sums((part[..., None] * draws).reshape(len(part), -1), code).reshape(*combined.shape, -1)
+    if drawn.size:
+        within = drawn.var(-1, ddof=1)
+    away = (share[:, None] - combined) * (code[:, None] == np.arange(len(combined)))[..., None]
     total = _sums(cells[[PEOPLE]].to_numpy(float), code)
-    std_error = np.sqrt(within + table_variance(cells, away) / np.square(total))
-    df = np.inf if drawn is None else drawn.shape[-1] - 1
-    low, high = _intervals(combined.ravel(), std_error.ravel(), 1 / inverse.ravel(), df)
-    columns = {SHARE: combined, STD_ERROR: std_error, CONF_LOW: low, CONF_HIGH: high, N: respondents, N_EFF: np.nan_to_num(1 / inverse)}
-    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
-    keys = {QUESTION: question, BACKGROUND: np.repeat(np.asarray(names, dtype=object), len(options)), SOURCE: rows[SOURCE].iloc[0]}
-    repeated = options.iloc[np.tile(np.arange(len(options)), len(names))].reset_index(drop=True)
-    table = table.assign(**keys, **{OPTION: repeated[OPTION], ORDER: repeated[ORDER], N: table[N].astype(rows[N].dtype)})
-    return table if drawn is None else with_draws(table, drawn)
+    variance = within + table_variance(cells, away) / np.square(total)
+    numbers = np.stack([combined, variance, _sums(n, code), _sums(_inverse(part, n_eff), code)], axis=-1)
+    return np.concatenate([numbers, drawn], axis=-1).reshape(combined.size, -1)
 
 
-def _summed_draws(present: pd.DataFrame, place: tuple[Array, Array], part: Array, code: Array, options: int) -> Array | None:
-    """Draws of the sums over cells, shape ``(backgrounds x options, draws)``; None without draws."""
-    names = draw_columns(present)
-    if not names:
-        return None
-    drawn = np.zeros((len(part), options, len(names)))
-    drawn[place] = present[names].to_numpy(float)
-    summed = _sums((part[..., None] * drawn).reshape(len(part), -1), code)
-    return summed.reshape(-1, len(names))
+def _as_table(values: Array, keys: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of `_combine` as a table; `keys` holds question, option and source of each row."""
+    (share, variance, n, inverse), draws = values[:, :4].T, values[:, 4:]
+    std_error = np.sqrt(variance)
+    low, high = _intervals(share, std_error, 1 / inverse, draws.shape[1] - 1 if draws.size else np.inf)
+    numbers = {SHARE: share, STD_ERROR: std_error, CONF_LOW: low, CONF_HIGH: high, N_EFF: np.nan_to_num(1 / inverse)}
+    table = keys[[QUESTION, SOURCE, OPTION, ORDER]].assign(**numbers, **{N: n.astype(keys[N].dtype)})
+    return with_draws(table, draws) if draws.size else table
 
 
 def _sums(values: np.ndarray, code: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from surveysim.baselines.covariances import factor, invert, times_information
+from surveysim.baselines.covariances import factor, invert, subtract_squares, times_information
 from surveysim.baselines.kernel_parts import parts_of
 from surveysim.baselines.variance_components import kernel_sum
 from surveysim.errors import EstimationError
@@ -54,3 +54,13 @@ def test_matrices_that_rounding_made_indefinite_get_a_ridge(size: int) -> None:
 def test_what_is_no_covariance_is_refused(size: int) -> None:
     with pytest.raises(EstimationError, match=r"kernels: their sum is not positive semidefinite .* covariance between backgrounds"):
         invert(np.stack([np.eye(size), -np.eye(size)]))
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_squares_are_taken_from_blocks_in_place(blocks: int) -> None:
+    generator = np.random.default_rng(4)
+    matrices, scores = generator.normal(size=(2, blocks, 5, 5)), generator.normal(size=(2, blocks, 5, 3))
+    matrices = matrices + matrices.swapaxes(-1, -2)
+    expected = matrices - np.einsum("gbir,gbjr->gbij", scores, scores)
+    subtract_squares(matrices, scores)
+    np.testing.assert_allclose(matrices, expected, rtol=1e-12, atol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -52,3 +53,11 @@ def test_a_kernel_of_zeros_adds_nothing() -> None:
     kernels = [*of_levels(6, 2)[1], np.zeros((12, 12))]
     variances = np.ones((1, len(kernels)))
     np.testing.assert_allclose(sum_kernels(parts_of(kernels), variances, np.zeros(1, int)).dense()[0], sum(kernels), atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [10, 60, 400, 4000])
+def test_groups_that_read_the_same_kernels_are_worked_on_together_and_few_enough(size: int) -> None:
+    parts = replace(parts_of([np.eye(2)]), places=np.zeros((1, size), int))
+    runs = [len(range(20)[chunk]) for chunk in parts.chunks(20)]
+    assert sum(runs) == 20
+    assert max(runs) == {10: 20, 60: 20, 400: 8, 4000: 1}[size]

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 TESTS = Path(__file__).parents[1]
 DURATIONS = Path(__file__).with_name("durations.json")  # file, from tests/ -> seconds in all
-LONGEST = 4.0  # seconds of a file
+LONGEST = 2.0  # seconds of a file
 OF_THE_PROJECT = "whole"  # looks at the project as a whole: pages, notebooks, the demo, the wheel; left out but for what is named here
 ALSO = ("whole/test_architecture_page.py", "whole/test_html.py", "whole/test_rooms.py")
 

@@ -34,7 +34,10 @@ class Backbone:
     files : mapping of str to str
         Name -> SHA-256 of every file that the model was read from; the weights and these key caches.
     turn : Lock
-        Held during a pass of a model whose weights are moved.
+        Held during a pass of a model whose weights are moved, and while weights are brought into another number type.
+    computes_in : torch.dtype, optional
+        Number type that the trunk computes in, where the weights are held in a narrower one, as on disk, until it first does
+        (`ready`).
     """
 
     model: Any
@@ -44,6 +47,14 @@ class Backbone:
     bits: int | None = None
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     turn: Lock = field(default_factory=Lock, repr=False)
+    computes_in: torch.dtype | None = None
+
+    def ready(self) -> None:
+        """Bring the weights into the number type that the trunk computes in: where all prompts were read before, nobody needs that."""
+        if self.dtype != self._held_in:
+            with self.turn:
+                for parameter in self.model.parameters():
+                    parameter.data = parameter.data.to(self.dtype)
 
     @cached_property
     def body(self) -> nn.Module:
@@ -108,6 +119,10 @@ class Backbone:
     @property
     def dtype(self) -> torch.dtype:
         """Number type that the trunk computes in."""
+        return self.computes_in or self._held_in
+
+    @property
+    def _held_in(self) -> torch.dtype:
         return next(self.model.parameters()).dtype
 
     @property

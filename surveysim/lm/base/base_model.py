@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from surveysim.errors import ModelError, first_few, nearest
 from surveysim.lm.base.architectures import kept_whole
@@ -17,6 +18,7 @@ from surveysim.lm.base.parallel import main_first, n_processes, own_gpu
 
 DeviceMap = str | Mapping[str, str | int]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HALVES = {"BF16": torch.bfloat16, "F16": torch.float16}  # as safetensors names them
 WITHOUT_BFLOAT16 = ("DEFAULT", "AVX2")  # what torch calls processors that multiply bfloat16 several times slower than float32
 
 
@@ -42,12 +44,31 @@ def load_backbone(
     given: dict[str, Any] = {} if device_map is None and bits is None else {"device_map": place if device_map is None else device_map}
     if bits is not None:
         given["quantization_config"] = quantisation(bits, _kept_whole(folder))
-    model, tokenizer = _read_model(folder, number, **given)
+    held = number if given else _held_in(folder, number, place)
+    model, tokenizer = _read_model(folder, held, **given)
+    if any(buffer.dtype == held != number for buffer in model.buffers()):  # computed at loading, so not the same as in the wider type
+        held = number
+        model, tokenizer = _read_model(folder, number)
     placed = model if given else model.to(place)
     weights, files = files_digest(folder)
-    backbone = Backbone(placed.eval().requires_grad_(False), tokenizer, str(name), weights, bits, files)
+    wider = number if held != number else None
+    backbone = Backbone(placed.eval().requires_grad_(False), tokenizer, str(name), weights, bits, files, computes_in=wider)
     _ = backbone.layers, backbone.norm, backbone.head, backbone.trunk  # an unknown architecture is refused here, not an hour later
     return backbone
+
+
+def _held_in(folder: Path, number: torch.dtype, place: torch.device) -> torch.dtype:
+    """Return the number type to hold weights in: on a CPU that of the files, if it is narrower, since these stay on disk until needed."""
+    if place.type != "cpu" or number != torch.float32:
+        return number
+    found: set[str] = set()
+    try:
+        for file in folder.glob("*.safetensors"):
+            with safe_open(file, "pt") as weights:
+                found |= {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, SafetensorError):
+        return number  # damaged: reading the model says how
+    return HALVES.get(found.pop(), number) if len(found) == 1 else number
 
 
 def _kept_whole(folder: Path) -> list[str]:

@@ -49,6 +49,7 @@ def check_pass(backbone: Backbone, questions: Sequence[TokenisedQuestion], found
 
 @torch.no_grad()
 def _plain(backbone: Backbone, tokens: Sequence[int]) -> Tensor:
+    backbone.ready()
     with backbone.turn if backbone.moves_weights else nullcontext():
         out = backbone.plain_trunk(torch.tensor([tokens], device=backbone.device), use_cache=False)
     states: Tensor = out.last_hidden_state[0]

@@ -277,6 +277,7 @@ def _run(backbone: Backbone, tokens: np.ndarray, rows_at: np.ndarray, keys_at: n
     """
     if not len(tokens):
         return _no_states(backbone)
+    backbone.ready()
     asking, asked, allowed = (torch.from_numpy(array).to(backbone.device) for array in (rows_at, keys_at, seen))
     blocks = in_blocks(allowed, asking, asked, block_width(backbone.trunk.config))
     cache.places = blocks.places
