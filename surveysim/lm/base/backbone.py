@@ -53,7 +53,7 @@ class Backbone:
         """Bring the weights into the number type that the trunk computes in: where all prompts were read before, nobody needs that."""
         if self.dtype != self._held_in:
             with self.turn:
-                for parameter in self.model.parameters():
+                for parameter in self.model.parameters():  # those that another thread brought meanwhile stay as they are
                     parameter.data = parameter.data.to(self.dtype)
 
     @cached_property
@@ -123,7 +123,8 @@ class Backbone:
 
     @property
     def _held_in(self) -> torch.dtype:
-        return next(self.model.parameters()).dtype
+        """Number type of the weight that `ready` brings last: until then another thread must wait for its turn."""
+        return list(self.model.parameters())[-1].dtype
 
     @property
     def hidden_size(self) -> int:
