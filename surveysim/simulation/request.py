@@ -109,12 +109,17 @@ def warn_of_misleading_prior(about: Mapping[str, Any]) -> None:
             "error %+.2g, standard error %.2g); compare with prior=None",
             about["name"], about["left_out"]["difference"], about["left_out"]["std_error"],
         )  # fmt: skip
-    if prior_is_ignored(about):
+    warn_of_ignored_prior(about["name"], about.get("ignored", []))
+
+
+def warn_of_ignored_prior(name: str, ignored: Sequence[float]) -> None:
+    """Log a warning where a prior's differences are probably of no use; `ignored` has each question's probability of it."""
+    if prior_is_ignored({"ignored": ignored}):
         log.warning(
-            "prior %r misleads: its differences between backgrounds are not the sample's, and the estimate takes no more than its level; "
-            "see that its levels, questions and options mean the same (harmonise makes them so), or leave it out with prior=None",
-            about["name"],
-        )
+            "prior %r misleads: its differences between backgrounds are not the sample's (probability %.2f), and the estimate takes little "
+            "more than its level; see that its levels, questions and options mean the same (harmonise makes them so), or leave it out",
+            name, sum(ignored) / len(ignored),
+        )  # fmt: skip
 
 
 def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrounds:
