@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from surveysim.baselines.fitting import warn_of_misleading_prior
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
@@ -31,7 +32,6 @@ from surveysim.simulation.request import (
     requested_backgrounds,
     require_survey,
     sample_and_prior,
-    warn_of_misleading_prior,
     warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
