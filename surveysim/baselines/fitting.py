@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from surveysim.baselines.training_cells import TrainingCells
 from surveysim.baselines.variance_components import Kernel
 from surveysim.errors import EstimationError
 from surveysim.tables.cells import Array, Cells
+from surveysim.tables.facts import prior_is_ignored
 from surveysim.tables.schema import NOT_ASKED
 
 SAID = 3  # digits
 FEWEST_BACKGROUNDS = 3  # sampled, for a standard error of what a prior was worth
 TAKE_PRIOR = ("mrp", "mean_tilt", "low_rank", "dsa", "dsa-kernel")
+log = logging.getLogger(__name__)
 
 
 def check_takes_prior(method: str) -> None:
@@ -126,3 +129,24 @@ def _left_out(cells: Cells, with_prior: Array, without: Array) -> dict[str, Any]
     error = np.sqrt((around**2).sum() * seen.sum() / (seen.sum() - 1)) / sizes.sum()
     said = {"difference": float(f"{difference:.3g}"), "std_error": float(f"{error:.3g}")}
     return {**said, "misleads": bool(difference > 2 * error)}
+
+
+def warn_of_misleading_prior(about: Mapping[str, Any]) -> None:
+    """Log a warning where sampled backgrounds, each left out in turn, are foretold worse with the prior, or it is of no use."""
+    if about["left_out"]["misleads"]:
+        log.warning(
+            "prior %r misleads: each sampled background, foretold by the others, is missed by more with it than without (mean squared "
+            "error %+.2g, standard error %.2g); compare with prior=None",
+            about["name"], about["left_out"]["difference"], about["left_out"]["std_error"],
+        )  # fmt: skip
+    warn_of_ignored_prior(about["name"], about.get("ignored", []))
+
+
+def warn_of_ignored_prior(name: str, ignored: Sequence[float]) -> None:
+    """Log a warning where a prior's differences are probably of no use; `ignored` has each question's probability of it."""
+    if prior_is_ignored({"ignored": ignored}):
+        log.warning(
+            "prior %r misleads: its differences between backgrounds are not the sample's (probability %.2f), and the estimate takes little "
+            "more than its level; see that its levels, questions and options mean the same (harmonise makes them so), or leave it out",
+            name, sum(ignored) / len(ignored),
+        )  # fmt: skip

@@ -56,7 +56,7 @@ class MovedPrior:
     ignored : array, shape (questions,)
         Probability, after the sample, that the prior's differences are of no use.
     weights : array, shape (sources,), optional
-        Of several sources: what each counts for in the first contrasts of ordered questions, where there are any.
+        Of several sources: what each counts for in the first contrasts, mean over questions and stances.
     """
 
     shares: Array
@@ -131,21 +131,26 @@ def move_prior(
         covariance,
         _mean([fit.base for fit in fits], odds),
         _mean(left_out, odds),
-        odds @ np.array([float(fit.expected.ignored) for fit in fits]),
+        _ignored(fits, odds),
         weights if len(weights) else None,
     )
 
 
 def open_changes(cells: Cells, kernels: Sequence[Kernel], start: StartCells, *, ordered: np.ndarray) -> list[OpenContrasts]:
-    """Return what is open about every contrast before the sample, given the prior and what is likeliest of it; arguments as there."""
+    """Return what is open about every contrast before the sample, under the likeliest stance towards the prior; arguments as there."""
     fits, odds = _fitted(cells, kernels, start, ordered, WAVE)
     basis, likeliest, found = start.contrasts(cells.mask)[0], odds.argmax(1), []
+    ignored = _ignored(fits, odds)
     worth = [contrast_variance(fit.shares, basis) for fit in fits]
     slopes = [share_slopes(fit.shares, basis) for fit in fits]
     for q, m in np.argwhere(fits[0].modelled):
         best = likeliest[q]
-        found.append(OpenContrasts(int(q), fits[best].found.wide[q, m], worth[best][q, :, m], slopes[best][q][..., [m]]))
+        found.append(OpenContrasts(int(q), fits[best].found.wide[q, m], worth[best][q, :, m], slopes[best][q][..., [m]], float(ignored[q])))
     return found
+
+
+def _ignored(fits: Sequence[_Fit], odds: Array) -> Array:
+    return np.asarray(odds @ np.array([float(fit.expected.ignored) for fit in fits]))
 
 
 def _mean(values: Sequence[Array], odds: Array) -> Array:

@@ -58,12 +58,15 @@ class OpenContrasts:
         That one effective respondent of a background gives: the inverse of the variance of an answer.
     slopes : array, shape (backgrounds, options, contrasts)
         Derivatives of the shares by these contrasts.
+    ignored : float
+        Probability that a prior's differences between backgrounds are of no use; 0 without a prior.
     """
 
     question: int
     covariance: Array
     information: Array
     slopes: Array
+    ignored: float = 0.0
 
 
 def posterior_mode(cells: Cells, contrasts: Array, modelled: np.ndarray, pooled: Array, priors: list[Prior]) -> Array:

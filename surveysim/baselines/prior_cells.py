@@ -19,7 +19,7 @@ from surveysim.errors import EstimationError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.schema import BACKGROUND, N_EFF, OPTION, ORDER, POOLED, QUESTION, SHARE, SOURCE, N
 
-FLOOR = 0.01  # share spread evenly over the options of a prior without stated error, so that none is impossible
+FLOOR = 0.01  # share spread evenly over the options: of a prior without stated error; of a wave the least that an option has in all cells
 INTERCEPT = 1.0  # variance of a contrast's mean over backgrounds in the prior itself
 YEARS = 5  # between the waves from which `WAVE.changed` was chosen
 log = logging.getLogger(__name__)
@@ -187,7 +187,8 @@ def _smoothed(part: Cells, ordered: np.ndarray) -> StartCells:
     if not (part.n > 0).any():
         return _as_they_are(part)
     counts = part.counts.sum(1) + np.where(part.mask, 0.5, 0.0) / part.mask.sum(-1, keepdims=True)
-    mean = counts / counts.sum(-1, keepdims=True)
+    observed = counts / counts.sum(-1, keepdims=True)
+    mean = _at_least(observed, observed, part.mask)
     questions, backgrounds, options = part.shares.shape
     basis = option_contrasts(np.where(part.mask, mean, 1.0), part.mask)
     modelled = np.arange(options - 1) < (part.mask.sum(-1) - 1)[:, None]
@@ -201,8 +202,16 @@ def _smoothed(part: Cells, ordered: np.ndarray) -> StartCells:
         for order in np.unique(orders):
             at = rows[orders == order]
             beyond[order] = max(beyond[order], unexplained_variance(covariance[at, order], scores[at, :, order], part.n_eff[at]))
-    shares, _, _ = offset_mode(part, basis, modelled, np.array(base), covariance)
+    mode, _, _ = offset_mode(part, basis, modelled, np.array(base), covariance)
+    shares = _at_least(mode, observed[:, None], part.mask[:, None])
     return StartCells(shares, posterior_covariance(part, basis, modelled, shares, covariance, beyond=beyond), mean)
+
+
+def _at_least(shares: Array, pooled: Array, mask: np.ndarray) -> Array:
+    """Give an option that next to nobody chose, as one that the wave did not offer, the share that makes it possible."""
+    least = np.where(mask, FLOOR / mask.sum(-1, keepdims=True), 0.0)
+    raised = np.where(pooled < least, np.maximum(shares, least), shares)
+    return np.asarray(raised / raised.sum(-1, keepdims=True))
 
 
 def _as_they_are(part: Cells) -> StartCells:

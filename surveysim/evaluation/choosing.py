@@ -12,6 +12,7 @@ import pandas as pd
 from surveysim.baselines.fitting import TAKE_PRIOR
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.predictors import PREDICTORLESS
+from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.codebook import Question
 from surveysim.design.estimators import everyone, weighted_totals
 from surveysim.errors import EvaluationError, SurveySimError, first_few, nearest
@@ -52,7 +53,7 @@ def choose_method(
     folds: int = 5,
     model: OptionModel | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
     lonely_psu: str = "adjust",
     seed: int = 0,
     progress: bool = True,
@@ -186,9 +187,7 @@ def _dealt(survey: Survey, folds: int, seed: int) -> np.ndarray:
         raise EvaluationError(str(too_few)) from too_few
 
 
-def _for_method(
-    name: str, model: OptionModel | None, predictors: pd.DataFrame | None, prior: pd.DataFrame | Survey | None
-) -> dict[str, Any]:
+def _for_method(name: str, model: OptionModel | None, predictors: pd.DataFrame | None, prior: PriorLike | None) -> dict[str, Any]:
     return {
         "model": model if name in MODEL_METHODS else None,
         "group_predictors": None if name in PREDICTORLESS else predictors,

@@ -217,7 +217,8 @@ def diagnose(
         stereotype; missing where the reference shows no variance beyond its noise), `worst_decile` (mean error of the
         tenth of the backgrounds with the largest; Wasserstein, or total variation if nominal), `rank_agreement`
         (Spearman correlation over backgrounds of the mean position; if nominal, mean over options of that of the shares),
-        `n_backgrounds`; where the estimate has a prior `prior_misleads`, by its check on backgrounds left out (None: too few of them).
+        `n_backgrounds`; where the estimate has a prior `prior_misleads`: by its check on backgrounds left out, or because
+        its differences are probably of no use (None: too few backgrounds for the check).
 
     Raises
     ------

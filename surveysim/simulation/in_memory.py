@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from surveysim.baselines.fitting import warn_of_misleading_prior
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
@@ -31,7 +32,6 @@ from surveysim.simulation.request import (
     requested_backgrounds,
     require_survey,
     sample_and_prior,
-    warn_of_misleading_prior,
     warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey
@@ -95,8 +95,10 @@ def simulate(
         by the sample, as far as the sample shows; the last three are then one and the same. Questions that only the prior has are simulated
         from it, and a column `basis` says so, "prior alone"; a prior may have fewer traits. A list, or a mapping with names, is weighed,
         each source by how near the sample it is; a mapping of years (``{2018: wave9, 2020: wave10}``) is one of waves, each of which moves
-        the one before. Other codes or coarser levels: `harmonise`. What it was worth stands in ``attrs["prior"]``, and a prior that
-        misleads is warned of.
+        the one before. Other codes or coarser levels: `harmonise`. The estimate is an average of three, by how well each fits the sample:
+        little has changed since the prior, much may have, or its differences between backgrounds are of no use and only its level is
+        taken (`ignored` in ``attrs["prior"]`` is the probability of that). What it was worth stands there too, and a prior that misleads
+        is warned of.
     seed : int
         The same seed, data and model give the same shares.
     draws : int

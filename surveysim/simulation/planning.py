@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.fitting import what_is_open
+from surveysim.baselines.fitting import warn_of_ignored_prior, what_is_open
 from surveysim.baselines.knowledge import knowledge_of
+from surveysim.baselines.prior import PriorLike
 from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.codebook import ordinal_questions
 from surveysim.errors import EstimationError, first_few, nearest
@@ -77,7 +78,7 @@ def plan_sample(
     available: Mapping[str, int] | None = None,
     model: OptionModel | None = None,
     group_predictors: pd.DataFrame | None = None,
-    prior: pd.DataFrame | Survey | None = None,
+    prior: PriorLike | None = None,
 ) -> SamplePlan:
     """Plan from which backgrounds to draw the next respondents, so that the estimate's expected error falls most.
 
@@ -88,7 +89,8 @@ def plan_sample(
     summed squared error falls most for its cost, so a plan cut short is the plan for the smaller number.
 
     Assumptions: the variances found from the survey so far are right; whoever is asked next answers, and weighs, as respondents of the
-    survey do: the effective answers a respondent gives to a question are those of the survey.
+    survey do: the effective answers a respondent gives to a question are those of the survey. A prior is taken as is likeliest, not
+    averaged over ways to take it; where its differences are probably of no use, a warning says so.
 
     Parameters
     ----------
@@ -153,6 +155,8 @@ def plan_sample(
     observed = observed_backgrounds(survey, by=traits)
     frame = _frame(grid, observed, costs, available, int(more))
     opened = what_is_open(laid, _kernels(laid, method, model, survey), learn=method != "mrp")
+    if before is not None:
+        warn_of_ignored_prior(before.name, list({each.question: each.ignored for each in opened}.values()))
     now = expected_error(laid, opened, respondents=int(observed[N].sum()), share=frame.share, target=target)
     allocation, curve = _allocated(now, frame)
     about = {"survey": survey.codebook.name, "weight": survey.weight_name, "method": method, "target": target, "more": int(more)}

@@ -25,7 +25,6 @@ from surveysim.estimation.distributions import cell_shares
 from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.survey.domains import domain_facts
 from surveysim.survey.survey import Survey, as_survey
-from surveysim.tables.facts import prior_is_ignored
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE, N
 
@@ -99,22 +98,6 @@ def warn_of_unseen_levels(asked: pd.DataFrame, seen: Iterable[str], codebook: Co
             "observed_backgrounds(survey, by=%s) is one of those sampled",
             len(asked) - len(known), len(asked), named, list(levels),
         )  # fmt: skip
-
-
-def warn_of_misleading_prior(about: Mapping[str, Any]) -> None:
-    """Log a warning where sampled backgrounds, each left out in turn, are foretold worse with the prior, or it is of no use."""
-    if about["left_out"]["misleads"]:
-        log.warning(
-            "prior %r misleads: each sampled background, foretold by the others, is missed by more with it than without (mean squared "
-            "error %+.2g, standard error %.2g); compare with prior=None",
-            about["name"], about["left_out"]["difference"], about["left_out"]["std_error"],
-        )  # fmt: skip
-    if prior_is_ignored(about):
-        log.warning(
-            "prior %r misleads: its differences between backgrounds are not the sample's, and the estimate takes no more than its level; "
-            "see that its levels, questions and options mean the same (harmonise makes them so), or leave it out with prior=None",
-            about["name"],
-        )
 
 
 def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrounds:

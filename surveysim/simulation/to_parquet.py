@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.fitting import warn_of_misleading_prior
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import PriorLike
@@ -33,7 +34,6 @@ from surveysim.simulation.request import (
     check_same_prior,
     require_survey,
     sample_and_prior,
-    warn_of_misleading_prior,
     warn_of_unseen_levels,
 )
 from surveysim.survey.survey import Survey

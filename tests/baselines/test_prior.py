@@ -109,6 +109,21 @@ def test_a_table_without_n_states_no_error_and_zero_shares_are_possible() -> Non
     assert (table["share"] > 0).all()
 
 
+def test_an_option_that_the_wave_before_did_not_offer_comes_from_the_sample(truth: pd.DataFrame) -> None:
+    """However many respondents the wave states; its other differences are not taken for wrong because of it."""
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    prior[["n", "n_eff"]] *= 100
+    new = {question: prior.loc[prior["question_id"] == question, "option_code"].max() for question in QUESTIONS}
+    rare = prior["option_code"] == prior["question_id"].map(new)
+    prior.loc[rare, "share"] = 0.0
+    prior["share"] /= prior.groupby(KEYS[:2])["share"].transform("sum")
+    table = _estimate(_sample(1000), prior)
+    estimated, true = (each.loc[each["option_code"] == each["question_id"].map(new)] for each in (table, truth))
+    means = estimated.groupby("question_id")["share"].mean() / true.groupby("question_id")["share"].mean()
+    assert means.between(0.6, 1.5).all(), means.to_dict()
+    assert max(table.attrs["prior"]["ignored"]) < 0.5
+
+
 def test_draws_carry_it() -> None:
     table = _estimate(_sample(100), _before(), draws=40)
     draws = table[[name for name in table if name.startswith("draw_")]].to_numpy()

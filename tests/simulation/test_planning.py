@@ -86,6 +86,17 @@ def test_a_prior_leaves_less_to_ask() -> None:
     assert before[0] < planned(method="low_rank").curve["expected_error"].iloc[-1]
 
 
+@pytest.mark.parametrize("misleading", [False, True])
+def test_a_prior_of_no_use_is_warned_of(misleading: bool, caplog: pytest.LogCaptureFixture) -> None:
+    survey = small_survey(n=2000)
+    wave = ss.response_distributions(small_survey(seed=1, n=2000), by=BY)
+    if misleading:
+        other = dict(zip(IDS, np.random.default_rng(4).permutation(IDS), strict=True))
+        wave = wave.assign(background_id=wave["background_id"].map(other))
+    ss.plan_sample(survey, BY, more=60, method="mrp", prior=wave)
+    assert ("misleads" in caplog.text) == misleading
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
