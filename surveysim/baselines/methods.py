@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.fitting import check_takes_prior, fitted_table
+from surveysim.baselines.fitting import TrainingCells, check_takes_prior, fitted_table, training_cells
 from surveysim.baselines.knowledge import NOTHING, Knowledge, Levels, told
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import PriorLike, prior_of
 from surveysim.baselines.regressions import _concentration, boosted_shares, choose_penalty, cumulative_ridge, multinomial_ridge
-from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import traits_in
 from surveysim.codebook.matching import scales_of
 from surveysim.codebook.readable import readable

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from surveysim.baselines.training_cells import PRIOR_ANSWERS
+from surveysim.baselines.fitting import PRIOR_ANSWERS
 from surveysim.errors import EstimationError, first_few
 from surveysim.tables.cells import Array, Cells, to_cells
 from surveysim.tables.draws import draw_columns

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from surveysim.baselines.fitting import TrainingCells
 from surveysim.baselines.posterior import OpenContrasts
-from surveysim.baselines.training_cells import TrainingCells
 from surveysim.baselines.variance_components import information, scaled_covariance
 from surveysim.tables.cells import Array
 

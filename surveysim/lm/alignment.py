@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.baselines.training_cells import TrainingCells
+from surveysim.baselines.fitting import TrainingCells
 from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed

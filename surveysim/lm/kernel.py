@@ -16,9 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.baselines.fitting import fitted_table
+from surveysim.baselines.fitting import TrainingCells, fitted_table, training_cells
 from surveysim.baselines.knowledge import Knowledge, known_order
-from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.lm.base.parallel import exchange, own
 from surveysim.lm.base.tokens import TokenisedQuestion

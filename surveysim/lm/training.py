@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.expected_changes import WORTH
+from surveysim.baselines.fitting import TrainingCells, training_cells
 from surveysim.baselines.knowledge import Knowledge, knowledge_of, known_order
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.prior import PriorLike, prior_of
-from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_grid, parse_background_id, same_traits, traits_in, with_background_id
 from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.codebook.toml_file import CodebookLike, load_codebook

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from surveysim.baselines.fitting import warn_of_misleading_prior
+from surveysim.baselines.fitting import training_cells, warn_of_misleading_prior
 from surveysim.baselines.knowledge import Knowledge, knowledge_of
 from surveysim.baselines.methods import BASELINES, fitted_baseline
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import PriorLike
-from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.codebook import ordinal_questions
 from surveysim.codebook.readable import readable
 from surveysim.codebook.toml_file import CodebookLike

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.fitting import warn_of_ignored_prior, what_is_open
+from surveysim.baselines.fitting import TrainingCells, training_cells, warn_of_ignored_prior, what_is_open
 from surveysim.baselines.knowledge import knowledge_of
 from surveysim.baselines.prior import PriorLike
-from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.codebook import ordinal_questions
 from surveysim.errors import EstimationError, first_few, nearest
 from surveysim.inference.expected_error import TARGETS, ExpectedError, deal_out, expected_error

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import surveysim as ss
-from surveysim.baselines.fitting import TAKE_PRIOR, check_takes_prior, fitted_table
-from surveysim.baselines.training_cells import training_cells
+from surveysim.baselines.fitting import TAKE_PRIOR, check_takes_prior, fitted_table, training_cells
 from surveysim.errors import EstimationError
 from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_survey
 

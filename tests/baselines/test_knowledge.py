@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
+from surveysim.baselines.fitting import training_cells
 from surveysim.baselines.knowledge import Knowledge, known_order, random_walk
 from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.regressions import softmax
-from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.backgrounds import background_id, parse_background_id
 from surveysim.errors import EstimationError
 from surveysim.tables.schema import check_distributions

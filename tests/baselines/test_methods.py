@@ -12,8 +12,8 @@ import pytest
 
 import surveysim as ss
 from surveysim.baselines import multilevel, regressions, variance_components
+from surveysim.baselines.fitting import TrainingCells, training_cells
 from surveysim.baselines.methods import BASELINES
-from surveysim.baselines.training_cells import TrainingCells, training_cells
 from surveysim.codebook.backgrounds import background_id
 from surveysim.errors import EstimationError, TableError
 from surveysim.evaluation.metrics import METRICS

@@ -7,9 +7,9 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.fitting import training_cells
 from surveysim.baselines.knowledge import NOTHING, Knowledge
 from surveysim.baselines.multilevel import fit_multilevel, trait_kernels
-from surveysim.baselines.training_cells import training_cells
 from surveysim.codebook.backgrounds import parse_background_id
 
 # Drawn up before any score was seen: by welfare regime and political past, finer than the UN's four parts of Europe.

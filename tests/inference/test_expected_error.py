@@ -7,9 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 import surveysim as ss
-from surveysim.baselines.fitting import what_is_open
+from surveysim.baselines.fitting import training_cells, what_is_open
 from surveysim.baselines.knowledge import knowledge_of
-from surveysim.baselines.training_cells import training_cells
 from surveysim.inference.expected_error import TARGETS, ExpectedError, deal_out, expected_error
 from tests.support.small_surveys import small_survey
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import surveysim as ss
-from surveysim.baselines import fitting, training_cells
+from surveysim.baselines import fitting
 from surveysim.lm import option_model
 from tests.support.opinion_survey import TRAITS, opinion_survey
 
@@ -33,7 +33,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     count(option_model, "question_prompts", "worded")
     count(option_model, "tokenise", "tokenised")
-    count(training_cells, "to_cells", "laid out")
+    count(fitting, "to_cells", "laid out")
     count(fitting, "fit_multilevel", "fitted")
     return calls
 
