@@ -15,6 +15,7 @@ from surveysim.tables.schema import BACKGROUND, OPTION, SHARE, STD_ERROR
 
 TOLERANCE, MAX_ROUNDS, CYCLES = 1e-13, 100, 10
 FITS = 1e-9  # how far a mean may stay from its total
+TIED = 1e-6  # relative difference of two deviations that are told as one
 ROUNDED = 1e-3  # of the largest total: how far published totals may contradict each other
 SINGULAR = 1e-10  # of the largest eigenvalue
 MOST = 5.0  # a step of the logarithm of a factor
@@ -249,7 +250,8 @@ def _require_agreement(total: Array, near: Array, stated: Array, names: list[str
     beyond = np.abs(near - total) / allowed
     if not beyond.max() > 1:
         return
-    at = np.unravel_index(beyond.argmax(), beyond.shape)
+    worst = beyond >= beyond.max() * (1 - TIED)  # the first of those that are as far off: which is larger in the last digit is chance
+    at = np.unravel_index(worst.argmax(), beyond.shape)
     option = "" if options[at[1]] is None else f", option {options[at[1]]}"
     raise TableError(
         f"totals: {what}: they contradict each other over `population`: {names[at[0]]}{option} is {total[at]:.4g}, and the nearest that "
