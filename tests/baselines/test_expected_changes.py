@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from surveysim.baselines.expected_changes import LEAST_CHANGE, Rows, split_differences
+from surveysim.baselines.expected_changes import LEAST_CHANGE, Rows, _Before, split_differences
 from surveysim.baselines.prior import IGNORED, WAVE, Expected, Sources
 from surveysim.tables.cells import Array
 
@@ -31,8 +31,6 @@ def _rows(sizes: Array, *, changed: float = 0.1, sources: int = 0, seed: int = 2
 @pytest.mark.parametrize("expected", [WAVE, IGNORED])
 @pytest.mark.parametrize("sources", [0, 2])
 def test_the_gradient_is_that_of_the_loss(expected: Expected, sources: int) -> None:
-    from surveysim.baselines.expected_changes import _Before
-
     rows = _rows(np.random.default_rng(1).integers(0, 30, (ROWS, SIZE)).astype(float), sources=sources)
     before = _Before.of(expected, np.array([-2.0, -3.0]), higher=False)
     point = np.r_[-2.5, -3.5, -4.0, -5.0, before.slope if expected.ignored else 0.1, np.full(sources, 0.0 if expected.ignored else 0.2)]
@@ -49,7 +47,7 @@ def test_backgrounds_without_a_sample_say_nothing() -> None:
     rows = _rows(sizes)
     other = Rows(
         rows.kernels.kernels[:2],
-        np.where(sizes > 0, rows.observed.scores.mean(), 7.0) * 0 + np.pad(rows.observed.scores, ((0, 0), (0, 3)), constant_values=9.0),
+        np.pad(rows.observed.scores, ((0, 0), (0, 3)), constant_values=9.0),
         sizes,
         rows.eta,
         error=rows.error,
