@@ -16,7 +16,7 @@ from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.bundles import passes
+from surveysim.lm.fit.bundles import Prompts, passes
 from surveysim.lm.fit.heads import fit_heads, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
 from surveysim.lm.fit.readout import QuestionHead, Readout, backward, backward_in_parts, question_key
@@ -24,12 +24,11 @@ from surveysim.lm.fit.stages import StageConfig
 from surveysim.lm.fit.targets import QuestionTargets
 from surveysim.lm.kernel import answer_states, closed_form
 from surveysim.lm.option_model import OptionModel
-from surveysim.lm.trunk.trunk import QuestionStates
 from surveysim.progress import reported
 from surveysim.tables.cells import Array
 
 FUSED = ("cpu", "cuda")  # devices on which torch has Adam's step as one operation
-HELD = 1 << 28  # bytes of trunk states that stay in memory between the passes; more are read again each time
+HELD = 1 << 28  # bytes of prompts that stay in memory between the passes; more are read again each time
 Targets = Mapping[str, QuestionTargets]
 
 
@@ -50,7 +49,7 @@ class Alignment:
         self.random = np.random.default_rng(seed)
         self.features: dict[str, Tensor] = {}
         self.entering: dict[str, Tensor] = {}  # what enters the last layer at the answer positions: the kernel's features
-        self.held: dict[str, QuestionStates] = {}
+        self.held: dict[str, Prompts] = {}
         self.bytes = 0
         self.prior_strength: float | None = None
         self.at_once: int | None = None  # backgrounds that go through the last layer together in training; None: all
@@ -59,11 +58,11 @@ class Alignment:
         """Run the trunk and the untrained last layer once: the features that the questions' heads are first fitted on."""
         entering = {}
 
-        def seen() -> Iterator[tuple[str, QuestionStates]]:
+        def seen() -> Iterator[tuple[str, Prompts]]:
             for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
-                entering[name] = answer_states(states)
-                self._hold(name, states)
-                yield name, states
+                entering[name], prompts = answer_states(states), self.readout.prompts(states)
+                self._hold(name, prompts)
+                yield name, prompts
 
         self._keep(self._features_of(seen()))
         self.entering = exchange(entering, self._shapes(), torch.empty(0))
@@ -171,10 +170,10 @@ class Alignment:
     def _gradients(self, stage: StageConfig, targets: Targets, step: Sequence[str]) -> float:
         """Add the gradients of this process's questions of a step; return the sum of their losses."""
         mine = own({name: self.tokenised[name] for name in step}, among=self.tokenised)
-        parts = passes(self._placed(self._states(mine)), alone=self.at_once is not None)
+        parts = passes(self._prompts(mine), alone=self.at_once is not None)
         return sum(self._gradients_of(stage, targets, dict(part)) for part in parts) * stage.questions_per_step
 
-    def _gradients_of(self, stage: StageConfig, targets: Targets, questions: Mapping[str, QuestionStates]) -> float:
+    def _gradients_of(self, stage: StageConfig, targets: Targets, questions: Mapping[str, Prompts]) -> float:
         """Add the gradients of questions that go through the last layer at once; return their part of the step's loss."""
 
         def loss(features: Sequence[Tensor]) -> Tensor:
@@ -183,26 +182,21 @@ class Alignment:
 
         if self.at_once is None:
             return backward(self.readout, list(questions.values()), loss)
-        ((_, states),) = questions.items()
-        return backward_in_parts(self.readout, states, lambda features: loss([features]), self.at_once)
+        ((_, prompts),) = questions.items()
+        return backward_in_parts(self.readout, prompts, lambda features: loss([features]), self.at_once)
 
-    def _hold(self, name: str, states: QuestionStates) -> None:
-        """Keep a question's trunk states for later passes, as long as all that are kept are few."""
-        self.bytes += sum(tensor.nbytes for tensor in (states.opening, *states.nodes))
+    def _hold(self, name: str, prompts: Prompts) -> None:
+        """Keep a question's prompts for later passes, as long as all that are kept are few."""
+        self.bytes += prompts.nbytes
         if self.bytes <= HELD:
-            self.held[name] = states
+            self.held[name] = prompts
 
-    def _states(self, tokenised: Mapping[str, Any]) -> Iterator[tuple[str, QuestionStates]]:
-        """Yield trunk states: those that were kept, or all as the model reads them."""
-        if not all(name in self.held for name in tokenised):
-            yield from self.model.states(tokenised)
-        else:
+    def _prompts(self, tokenised: Mapping[str, Any]) -> Iterator[tuple[str, Prompts]]:
+        """Yield prompts: those that were kept, or all as the model reads them."""
+        if all(name in self.held for name in tokenised):
             yield from ((name, self.held[name]) for name in tokenised)
-
-    def _placed(self, questions: Iterable[tuple[str, QuestionStates]]) -> Iterator[tuple[str, QuestionStates]]:
-        """Yield trunk states where the last layer computes, in its number type."""
-        for name, states in questions:
-            yield name, states.to(self.readout.rows.device, torch.float32)
+        else:
+            yield from ((name, self.readout.prompts(states)) for name, states in self.model.states(tokenised))
 
     def _trained(self, step: Sequence[str]) -> Iterable[torch.nn.Parameter]:
         """What a step trains: the shared parts, and the heads of its questions."""
@@ -225,15 +219,15 @@ class Alignment:
     @torch.no_grad()
     def _renew_features(self, label: str) -> None:
         """Compute the features again, with the last layer as it is now."""
-        self._keep(self._features_of(self._bar(self._states(own(self.tokenised)), label)))
+        self._keep(self._features_of(self._bar(self._prompts(own(self.tokenised)), label)))
 
     @torch.no_grad()
-    def _features_of(self, questions: Iterable[tuple[str, QuestionStates]]) -> dict[str, Tensor]:
+    def _features_of(self, questions: Iterable[tuple[str, Prompts]]) -> dict[str, Tensor]:
         """Return the features of questions as they come, with the last layer as it is now."""
         found: dict[str, Tensor] = {}
-        for few in passes(self._placed(questions)):
-            names, states = zip(*few, strict=True)
-            found.update(zip(names, self.readout.fitting_features(states), strict=True))
+        for few in passes(questions):
+            names, prompts = zip(*few, strict=True)
+            found.update(zip(names, self.readout.fitting_features(prompts), strict=True))
         return found
 
     def _keep(self, features: Mapping[str, Tensor]) -> None:

@@ -148,7 +148,7 @@ class OptionModel:
     def option_shares(self, question: TokenisedQuestion, states: QuestionStates) -> torch.Tensor:
         """Return the share of every option, `(backgrounds, options)`, float64, rows summing to 1."""
         readout = self.readout or Readout(self.backbone, question.trie.edges)
-        features = readout.features(states.to(readout.rows.device, torch.float32))
+        features = readout.features(states)
         strength = self.recipe.get("prior_strength")
         rows = readout.shared_rows(question.trie.edges, self.backbone, 1.0 if strength is None else strength)
         shares = readout.log_shares(features, question.trie, question.question_id, rows).cpu().double().exp()

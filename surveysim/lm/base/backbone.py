@@ -124,7 +124,11 @@ class Backbone:
     @property
     def _held_in(self) -> torch.dtype:
         """Number type of the weight that `ready` brings last: until then another thread must wait for its turn."""
-        return list(self.model.parameters())[-1].dtype
+        return self._last_weight.dtype
+
+    @cached_property
+    def _last_weight(self) -> nn.Parameter:
+        return list(self.model.parameters())[-1]
 
     @property
     def hidden_size(self) -> int:

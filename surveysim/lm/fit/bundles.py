@@ -1,18 +1,19 @@
-"""Prompts of several questions laid out for one pass through the last layer: their tokens in a row, and who sees what."""
+"""Prompts as the last layer takes them pass after pass, and those of several questions laid out for one: tokens in a row, who sees what."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from surveysim.lm.trunk.tree_attention import tree_mask
-from surveysim.lm.trunk.trees import TokenTree
+from surveysim.lm.trunk.trees import TokenTree, halved
 from surveysim.lm.trunk.trunk import QuestionStates
 
 WHOLE, BY_BUNDLE, KEYS_ALONE = "sdpa", "surveysim_by_bundle", "surveysim_keys_alone"  # names of attention functions in transformers
@@ -21,60 +22,118 @@ TOKENS_AT_ONCE = 4096  # in one pass through the last layer: more take memory an
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """Prompts of one question that go through the last layer together: a tree of `QuestionStates`.
+    """Prompts of one question that go through the last layer together: a tree of `QuestionStates`, in the layer's number type.
 
     Attributes
     ----------
-    opening, nodes : Tensor
-        `(tokens, hidden)`.
+    tokens : Tensor
+        `(tokens, hidden)` of opening and nodes, as far as nothing is trained before keys and values are made of them: past the norm,
+        where `keys_alone` folds its weight.
+    asked : Tensor
+        `(answers, hidden)`: what enters the layer at the answer positions.
+    n_opening : int
+        Tokens of the opening.
     tree : TokenTree
     n_branches : int
     """
 
-    opening: Tensor
-    nodes: Tensor
+    tokens: Tensor
+    asked: Tensor
+    n_opening: int
     tree: TokenTree
     n_branches: int
 
     def __len__(self) -> int:
-        return len(self.opening) + len(self.nodes)
+        return len(self.tokens)
+
+    @property
+    def n_texts(self) -> int:
+        """Distinct texts: the answers are branches x texts."""
+        return len(self.tree.answers) // self.n_branches
 
     def positions(self) -> Tensor:
         """Return the positions of opening and nodes in the prompts."""
-        n_opening = len(self.opening)
-        return torch.cat([torch.arange(n_opening), n_opening + torch.from_numpy(self.tree.depth)])
+        return torch.cat([torch.arange(self.n_opening), self.n_opening + torch.from_numpy(self.tree.depth)])
 
     def seen(self) -> Tensor:
         """Return which tokens the answer positions see before themselves, `(answers, tokens)`."""
         before = torch.from_numpy(self.tree.ancestors[self.tree.answers])
         before[torch.arange(len(before)), torch.from_numpy(self.tree.answers)] = False  # the answer position brings its own key
-        return tree_mask(before, len(self.opening))
+        return tree_mask(before, self.n_opening)
+
+    def halves(self) -> list[Bundle]:
+        """Cut the texts in two; a bundle of a single one comes back as it is."""
+        rows = np.arange(len(self.tree.answers)).reshape(self.n_branches, -1)
+        texts = [half.ravel() for half in np.array_split(rows, 2, axis=1) if half.size]
+        return [self._part(torch.from_numpy(own), *half) for own, half in zip(texts, halved(self.tree, self.n_branches), strict=True)]
+
+    def _part(self, answers: Tensor, nodes: np.ndarray, tree: TokenTree) -> Bundle:
+        kept = torch.cat([torch.arange(self.n_opening), self.n_opening + torch.from_numpy(nodes)])
+        device = self.tokens.device
+        return replace(self, tokens=self.tokens[kept.to(device)], asked=self.asked[answers.to(device)], tree=tree)
 
 
-def bundles(states: QuestionStates) -> list[Bundle]:
-    """Return a question's prompts, a bundle a tree."""
-    return [Bundle(states.opening, nodes, tree, states.n_branches) for nodes, tree in zip(states.nodes, states.trees, strict=True)]
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """One question's prompts.
+
+    Attributes
+    ----------
+    bundles : tuple of Bundle
+    order : Tensor
+        `(backgrounds,)`, the place of each background's text in the bundles, one after the other.
+    """
+
+    bundles: tuple[Bundle, ...]
+    order: Tensor
+
+    def __len__(self) -> int:
+        return sum(map(len, self.bundles))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of what enters the layer."""
+        return sum(tensor.nbytes for bundle in self.bundles for tensor in (bundle.tokens, bundle.asked))
+
+    def in_parts(self, at_once: int) -> list[Bundle]:
+        """Return bundles of at most `at_once` distinct texts each, in their order."""
+        return [piece for bundle in self.bundles for piece in _pieces(bundle, at_once)]
 
 
-def passes(questions: Iterable[tuple[str, QuestionStates]], *, alone: bool = False) -> Iterator[list[tuple[str, QuestionStates]]]:
+def _pieces(bundle: Bundle, at_once: int) -> list[Bundle]:
+    if bundle.n_texts <= at_once:
+        return [bundle]
+    return [piece for half in bundle.halves() for piece in _pieces(half, at_once)]
+
+
+def prompts(states: QuestionStates, norm: Callable[[Tensor], Tensor]) -> Prompts:
+    """Return a question's prompts, a bundle a tree; `norm` stands before keys and values and is not trained."""
+    opening, found = norm(states.opening), []
+    for nodes, tree in zip(states.nodes, states.trees, strict=True):
+        asked = nodes[torch.from_numpy(tree.answers).to(nodes.device)]
+        found.append(Bundle(torch.cat([opening, norm(nodes)]), asked, len(opening), tree, states.n_branches))
+    return Prompts(tuple(found), torch.from_numpy(states.order).to(opening.device))
+
+
+def passes(questions: Iterable[tuple[str, Prompts]], *, alone: bool = False) -> Iterator[list[tuple[str, Prompts]]]:
     """Yield the questions that go through the last layer at once: neighbours with `TOKENS_AT_ONCE` tokens, or one with more.
 
-    All have one tree with equally many answers, or the question is alone; with `alone` all are.
+    All have one bundle with equally many answers, or the question is alone; with `alone` all are.
     """
-    held: list[tuple[str, QuestionStates]] = []
+    held: list[tuple[str, Prompts]] = []
     tokens = 0
-    for name, states in questions:
-        size = sum(map(len, bundles(states)))
-        if held and (alone or tokens + size > TOKENS_AT_ONCE or not _alike(held[0][1], states)):
+    for name, question in questions:
+        size = len(question)
+        if held and (alone or tokens + size > TOKENS_AT_ONCE or not _alike(held[0][1], question)):
             yield held
             held, tokens = [], 0
-        held, tokens = [*held, (name, states)], tokens + size
+        held, tokens = [*held, (name, question)], tokens + size
     if held:
         yield held
 
 
-def _alike(first: QuestionStates, second: QuestionStates) -> bool:
-    return len(first.trees) == len(second.trees) == 1 and len(first.trees[0].answers) == len(second.trees[0].answers)
+def _alike(first: Prompts, second: Prompts) -> bool:
+    return len(first.bundles) == len(second.bundles) == 1 and len(first.bundles[0].asked) == len(second.bundles[0].asked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +142,8 @@ class Layout:
 
     Attributes
     ----------
-    states : Tensor
-        `(tokens, hidden)` of all bundles.
+    tokens, asked : Tensor
+        `(tokens, hidden)` and `(bundles x answers, hidden)`, as of `Bundle`.
     positions : Tensor
         `(tokens,)`.
     answers : Tensor
@@ -95,7 +154,8 @@ class Layout:
         `(bundles, answers, keys)` of bool: which of them an answer sees.
     """
 
-    states: Tensor
+    tokens: Tensor
+    asked: Tensor
     positions: Tensor
     answers: Tensor
     places: Tensor
@@ -123,10 +183,10 @@ def laid_out(parts: Sequence[Bundle]) -> Layout:
         places[number, size : size + rows] = torch.arange(total + number * rows, total + (number + 1) * rows)
         allowed[number, :, :size] = part.seen()
         allowed[number, :, size : size + rows] = torch.eye(rows, dtype=torch.bool)
-        answers.append(start + len(part.opening) + torch.from_numpy(part.tree.answers))
+        answers.append(start + part.n_opening + torch.from_numpy(part.tree.answers))
         start += size
-    states = torch.cat([tensor for part in parts for tensor in (part.opening, part.nodes)])
-    return Layout(states, torch.cat([part.positions() for part in parts]), torch.cat(answers), places, allowed)
+    tokens, asked = (torch.cat([getattr(part, name) for part in parts]) for name in ("tokens", "asked"))
+    return Layout(tokens, asked, torch.cat([part.positions() for part in parts]), torch.cat(answers), places, allowed)
 
 
 class _NoQueries(nn.Module):
@@ -196,24 +256,43 @@ class _Folded(nn.Module):
         return nn.functional.linear(states, projection.weight * weight, projection.bias)
 
 
-def keys_alone(attention: Any, norm: Any) -> tuple[Any, Any]:
-    """Return an attention module on the same weights that computes keys and values, and neither queries nor outputs; and its norm.
+@dataclass(frozen=True, eq=False)
+class KeysAlone:
+    """An attention module that computes keys and values, and neither queries nor outputs, and the norm before it.
+
+    Attributes
+    ----------
+    attention : module
+        On the same weights as the layer's own.
+    fixed : module
+        What of the norm training does not change: once a prompt is enough.
+    trained : module
+        What of it is applied in every pass.
+    """
+
+    attention: Any
+    fixed: Any
+    trained: Any
+
+
+def keys_alone(attention: Any, norm: Any) -> KeysAlone:
+    """Return what makes keys and values of a layer's attention and its norm.
 
     What enters the norm is not trained, so neither is what it makes of it, where its weight is folded into the projections: no
     gradient goes back through them to every token. Where a module has no projections of these names, or the norm is of another
-    kind, they are returned as they are: slower, and right.
+    kind, they are taken as they are: slower, and right.
     """
     parts = attention._modules
     if not isinstance(parts.get("q_proj"), nn.Linear) or not isinstance(parts.get("o_proj"), nn.Linear):
-        return attention, norm
+        return KeysAlone(attention, nn.Identity(), norm)
     lighter = _attending(attention, KEYS_ALONE)
     width = parts["q_proj"].out_features if "q_norm" in parts else attention.head_dim
     lighter._modules = {**parts, "q_proj": _NoQueries(width), "o_proj": nn.Identity()}
     plain, weight = _unweighted(norm)
     if weight is not None and isinstance(parts.get("k_proj"), nn.Linear) and isinstance(parts.get("v_proj"), nn.Linear):
         lighter._modules |= {name: _Folded(parts[name], weight) for name in ("k_proj", "v_proj")}
-        return lighter, plain
-    return lighter, norm
+        return KeysAlone(lighter, plain, nn.Identity())
+    return KeysAlone(lighter, nn.Identity(), norm)
 
 
 def _unweighted(norm: Any) -> tuple[Any, Tensor | None]:

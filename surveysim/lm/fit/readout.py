@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,9 +14,8 @@ from surveysim.lm.base.architectures import LOCAL_ROTARY, POSITION_ARGUMENTS, RO
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory, weight_of, whole_copy
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.bundles import Bundle, asking_by_bundle, asks_by_bundle, bundles, keys_alone, laid_out
+from surveysim.lm.fit.bundles import Bundle, Prompts, asking_by_bundle, asks_by_bundle, keys_alone, laid_out, prompts
 from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading
-from surveysim.lm.trunk.trees import halved
 from surveysim.lm.trunk.trunk import QuestionStates
 
 log = logging.getLogger(__name__)
@@ -95,22 +93,27 @@ class Readout(nn.Module):
         """The norm before it."""
         return getattr(self.layer, self.names[0])
 
+    @torch.no_grad()
+    def prompts(self, states: QuestionStates) -> Prompts:
+        """Return a question's prompts as the layer takes them: on its device, in its number type, past what training does not change."""
+        placed = states.to(self.rows.device, self.rows.dtype)
+        return prompts(placed, keys_alone(self.attention, self.input_norm).fixed)
+
     def features(self, states: QuestionStates) -> Tensor:
         """Return what enters the head at the answer positions, `(branches, backgrounds, hidden)`."""
-        return _in_order(states, [self._fitting_features(bundle) for bundle in bundles(states)])
+        return self._fitting_features(self.prompts(states))
 
-    def whole_features(self, states: QuestionStates) -> Tensor:
-        """As of `features`; where memory runs out, that is an error."""
-        return self.features_together([states])[0]
+    def features_together(self, questions: Sequence[Prompts]) -> list[Tensor]:
+        """Return the features of several questions in one pass, where their trees have equally many answers.
 
-    def features_together(self, questions: Sequence[QuestionStates]) -> list[Tensor]:
-        """Return the `whole_features` of several questions in one pass, where their trees have equally many answers."""
-        parts = [bundle for states in questions for bundle in bundles(states)]
-        together = len({len(part.tree.answers) for part in parts}) == 1
+        Where memory runs out, that is an error.
+        """
+        parts = [bundle for question in questions for bundle in question.bundles]
+        together = len({len(part.asked) for part in parts}) == 1
         found = iter(self.bundle_features(parts) if together else [self.bundle_features([part])[0] for part in parts])
-        return [_in_order(states, [next(found) for _ in states.trees]) for states in questions]
+        return [_in_order(question, [next(found) for _ in question.bundles]) for question in questions]
 
-    def fitting_features(self, questions: Sequence[QuestionStates]) -> list[Tensor]:
+    def fitting_features(self, questions: Sequence[Prompts]) -> list[Tensor]:
         """As of `features_together`; where memory runs out, one question at a time, and half of its backgrounds."""
         if len(questions) > 1:
             try:
@@ -119,17 +122,18 @@ class Readout(nn.Module):
                 if not is_out_of_memory(error):
                     raise
                 log.warning("last layer: out of memory with %d questions at once; going on with one", len(questions))
-        return [self.features(states) for states in questions]
+        return [self._fitting_features(question) for question in questions]
 
-    def _fitting_features(self, bundle: Bundle) -> Tensor:
+    def _fitting_features(self, question: Prompts) -> Tensor:
+        return _in_order(question, [self._fitting_bundle(bundle) for bundle in question.bundles])
+
+    def _fitting_bundle(self, bundle: Bundle) -> Tensor:
         """As of `bundle_features`; where memory runs out, half of the backgrounds at a time."""
         try:
             return self.bundle_features([bundle])[0]
         except (RuntimeError, MemoryError) as error:
-            halve(len(bundle.tree.answers) // bundle.n_branches, error, "last layer")
-        halves = halved(bundle.tree, bundle.n_branches)
-        parts = [replace(bundle, nodes=bundle.nodes[torch.from_numpy(kept)], tree=part) for kept, part in halves]
-        return torch.cat([self._fitting_features(part) for part in parts], dim=1)
+            halve(bundle.n_texts, error, "last layer")
+        return torch.cat([self._fitting_bundle(half) for half in bundle.halves()], dim=1)
 
     def bundle_features(self, parts: Sequence[Bundle]) -> list[Tensor]:
         """Return `(branches, distinct texts, hidden)` of bundles with equally many answers.
@@ -139,11 +143,10 @@ class Readout(nn.Module):
         if len(parts) > 1 and not asks_by_bundle(self.attention):
             return [self.bundle_features([part])[0] for part in parts]
         layout = laid_out(parts)
-        device = layout.states.device
-        everything, positions = layout.states[None], layout.positions.to(device)[None]
-        cache = self._keys(everything, positions)
-        answers = layout.answers.to(device)
-        asked, layer, cache.places = everything[:, answers], self.layer, None
+        device = layout.asked.device
+        positions = layout.positions.to(device)[None]
+        cache = self._keys(layout.tokens[None], positions)
+        asked, layer, cache.places = layout.asked[None], self.layer, None
         if len(parts) > 1:
             layer, cache.places = asking_by_bundle(self.layer, self.names[1]), layout.places
         out = layer(
@@ -151,18 +154,18 @@ class Readout(nn.Module):
             attention_mask=self._mask(layout.within(self.window), asked),
             use_cache=True,
             **reading(layer, cache),
-            **self._rotated(layer, asked, positions[:, answers]),
+            **self._rotated(layer, asked, positions[:, layout.answers.to(device)]),
         )
         normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
         rows = normed.view(len(parts), -1, normed.shape[-1])
         return [row.view(part.n_branches, -1, normed.shape[-1]) for row, part in zip(rows, parts, strict=True)]
 
     def _keys(self, everything: Tensor, positions: Tensor) -> TreeCache:
-        """Return the layer's keys and values of tokens `(1, tokens, hidden)`."""
-        cache, (attention, norm) = TreeCache(), keys_alone(self.attention, self.input_norm)
+        """Return the layer's keys and values of tokens `(1, tokens, hidden)`, as they are in a `Bundle`."""
+        cache, keys = TreeCache(), keys_alone(self.attention, self.input_norm)
         cache.places = torch.zeros(1, 1, dtype=torch.long)  # what the attention itself would give is not used: one key is enough
-        attention(
-            hidden_states=norm(everything),
+        keys.attention(
+            hidden_states=keys.trained(everything),
             attention_mask=self._mask(torch.ones(1, positions.shape[1], 1, dtype=torch.bool), everything),
             use_cache=True,
             **reading(self.attention, cache),
@@ -216,9 +219,9 @@ class Readout(nn.Module):
         return trie_log_shares(self.edge_logits(features, trie, question_id, rows), trie)
 
 
-def _in_order(states: QuestionStates, parts: Sequence[Tensor]) -> Tensor:
-    """Join the features of a question's trees, and give every background its text's."""
-    return torch.cat(list(parts), dim=1)[:, torch.from_numpy(states.order).to(parts[0].device)]
+def _in_order(question: Prompts, parts: Sequence[Tensor]) -> Tensor:
+    """Join the features of a question's bundles, and give every background its text's."""
+    return torch.cat(list(parts), dim=1)[:, question.order]
 
 
 def _rotary(backbone: Backbone, layer_type: str, place: torch.device) -> Any:
@@ -264,14 +267,14 @@ def edge_dot(features: Tensor, rows: Tensor, edge_branch: Sequence[int]) -> Tens
     return torch.einsum("ebh,eh->be", features[list(edge_branch)], rows)
 
 
-def backward(readout: Readout, questions: Sequence[QuestionStates], loss: Callable[[Sequence[Tensor]], Tensor]) -> float:
+def backward(readout: Readout, questions: Sequence[Prompts], loss: Callable[[Sequence[Tensor]], Tensor]) -> float:
     """Add the gradients of a loss of several questions to those of the trained parts, and return the loss.
 
     Parameters
     ----------
     readout : Readout
-    questions : sequence of QuestionStates
-        On the readout's device, in its number type.
+    questions : sequence of Prompts
+        Of this readout.
     loss : callable
         Of every question's features `(branches, backgrounds, hidden)`.
     """
@@ -280,7 +283,7 @@ def backward(readout: Readout, questions: Sequence[QuestionStates], loss: Callab
     return value.item()
 
 
-def backward_in_parts(readout: Readout, states: QuestionStates, loss: Callable[[Tensor], Tensor], at_once: int) -> float:
+def backward_in_parts(readout: Readout, question: Prompts, loss: Callable[[Tensor], Tensor], at_once: int) -> float:
     """As of `backward`, for one question, with less memory and in more time.
 
     A loss compares backgrounds, so it needs the features of all of them. It gets them without a graph; its gradient by the
@@ -289,20 +292,20 @@ def backward_in_parts(readout: Readout, states: QuestionStates, loss: Callable[[
     Parameters
     ----------
     readout : Readout
-    states : QuestionStates
+    question : Prompts
+        Of this readout.
     loss : callable
         Of features `(branches, backgrounds, hidden)`.
     at_once : int
         Distinct prompts whose way through the last layer is in memory at once.
     """
-    parts = states.in_parts(at_once)
+    parts = question.in_parts(at_once)
     with torch.no_grad():
-        known = torch.cat([readout.whole_features(part) for part in parts], dim=1)  # (branches, distinct prompts, hidden)
-    order = torch.from_numpy(states.order).to(known.device)
-    features = known[:, order].requires_grad_(True)
+        known = torch.cat([readout.bundle_features([part])[0] for part in parts], dim=1)  # (branches, distinct prompts, hidden)
+    features = known[:, question.order].requires_grad_(True)
     value = loss(features)
     value.backward()
-    _through_the_layer(readout, parts, torch.zeros_like(known).index_add_(1, order, _gradient(features)))
+    _through_the_layer(readout, parts, torch.zeros_like(known).index_add_(1, question.order, _gradient(features)))
     return value.item()
 
 
@@ -311,9 +314,9 @@ def _gradient(features: Tensor) -> Tensor:
     return features.grad
 
 
-def _through_the_layer(readout: Readout, parts: Sequence[QuestionStates], gradient: Tensor) -> None:
+def _through_the_layer(readout: Readout, parts: Sequence[Bundle], gradient: Tensor) -> None:
     start = 0
     for part in parts:
-        features = readout.whole_features(part)
-        features.backward(gradient[:, start : start + features.shape[1]])
-        start += features.shape[1]
+        features = readout.bundle_features([part])[0]
+        features.backward(gradient[:, start : start + part.n_texts])
+        start += part.n_texts

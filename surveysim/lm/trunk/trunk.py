@@ -33,7 +33,6 @@ from surveysim.lm.trunk.trees import (
     TokenTree,
     background_order,
     carried_nodes,
-    halved,
     question_trees,
     shared_lengths,
     token_tree,
@@ -69,20 +68,6 @@ class QuestionStates:
     def to(self, device: torch.device, dtype: torch.dtype) -> QuestionStates:
         """Return the states on a device, in a floating-point type."""
         return replace(self, opening=self.opening.to(device, dtype), nodes=tuple(nodes.to(device, dtype) for nodes in self.nodes))
-
-    def in_parts(self, at_once: int | None) -> list[QuestionStates]:
-        """Cut into states of at most `at_once` distinct texts each, in their order; whole where `at_once` is None or enough."""
-        if at_once is None or at_once >= self.order.max() + 1:
-            return [self]
-        pieces = [piece for nodes, tree in zip(self.nodes, self.trees, strict=True) for piece in self._pieces(nodes, tree, at_once)]
-        texts = [np.arange(len(tree.answers) // self.n_branches) for _, tree in pieces]
-        return [replace(self, nodes=(nodes,), trees=(tree,), order=order) for (nodes, tree), order in zip(pieces, texts, strict=True)]
-
-    def _pieces(self, nodes: Tensor, tree: TokenTree, at_once: int) -> list[tuple[Tensor, TokenTree]]:
-        if len(tree.answers) // self.n_branches <= at_once:
-            return [(nodes, tree)]
-        halves = halved(tree, self.n_branches)
-        return [piece for kept, part in halves for piece in self._pieces(nodes[torch.from_numpy(kept).to(nodes.device)], part, at_once)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import surveysim as ss
 from surveysim.errors import ModelError
@@ -17,7 +18,7 @@ from surveysim.lm.answers import predict
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.fit import bundles as layout
-from surveysim.lm.fit.bundles import passes
+from surveysim.lm.fit.bundles import KeysAlone, passes
 from surveysim.lm.fit.readout import Readout, backward, backward_in_parts
 from surveysim.lm.trunk.trunk import question_states
 from tests.support.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
@@ -37,11 +38,11 @@ def _gradients(architecture: str, at_once: int | None) -> tuple[float, dict[str,
         log_shares = readout.log_shares(features, QUESTION.trie)
         return -(target * log_shares).sum(-1).mean() + log_shares.exp().mean(0).pow(2).sum()  # not a sum over backgrounds
 
-    states = question_states(backbone, QUESTION)
+    prompts = readout.prompts(question_states(backbone, QUESTION))
     if at_once is None:
-        value = backward(readout, [states], lambda features: loss(features[0]))
+        value = backward(readout, [prompts], lambda features: loss(features[0]))
     else:
-        value = backward_in_parts(readout, states, loss, at_once)
+        value = backward_in_parts(readout, prompts, loss, at_once)
     return value, {name: parameter.grad for name, parameter in readout.named_parameters()}
 
 
@@ -58,22 +59,23 @@ def test_gradients_of_parts_are_those_of_the_whole(architecture: str, at_once: i
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_a_norm_folded_into_the_keys_has_the_gradients_of_the_norm_before_them(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     value, found = _gradients(architecture, None)
-    monkeypatch.setattr("surveysim.lm.fit.readout.keys_alone", lambda attention, norm: (attention, norm))
+    monkeypatch.setattr("surveysim.lm.fit.readout.keys_alone", lambda attention, norm: KeysAlone(attention, nn.Identity(), norm))
     plain, expected = _gradients(architecture, None)
     assert value == pytest.approx(plain, rel=1e-5)
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()), msg=name)
 
 
-def test_states_in_parts_hold_every_prompt_once_in_order() -> None:
+def test_prompts_in_parts_hold_every_text_once_in_order() -> None:
     backbone = Backbone(tiny_model(), None, "llama", "digest")
     states = question_states(backbone, QUESTION)
     readout = Readout(backbone, QUESTION.trie.edges)
-    parts = states.in_parts(4)
-    assert [len(part.trees[0].answers) // part.n_branches for part in parts] == [3, 3]
-    together = torch.cat([readout.features(part) for part in parts], dim=1)[:, states.order]
+    prompts = readout.prompts(states)
+    parts = prompts.in_parts(4)
+    assert [part.n_texts for part in parts] == [3, 3]
+    together = torch.cat([readout.bundle_features([part])[0] for part in parts], dim=1)[:, prompts.order]
     torch.testing.assert_close(together, readout.features(states), rtol=1e-4, atol=1e-5)
-    assert states.in_parts(None) == states.in_parts(6) == [states]
+    assert prompts.in_parts(6) == list(prompts.bundles)
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
@@ -82,23 +84,25 @@ def test_questions_that_go_through_together_have_the_features_and_gradients_of_e
     longer = replace(QUESTION, question_id="longer", opening=tuple(range(40, 60)), suffixes=SUFFIXES[::-1])
     states = [question_states(backbone, question) for question in (QUESTION, longer)]
     together, alone = (Readout(backbone, QUESTION.trie.edges) for _ in range(2))
-    value = backward(together, states, lambda features: sum((each.cumsum(-1).sin().mean() for each in features), torch.zeros(())))
+    prompts = [together.prompts(each) for each in states]
+    value = backward(together, prompts, lambda features: sum((each.cumsum(-1).sin().mean() for each in features), torch.zeros(())))
     assert value == pytest.approx(
-        sum(backward(alone, [each], lambda features: features[0].cumsum(-1).sin().mean()) for each in states), rel=1e-5
+        sum(backward(alone, [each], lambda features: features[0].cumsum(-1).sin().mean()) for each in prompts), rel=1e-5
     )
     for name, parameter in alone.named_parameters():
         found = together.get_parameter(name).grad
         if parameter.grad is not None:
             torch.testing.assert_close(found, parameter.grad, rtol=1e-4, atol=1e-4 * float(parameter.grad.abs().max()), msg=name)
-    for found, each in zip(together.fitting_features(states), states, strict=True):
+    for found, each in zip(together.fitting_features(prompts), states, strict=True):
         torch.testing.assert_close(found, alone.features(each), rtol=1e-4, atol=1e-5)
 
 
 def test_a_pass_holds_questions_of_one_shape_up_to_a_number_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = Backbone(tiny_model(), None, "llama", "digest")
-    states = question_states(backbone, QUESTION)
-    other = question_states(backbone, replace(QUESTION, suffixes=SUFFIXES[:3]))
-    questions = [("a", states), ("b", states), ("c", other), ("d", states)]
+    readout = Readout(backbone, QUESTION.trie.edges)
+    prompts = readout.prompts(question_states(backbone, QUESTION))
+    other = readout.prompts(question_states(backbone, replace(QUESTION, suffixes=SUFFIXES[:3])))
+    questions = [("a", prompts), ("b", prompts), ("c", other), ("d", prompts)]
     assert [[name for name, _ in few] for few in passes(questions)] == [["a", "b"], ["c"], ["d"]]
     assert [[name for name, _ in few] for few in passes(questions[:2], alone=True)] == [["a"], ["b"]]
     monkeypatch.setattr(layout, "TOKENS_AT_ONCE", 1)
