@@ -1,13 +1,13 @@
 """Second derivatives of the losses by log shares, which Newton's method needs; one function a loss, as in `losses`.
 
-A loss without one is fitted by L-BFGS, a question at a time. A function takes changes of log shares
-`(..., backgrounds, options, directions)`, log shares `(..., backgrounds, options)` and the questions' targets, and returns how
-the slope of the loss by log shares changes along them.
+A loss without one is fitted by L-BFGS, a question at a time. A function takes log shares `(..., backgrounds, options)` and the
+questions' targets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,26 +15,65 @@ from torch import Tensor
 from surveysim.lm.fit.losses import SMALLEST_SHARE, SMALLEST_VARIANCE, SMALLEST_WEIGHT, pair_weights
 from surveysim.lm.fit.targets import QuestionTargets
 
-Curvature = Callable[[Tensor, Tensor, QuestionTargets], Tensor]
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """How a loss's slope by one log share changes with another.
+
+    The second derivative by the log shares of option k of background b and option l of background c is
+    ``scale[b, k] * between[b, c] * among[k, l] * scale[c, l]``, and `diagonal[b, k]` more where both are the same.
+
+    Attributes
+    ----------
+    diagonal, scale : Tensor
+        `(..., backgrounds, options)`.
+    between : Tensor
+        `(..., backgrounds, backgrounds)`.
+    among : Tensor
+        `(..., options, options)`.
+    """
+
+    diagonal: Tensor
+    scale: Tensor
+    between: Tensor
+    among: Tensor
+
+    def along(self, changes: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+        """Return the second derivative by numbers on which each background's log shares depend by itself.
+
+        Parameters
+        ----------
+        changes : Tensor
+            `(..., backgrounds, options, numbers)` of log shares by numbers.
+        weight : float
+            What the loss is multiplied by.
+
+        Returns
+        -------
+        tuple of Tensor
+            `(..., backgrounds, numbers, backgrounds, numbers)`, and `(..., backgrounds, numbers, numbers)` more within a background.
+        """
+        within = changes.transpose(-1, -2) @ (weight * self.diagonal[..., None] * changes)
+        scaled = (self.scale[..., None] * changes).transpose(-3, -2).flatten(-2)  # (..., options, backgrounds x numbers)
+        product = scaled.transpose(-1, -2) @ (weight * self.among @ scaled)
+        shape = changes.shape[-3], changes.shape[-1]
+        return product.unflatten(-1, shape).unflatten(-3, shape) * self.between[..., :, None, :, None], within
 
 
-def _of_level(changes: Tensor, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+def _of_level(log_shares: Tensor, targets: QuestionTargets) -> Curvature:
     part = targets.population[..., None] * log_shares.exp()  # (..., backgrounds, options)
     whole = part.sum(-2)
     ratio = torch.where(whole > SMALLEST_SHARE, targets.level / whole.clamp_min(SMALLEST_SHARE), 0.0)
-    moved = torch.einsum("...bk,...bku->...ku", part, changes)
-    along = (ratio / whole.clamp_min(SMALLEST_SHARE))[..., None] * moved
-    return part[..., None] * (along[..., None, :, :] - ratio[..., None, :, None] * changes)
+    everywhere = part.new_ones(()).expand(*part.shape[:-1], part.shape[-2])
+    return Curvature(-ratio[..., None, :] * part, part, everywhere, torch.diag_embed(ratio / whole.clamp_min(SMALLEST_SHARE)))
 
 
-def _of_shifts(name: str) -> Curvature:
-    def curvature(changes: Tensor, log_shares: Tensor, targets: QuestionTargets) -> Tensor:
+def _of_shifts(name: str) -> Callable[[Tensor, QuestionTargets], Curvature]:
+    def curvature(log_shares: Tensor, targets: QuestionTargets) -> Curvature:
         shares = log_shares.exp()
         between, among = _pairs_graph(pair_weights(name, targets), targets), _options_metric(targets)
         slope = between @ (shares - _goal(name, targets)) @ among
-        moved = shares[..., None] * changes
-        bent = torch.einsum("...kl,...blu->...bku", among, torch.einsum("...bc,...cku->...bku", between, moved))
-        return shares[..., None] * (bent + slope[..., None] * changes)
+        return Curvature(shares * slope, shares, between, among)
 
     return curvature
 
@@ -66,7 +105,7 @@ def _options_metric(targets: QuestionTargets) -> Tensor:
     return (taken * precision[..., None, :]) @ taken.T
 
 
-CURVATURES: dict[str, Curvature | None] = {
+CURVATURES: dict[str, Callable[[Tensor, QuestionTargets], Curvature] | None] = {
     "option_kl": None,
     "level_kl": _of_level,
     "pooled_shift": _of_shifts("pooled_shift"),

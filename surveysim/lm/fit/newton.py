@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,26 +69,43 @@ class HeadProblem:
         """Return slopes `(questions, n)` and second derivatives `(questions, n, n)` by the n unknowns."""
         logits = self.logits(unknowns)
         log_shares = trie_log_shares(logits, self.trie)
-        slope = self._slope(log_shares)
         softmax = branch_log_softmax(logits, self.trie).exp()
-        features = self.features[:, list(self.trie.edge_branch)].transpose(1, 2)  # (questions, backgrounds, edges, directions)
         on_way, passes, same = self._paths()
-        by_logit = on_way - passes * softmax[:, :, None]  # (questions, backgrounds, options, edges)
-        first = torch.einsum("qbk,qbke,qber->qer", slope, by_logit, features)
+        by_logit = on_way - passes * softmax[:, :, None]  # (questions, backgrounds, options, edges): of log shares
+        slope = self._slope(log_shares)
         mass = (slope @ passes) * softmax  # (questions, backgrounds, edges)
-        bend = torch.diag_embed(-mass) + mass[..., None] * softmax[..., None, :] * same
-        count = first[0].numel()
-        second = torch.einsum("qbef,qber,qbft->qerft", bend, features, features).reshape(-1, count, count)
-        penalty = self.fit.penalty / self.targets.n_eff.sum(-1)
+        within = torch.diag_embed(-mass) + mass[..., None] * softmax[..., None, :] * same
+        first = (slope[..., None, :] @ by_logit)[..., 0, :]  # (questions, backgrounds, edges)
+        second = self._by_unknowns(self._by_logits(by_logit, log_shares, within))
+        penalty = self.fit.penalty / self.targets.n_eff.sum(-1)[:, None]
         weight = torch.ones_like(unknowns[0])
         weight[:, -1] = 0.0  # the bias is free
-        second = second + torch.diag_embed(penalty[:, None] * weight.flatten())
-        bends = self._curvatures()
-        if bends:
-            changes = (by_logit[..., None] * features[:, :, None]).flatten(3)  # (questions, backgrounds, options, n)
-            bent = sum(weight_of * curvature(changes, log_shares, self.targets) for curvature, weight_of in bends)
-            second = second + changes.flatten(1, 2).transpose(1, 2) @ torch.as_tensor(bent).flatten(1, 2)
-        return (first + penalty[:, None, None] * weight * unknowns).flatten(1), second
+        second.diagonal(dim1=-2, dim2=-1).add_(penalty * weight.flatten())
+        gradient = (self._edge_features().transpose(-1, -2) @ first.transpose(1, 2)[..., None]).flatten(1)
+        return gradient + penalty * (weight * unknowns).flatten(1), second
+
+    def _edge_features(self) -> Tensor:
+        """Features at every edge's branch, `(questions, edges, backgrounds, directions)`."""
+        if self.features.shape[1] == 1:
+            return self.features.expand(-1, self.fixed.shape[-1], -1, -1)
+        return self.features[:, list(self.trie.edge_branch)]
+
+    def _by_logits(self, by_logit: Tensor, log_shares: Tensor, within: Tensor) -> Tensor:
+        """Return second derivatives by the logits, `(questions, backgrounds, edges, backgrounds, edges)`; `within` are every loss's."""
+        backgrounds, edges = within.shape[1:3]
+        second = within.new_zeros(len(within), backgrounds, edges, backgrounds, edges)
+        for curvature, weight in self._curvatures():
+            across, more = curvature(log_shares, self.targets).along(by_logit, weight)
+            second, within = second + across, within + more
+        second.diagonal(dim1=1, dim2=3).add_(within.permute(0, 2, 3, 1))
+        return second
+
+    def _by_unknowns(self, second: Tensor) -> Tensor:
+        """Return second derivatives `(questions, n, n)` by the unknowns from those by the logits."""
+        features = self._edge_features()
+        left = features.transpose(-1, -2) @ second.transpose(1, 2).flatten(3)  # (questions, edges, directions, backgrounds x edges)
+        left = left.unflatten(-1, second.shape[-2:]).permute(0, 4, 1, 2, 3).flatten(2, 3)
+        return (left @ features).transpose(1, 2).flatten(2)
 
     def scale(self) -> Tensor:
         """Return the curvature that a divergence has at middling shares, `(questions, n)`: what a step is damped by where it has none."""
@@ -101,7 +119,7 @@ class HeadProblem:
             value = self.fit.divergence(given, self.targets).sum()
             return torch.autograd.grad(value, given)[0]
 
-    def _curvatures(self) -> list[tuple[Curvature, float]]:
+    def _curvatures(self) -> list[tuple[Callable[[Tensor, QuestionTargets], Curvature], float]]:
         """Return the second derivatives by log shares that the loss is made of, with their weights."""
         known = ((CURVATURES[self.fit.loss], 1.0), (CURVATURES["level_kl"], self.fit.level_weight))
         return [(curvature, weight) for curvature, weight in known if curvature is not None and weight]
