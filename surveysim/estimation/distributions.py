@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,8 +121,11 @@ def response_distributions(
         raise TableError(f"missing must be 'drop' or 'as_option'; got {missing!r}, {nearest(str(missing), MISSING_RULES)}")
     domains = observed_domains(survey, by)
     rows: dict[str, QuestionRows] | None = {} if covariance else None
-    tables = [_question_table(survey, question, domains, missing, lonely_psu, rows) for question in asked_questions(survey, questions)]
-    table = readable(pd.concat(tables, ignore_index=True), survey.codebook)
+    asked = asked_questions(survey, questions)
+    columns = [_question_columns(survey, question, domains, missing, lonely_psu, rows) for question in asked]
+    whole: dict[str, Any] = {name: np.concatenate([each[name] for each in columns]) for name in [*DISTRIBUTION_COLUMNS, LARGEST_WEIGHT]}
+    whole[OPTION] = whole[OPTION].tolist()  # numbers, where all codes are
+    table = readable(pd.DataFrame(whole), survey.codebook)
     denominator = "valid answers" if missing == "drop" else "all respondents"
     table.attrs |= {"survey": survey.codebook.name, "weight": survey.weight_name}
     table.attrs |= {"denominator": denominator, "design": survey.design.description, **domain_facts(survey)}
@@ -138,9 +142,9 @@ def cell_shares(survey: Survey, *, by: str | Sequence[str], questions: str | Seq
     return response_distributions(survey, by=by, questions=questions, lonely_psu="remove")
 
 
-def _question_table(
+def _question_columns(
     survey: Survey, question: Question, domains: Domains, missing: str, lonely_psu: str, carried: dict[str, QuestionRows] | None
-) -> pd.DataFrame:
+) -> dict[str, np.ndarray]:
     codes, choice = answer_positions(survey, question, missing)
     design, sample = question_sample(survey, question, lonely_psu)
     rows = np.flatnonzero((choice[sample] >= 0) & (domains.code[sample] >= 0))
@@ -152,31 +156,33 @@ def _question_table(
     low, high = share_intervals(shares, std_error, members.degrees_of_freedom, n_eff)
     if carried is not None:
         carried[question.question_id] = share_rows(domains.ids, codes, members, choice[sample][rows])
-    return pd.DataFrame(
-        {
-            QUESTION: question.question_id,
-            BACKGROUND: np.repeat(np.array(domains.ids, dtype=object), n_options),
-            OPTION: list(codes) * n_domains,
-            ORDER: np.tile(np.arange(n_options), n_domains),
-            SHARE: shares.ravel(),
-            STD_ERROR: std_error.ravel(),
-            CONF_LOW: low.ravel(),
-            CONF_HIGH: high.ravel(),
-            N: np.repeat(n, n_options),
-            N_EFF: np.repeat(n_eff, n_options),
-            SOURCE: "survey",
-            LARGEST_WEIGHT: np.repeat(members.largest_weights(), n_options),
-        },
-        columns=[*DISTRIBUTION_COLUMNS, LARGEST_WEIGHT],
-    )
+    return {
+        QUESTION: _words([question.question_id] * shares.size),
+        BACKGROUND: np.repeat(_words(domains.ids), n_options),
+        OPTION: _words(list(codes) * n_domains),
+        ORDER: np.tile(np.arange(n_options), n_domains),
+        SHARE: shares.ravel(),
+        STD_ERROR: std_error.ravel(),
+        CONF_LOW: low.ravel(),
+        CONF_HIGH: high.ravel(),
+        N: np.repeat(n, n_options),
+        N_EFF: np.repeat(n_eff, n_options),
+        SOURCE: _words(["survey"] * shares.size),
+        LARGEST_WEIGHT: np.repeat(members.largest_weights(), n_options),
+    }
+
+
+def _words(values: Sequence[object]) -> np.ndarray:
+    """Return names or codes as they are, whatever their types."""
+    return np.array(values, dtype=object)
 
 
 def answer_positions(survey: Survey, question: Question, missing: str) -> tuple[list[Code], np.ndarray]:
     """Return the options' codes and every respondent's position among them, -1 where the denominator leaves them out."""
     reasons = survey.reasons[question.question_id]
-    answers = survey.data[question.question_id].where(reasons.isna())
-    choice = pd.Index(list(question.codes)).get_indexer(pd.Index(answers))
-    assert ((choice >= 0) == reasons.isna().to_numpy()).all(), "a valid answer is one of the options"
+    valid = reasons.isna().to_numpy()
+    choice = np.where(valid, pd.Index(list(question.codes)).get_indexer(pd.Index(survey.data[question.question_id])), -1)
+    assert ((choice >= 0) == valid).all(), "a valid answer is one of the options"
     codes: list[Code] = list(question.codes)
     if missing == "as_option":
         for reason in sorted(reasons.dropna().unique()):
