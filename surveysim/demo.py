@@ -57,6 +57,8 @@ def run(
         If the model cannot be fetched, or `n_train` leaves nobody out.
     """
     start = time.time()
+    from surveysim.lm.ended_stages import first_stages_kept
+
     survey = ss.load_example("nonvoters2020")
     train, rest = ss.hold_out_respondents(survey, n_train=n_train, seed=seed)
     population = ss.observed_backgrounds(survey, by=TRAITS)
@@ -65,10 +67,11 @@ def run(
     print(f"weight: {survey.weight_name}; denominator: valid answers, in sample and truth alike", flush=True)
     language_model = ss.load_model(model)
     tables = []
-    for method, name in METHODS.items():
-        base = language_model if method in ("stage1", "dsa") else None
-        table = ss.simulate(train, population[TRAITS], model=base, questions=questions, method=method, seed=seed, progress=progress)
-        tables.append(table.assign(source=name))
+    with first_stages_kept():
+        for method, name in METHODS.items():
+            base = language_model if method in ("stage1", "dsa") else None
+            table = ss.simulate(train, population[TRAITS], model=base, questions=questions, method=method, seed=seed, progress=progress)
+            tables.append(table.assign(source=name))
     simulated = pd.concat(tables, ignore_index=True)
     scores = ss.evaluate(simulated, truth, metrics=METRICS, codebook=survey.codebook, by="source", weights=population)
     floor = ss.noise_floor(truth, n=float("inf"), metrics=METRICS, codebook=survey.codebook, weights=population, seed=seed)

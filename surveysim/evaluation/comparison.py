@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -105,9 +106,10 @@ def compare_methods(
     -------
     DataFrame
         A row per `n`, `seed`, `method`, `question_id` and `metric`: `estimate` (mean over backgrounds, weighted by population
-        share), `n_backgrounds`, `seconds`. Methods ``"floor"`` (the population's own shares) and ``"fresh sample"`` (a human
-        sample as large as the respondents left out) are the noise floor. `summarise_comparison`, `paired_differences` and
-        `savings` read it.
+        share), `n_backgrounds`, `seconds` (where ``"stage1"`` and ``"dsa"`` are both compared, the later one goes on from the
+        other's first stage: its seconds are without it). Methods ``"floor"`` (the population's own shares) and ``"fresh sample"`` (a
+        human sample as large as the respondents left out) are the noise floor. `summarise_comparison`, `paired_differences`
+        and `savings` read it.
 
     Raises
     ------
@@ -143,7 +145,7 @@ def compare_methods(
     folder = None if results is None else _open_results(Path(results), plan.facts(model, names))
     work = list(product(sizes, draws))
     parts = []
-    with reported(label="comparing", total=len(work) * (len(FLOORS) + len(names)), progress=progress) as bar:
+    with reported(label="comparing", total=len(work) * (len(FLOORS) + len(names)), progress=progress) as bar, _shared_first_stages(names):
         for n, seed in work:
             for part in _trial_scores(plan, n, seed, names, model=model, folder=folder, progress=progress):
                 parts.append(part)
@@ -151,6 +153,14 @@ def compare_methods(
     scores = pd.concat(parts, ignore_index=True)
     scores.attrs.update(plan.facts(model, names), seeds=draws, train_n=sizes)
     return scores
+
+
+def _shared_first_stages(methods: Sequence[str]) -> AbstractContextManager[None]:
+    if not {"stage1", "dsa"} <= set(methods):
+        return nullcontext()
+    from surveysim.lm.ended_stages import first_stages_kept
+
+    return first_stages_kept()
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,9 @@ from torch import Tensor
 from surveysim.baselines.fitting import TrainingCells
 from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
-from surveysim.lm.base.parallel import exchange, is_main, own, share_modules, sum_gradients, summed
+from surveysim.lm.base.parallel import exchange, is_main, n_processes, own, share_modules, sum_gradients, summed
 from surveysim.lm.base.tokens import OptionTrie
+from surveysim.lm.ended_stages import EndedStage, Targets, are_kept, keep, recall, stage_key
 from surveysim.lm.fit.bundles import Prompts, passes
 from surveysim.lm.fit.heads import fit_heads, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
@@ -29,7 +30,6 @@ from surveysim.tables.cells import Array
 
 FUSED = ("cpu", "cuda")  # devices on which torch has Adam's step as one operation
 HELD = 1 << 28  # bytes of prompts that stay in memory between the passes; more are read again each time
-Targets = Mapping[str, QuestionTargets]
 
 
 class Alignment:
@@ -52,6 +52,7 @@ class Alignment:
         self.held: dict[str, Prompts] = {}
         self.bytes = 0
         self.prior_strength: float | None = None
+        self.seed, self.begun = seed, False
         self.at_once: int | None = None  # backgrounds that go through the last layer together in training; None: all
 
     def read_prompts(self) -> None:
@@ -83,7 +84,31 @@ class Alignment:
     def run(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None = None) -> dict[str, Any]:
         """Run one stage; return `losses`: before it, after the heads, after each epoch, and after the heads again; with
         `validation`, also `kept_epoch`; for a loss of pooled shifts, also `shift_fit`.
+
+        A first stage that was run before is taken from there, inside `first_stages_kept`.
         """
+        if self.begun or n_processes() > 1 or not are_kept():
+            return self._run(stage, targets, label, validation)
+        key, self.begun = stage_key(self.tokenised, stage, targets, validation, self.seed), True
+        ended = recall(self.model.backbone, key, stage)
+        if ended is not None:
+            self._take_up(ended)
+            return copy.deepcopy(ended.rest["found"])
+        found = self._run(stage, targets, label, validation)
+        keep(self.model.backbone, self._ended(key, stage, found))
+        return found
+
+    def _ended(self, key: str, stage: StageConfig, found: dict[str, Any]) -> EndedStage:
+        trained = {name: value.detach().clone() for name, value in self.readout.state_dict().items()}
+        rest = {"found": copy.deepcopy(found), "strength": self.prior_strength, "order": self.random.bit_generator.state}
+        return EndedStage(key, LOSSES[stage.loss], trained, dict(self.features), {**rest, "at_once": self.at_once})
+
+    def _take_up(self, ended: EndedStage) -> None:
+        self.readout.load_state_dict(dict(ended.trained))
+        self.features, self.prior_strength, self.at_once = dict(ended.features), ended.rest["strength"], ended.rest["at_once"]
+        self.random.bit_generator.state = ended.rest["order"]
+
+    def _run(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None) -> dict[str, Any]:
         losses: dict[str, float | list[float]] = {"before": self._mean_loss(stage, targets)}
         found: dict[str, Any] = {"losses": losses}
         fits = {"before": shift_fit(self.shares(), targets)}
