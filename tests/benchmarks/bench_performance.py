@@ -1,8 +1,8 @@
 """Time and memory of what people wait for: ``make bench-performance``, or beside an older build ``make bench-performance BEFORE=<folder>``.
 
 Every job runs in a process of its own, with a warm cache and one thread; the two builds take turns, and ratios are those of medians
-of processor time, which other work on the machine moves least. ``--data`` adds the jobs on ESS 11, ``--curves`` how cost grows (a figure),
-``--busy`` what one busy process beside costs: by the time that passes, so on a machine without other work. ``--quick`` measures each once.
+of processor time, which other work on the machine moves least. ``--data`` adds the jobs on ESS 11, ``--curves`` how cost grows (a figure,
+and with ``--data`` a table of many countries), ``--busy`` what one busy process beside costs: by the time that passes, so on a machine without other work. ``--quick`` measures each once.
 ``--page`` writes all into docs/performance.md.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -60,8 +61,10 @@ start, used = time.perf_counter(), time.process_time()
 ss.simulate(train, asked, **given)
 done()
 """
-CLOSED = """
+LAID_OUT = """
 import numpy as np, pandas as pd, torch, surveysim as ss
+from surveysim.baselines.knowledge import Knowledge, known_order
+from surveysim.baselines.methods import BASELINES
 from surveysim.lm.kernel import kernel_shares
 trust, traits = ["trstprl", "trstlgl", "trstplc", "trstplt", "trstprt"], ["country", "gender", "age6", "education3"]
 survey = ss.read_survey({data!r} + "/ess11_extract/ESS11.csv.gz", "ess11", weight="none", questions=trust, traits=traits)
@@ -69,12 +72,18 @@ table = ss.response_distributions(survey, by=traits)
 kept = sorted(table["background_id"].unique())[:{backgrounds}]
 table = table[table["background_id"].isin(kept)]
 sample = pd.concat([table.assign(question_id=table["question_id"] + f"_{{copy}}") for copy in range(4)], ignore_index=True)
+asked, order = pd.DataFrame({{"background_id": kept}}), Knowledge(known_order(survey.codebook))
 random = np.random.default_rng(200)
 states = {{name: torch.from_numpy(random.normal(size=(len(kept), 576))).float() for name in sample["question_id"].unique()}}
 start, used = time.perf_counter(), time.process_time()
-kernel_shares(sample, pd.DataFrame({{"background_id": kept}}), states, tuple(kept), survey.codebook)
-done()
 """
+GROWING = {
+    "`mrp`": 'BASELINES["mrp"](sample, asked, ordinal=(), knowledge=order)\ndone()\n',
+    "closed form": "kernel_shares(sample, asked, states, tuple(kept), survey.codebook)\ndone()\n",
+}
+GROWN = (250, 500, 1000)
+ABOUT_GROWTH = """Cells of country x gender x age x education of ESS 11, one thread, once each. The kernels of `mrp` are products or of low rank;
+the language model's, in the closed form, are neither, one a question (of random features here: a measure of cost alone)."""
 POINT = """
 import surveysim as ss, surveysim.demo as demo
 survey = ss.load_example("nonvoters2020")
@@ -117,12 +126,11 @@ Measured = tuple[float, float, float]  # processor seconds, seconds, MiB at most
 def jobs_on(data: Path) -> dict[str, str]:
     """The jobs on the ESS 11 extract in a folder of survey files."""
     given = str(data.resolve())
-    small = {
+    return {
         f"`{method}`, ESS 11, 5 items x 180 backgrounds, n = {n:,}": ESS.format(data=given, n=n, method=method)
         for method in ("mrp", "low_rank", "dsa-kernel")
         for n in (280, 2800)
     }
-    return small | {f"closed form, 20 questions x {n:,} backgrounds": CLOSED.format(data=given, backgrounds=n) for n in (250, 500, 1000)}
 
 
 def measured(job: str, build: Path, **settings: str) -> Measured:
@@ -150,6 +158,18 @@ def lines(found: dict[str, list[Measured]], runs: int) -> list[str]:
         compared = [f"{before[0][0] / now[0]:.1f}", f"{now[2] / before[0][2]:.2f}"] if before else []
         table.append(f"| {' | '.join([job, f'{now[0]:.1f}', f'{now[2]:.0f}', *compared])} |")
     return [*table, "", f"One thread; medians of {runs} {'pairs' if two else 'runs'}, each in a process of its own, with a warm cache."]
+
+
+def growth(data: Path) -> list[str]:
+    """The table of fits on ever more cells, once each, this build alone."""
+    head = [*(f"{n:,} backgrounds, s" for n in GROWN), "grows like backgrounds to the", f"peak at {GROWN[-1]:,}, MiB"]
+    table = [f"| fit of 20 questions | {' | '.join(head)} |", f"|{'---|' * (len(head) + 1)}"]
+    for name, job in GROWING.items():
+        found = [measured(LAID_OUT.format(data=str(data.resolve()), backgrounds=n) + job, ROOT) for n in GROWN]
+        power = math.log(found[-1][0] / found[0][0]) / math.log(GROWN[-1] / GROWN[0])
+        table.append(f"| {name} | {' | '.join(f'{each[0]:.1f}' for each in found)} | {power:.1f} | {found[-1][2]:.0f} |")
+        print(table[-1], flush=True)
+    return table
 
 
 def curves(runs: int) -> dict[str, list[tuple[int, float]]]:
@@ -232,6 +252,8 @@ def main() -> None:
     sections: dict[str, list[str]] = {}
     if jobs:
         sections["performance"] = compared([ROOT, *([given.before] if given.before else [])], jobs, runs)
+    if given.data and given.curves:
+        sections["performance-growth"] = ["## Many countries", "", ABOUT_GROWTH, "", *growth(given.data)]
     if given.busy:
         sections["performance-busy"] = ["## Beside a busy process", "", *busy(runs)]
     if given.curves:
