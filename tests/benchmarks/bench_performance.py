@@ -2,8 +2,8 @@
 
 Every job runs in a process of its own, with a warm cache and one thread; the two builds take turns, and ratios are those of medians
 of processor time, which other work on the machine moves least. ``--data`` adds the jobs on ESS 11, ``--curves`` how cost grows (a figure,
-and with ``--data`` a table of many countries), ``--busy`` what one busy process beside costs: by the time that passes, so on a machine without other work. ``--quick`` measures each once.
-``--page`` writes all into docs/performance.md.
+and with ``--data`` a table of many countries), ``--busy`` what one busy process beside costs: by the time that passes, so on a machine
+without other work. ``--quick`` measures each once. ``--page`` writes all into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ GROWING = {
     "closed form": "kernel_shares(sample, asked, states, tuple(kept), survey.codebook)\ndone()\n",
 }
 GROWN = (250, 500, 1000)
-ABOUT_GROWTH = """Cells of country x gender x age x education of ESS 11, one thread, once each. The kernels of `mrp` are products or of low rank;
-the language model's, in the closed form, are neither, one a question (of random features here: a measure of cost alone)."""
+ABOUT_GROWTH = """Cells of country x gender x age x education of ESS 11, one thread, once each. The kernels of `mrp` are products or of
+low rank; the language model's, in the closed form, are neither, one a question (of random features here: a measure of cost alone)."""
 POINT = """
 import surveysim as ss, surveysim.demo as demo
 survey = ss.load_example("nonvoters2020")
