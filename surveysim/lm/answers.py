@@ -13,6 +13,7 @@ from torch import Tensor
 from surveysim.codebook.codebook import Codebook
 from surveysim.lm.base.parallel import exchange, is_main, n_processes, own
 from surveysim.lm.base.tokens import TokenisedQuestion, require_room, tokenise
+from surveysim.lm.fit.bundles import passes
 from surveysim.lm.option_model import OptionModel, PutQuestions
 from surveysim.lm.prompts.template import question_prompts
 from surveysim.lm.trunk.trunk import question_states
@@ -112,9 +113,14 @@ def predict(
 
 def answers(model: OptionModel, put: PutQuestions, *, progress: bool = True) -> dict[str, np.ndarray]:
     """Return every question's shares, `(backgrounds, options)`, of questions that are put already."""
-    mine = own(put.tokenised)
+    mine, readout = own(put.tokenised), model.answering()
+    found: dict[str, Tensor] = {}
     bar = reported(model.states(mine), "simulating", total=len(mine), progress=progress and is_main())
-    found = {name: model.option_shares(put.tokenised[name], states) for name, states in bar}
+    for few in passes((name, readout.prompts(states)) for name, states in bar):
+        names, prompts = zip(*few, strict=True)
+        with torch.no_grad():
+            features = readout.fitting_features(prompts)
+        found.update((name, model.shares_of(put.tokenised[name], each, readout)) for name, each in zip(names, features, strict=True))
     shapes = {name: (len(question.suffixes), len(question.trie.steps)) for name, question in put.tokenised.items()}
     return {name: shares.numpy() for name, shares in exchange(found, shapes, torch.empty(0, dtype=torch.float64)).items()}
 

@@ -144,11 +144,19 @@ class OptionModel:
         """Yield each question's trunk states, computed once and then read from the cache."""
         yield from zip(tokenised, stored_states(self.backbone, list(tokenised.values())), strict=True)
 
+    def answering(self) -> Readout:
+        """Return the trained readout; of a model that is not aligned a copy of its own last layer, which is worth making once."""
+        return self.readout or Readout(self.backbone, ())
+
     @torch.no_grad()
     def option_shares(self, question: TokenisedQuestion, states: QuestionStates) -> torch.Tensor:
         """Return the share of every option, `(backgrounds, options)`, float64, rows summing to 1."""
-        readout = self.readout or Readout(self.backbone, question.trie.edges)
-        features = readout.features(states)
+        readout = self.answering()
+        return self.shares_of(question, readout.features(states), readout)
+
+    @torch.no_grad()
+    def shares_of(self, question: TokenisedQuestion, features: torch.Tensor, readout: Readout) -> torch.Tensor:
+        """As of `option_shares`, from the features `(branches, backgrounds, hidden)` that `answering` gave."""
         strength = self.recipe.get("prior_strength")
         rows = readout.shared_rows(question.trie.edges, self.backbone, 1.0 if strength is None else strength)
         shares = readout.log_shares(features, question.trie, question.question_id, rows).cpu().double().exp()
