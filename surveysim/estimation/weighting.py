@@ -14,7 +14,7 @@ from surveysim.design.adjustment import calibrate_design, rake_design, trim_desi
 from surveysim.design.design import Design, kish_n_eff
 from surveysim.errors import DesignError, nearest
 from surveysim.estimation.margins import Margins, Target, margin_targets, population_margins
-from surveysim.survey.domains import numeric_answers
+from surveysim.survey.domains import answers_on_a_scale
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, N, require_columns
 
@@ -301,7 +301,7 @@ def _names(targets: list[Target]) -> str:
 
 def _numeric(survey: Survey, name: str) -> np.ndarray:
     if name in survey.questions:
-        values = numeric_answers(survey, survey.codebook.question(name))
+        values = answers_on_a_scale(survey, survey.codebook.question(name))
     elif name in survey.data and pd.api.types.is_numeric_dtype(survey.data[name]):
         values = survey.data[name].to_numpy(float)
     else:
