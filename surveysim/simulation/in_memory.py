@@ -209,7 +209,7 @@ def _simulate_with_model(
     elif method.startswith("dsa"):
         laid = training_cells(sample, grid, ordinal=ordinal_questions(book, None), knowledge=known)
         cells, put = laid.cells, chosen.put(book, laid.cells.questions, (*grid[BACKGROUND], *sample[BACKGROUND]))
-        closed = closed_form(laid, all_answer_states(chosen, put.tokenised), put.backgrounds, draws=draws, seed=seed)
+        closed = closed_form(laid, all_answer_states(chosen, put.tokenised, progress=progress), put.backgrounds, draws=draws, seed=seed)
     else:
         cells = to_cells(sample)
         put = chosen.put(book, cells.questions, grid[BACKGROUND])
