@@ -113,7 +113,7 @@ def __getattr__(name: str) -> Any:
         import_module("surveysim.lm.base.waiting").wait_briefly()
     value = getattr(import_module(f"surveysim.{_HOME[name]}"), name)
     if isinstance(value, FunctionType):
-        value = import_module("surveysim.errors").as_called(value)
+        value = import_module("surveysim.calls").as_called(value)
     globals()[name] = value
     return value
 

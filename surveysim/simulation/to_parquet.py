@@ -141,9 +141,7 @@ def simulate_to_parquet(
     if model.aligned:
         check_same_prior(model, before)
         check_same_predictors(model, known.predictors)
-    posterior = None
-    if method.startswith("dsa"):
-        posterior = _posterior(model, survey.codebook, sample, frame, known, method=method, progress=progress)
+    posterior = _posterior(model, survey.codebook, sample, frame, known, method=method, progress=progress)
     parts: Iterator[pd.DataFrame]
     if posterior is not None and method == "dsa-kernel":
         parts = iter([posterior])
@@ -187,8 +185,10 @@ def _posterior(
 ) -> pd.DataFrame | None:
     """Return the kernel form's table, as `simulate` computes it; None, with a warning, where there are too many backgrounds for it.
 
-    A prior that misleads is warned of.
+    None too for a method without it. A prior that misleads is warned of.
     """
+    if not method.startswith("dsa"):
+        return None
     from surveysim.lm.kernel import kernel_shares, sample_states
 
     sampled = set(sample[BACKGROUND])
