@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from numbers import Integral, Real
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from surveysim.errors import PACKAGE, ArgumentError, first_few, quoted
@@ -23,11 +23,15 @@ def _is_whole(value: Any) -> bool:
 
 
 def _are_whole(values: Any) -> bool:
-    return isinstance(values, Iterable) and not isinstance(values, str | Mapping) and all(map(_is_whole, values))
+    return isinstance(values, Collection) and not isinstance(values, str | Mapping) and all(map(_is_whole, values))
 
 
 def _is_listed(values: Any) -> bool:
     return isinstance(values, Iterable) and not isinstance(values, str)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or _is_named("Series")(value)
 
 
 def _is_named(*names: str) -> Callable[[Any], bool]:
@@ -36,23 +40,21 @@ def _is_named(*names: str) -> Callable[[Any], bool]:
 
 _SURVEY_TO_TABLE = "a function of a survey that returns a distributions table, as lambda part: ss.simulate(part, backgrounds)"
 _NUMBERS = "a mapping of names to numbers"
-PLAIN: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of arguments that are annotated so -> what is wanted, and whether a value is
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of arguments that are annotated so -> what is wanted, and whether a value is
     "str": ("text", lambda value: isinstance(value, str)),
-    "str | Path": ("a path", lambda value: isinstance(value, str | Path)),
+    "str | Path": ("a path", lambda value: isinstance(value, str | PathLike)),
     "bool": ("True or False", lambda value: type(value).__name__ in ("bool", "bool_") or (isinstance(value, Integral) and value in (0, 1))),
     "int": ("a whole number", _is_whole),
     "float": ("a number", lambda value: isinstance(value, Real)),
-}
-KINDS = PLAIN | {
     "Sequence[int]": ("a list of whole numbers", _are_whole),
     "Sequence[int] | int": ("a whole number or a list of them", lambda value: _is_whole(value) or _are_whole(value)),
     "Sequence[Code]": ("a list of codes", _is_listed),
     "Sequence[Code] | str": ("a list of codes, or text", lambda value: isinstance(value, str) or _is_listed(value)),
-    "Mapping[str, float]": (_NUMBERS, lambda value: isinstance(value, Mapping)),
-    "Mapping[str, int]": (_NUMBERS, lambda value: isinstance(value, Mapping)),
-    "Mapping[str, str]": ("a mapping of names to text", lambda value: isinstance(value, Mapping)),
-    "Mapping[str, str | Sequence[str]]": ("a mapping of names to names", lambda value: isinstance(value, Mapping)),
-    "Levels": ("a mapping of traits to their levels in order", lambda value: isinstance(value, Mapping)),
+    "Mapping[str, float]": (_NUMBERS, _is_mapping),
+    "Mapping[str, int]": (_NUMBERS, _is_mapping),
+    "Mapping[str, str]": ("a mapping of names to text", _is_mapping),
+    "Mapping[str, str | Sequence[str]]": ("a mapping of names to names", _is_mapping),
+    "Levels": ("a mapping of traits to their levels in order", _is_mapping),
     "Estimator": (_SURVEY_TO_TABLE, callable),
     "Callable[..., pd.DataFrame]": (_SURVEY_TO_TABLE, callable),
     "CrossFit": ("what cross_fit returns", _is_named("CrossFit")),
@@ -65,9 +67,8 @@ SEED = "seed"
 def as_called(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Return a public verb as users call it: arguments that it does not take, or lacks, are refused with the nearest and the remedy.
 
-    So is text where a number belongs, a list where text does, and the like, by the annotations (`KINDS`), but for the path, name or text
-    that a verb works on, its first argument, of which it has more to say. Signature, docstring and source stay those of the verb; it is
-    pickled by its public name.
+    So is text where a number belongs, a list where text does, and the like, by the annotations (`KINDS`); an annotation that is none of
+    these leaves it to the verb. Signature, docstring and source stay those of the verb; it is pickled by its public name.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def as_called(verb: Callable[..., Any]) -> Callable[..., Any]:
     places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     needed = [each.name for each in parameters if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
     taken, required = frozenset(names), frozenset(needed)
-    kinds = {each.name: each for place, each in enumerate(parameters) if _kind(each) in (KINDS if place else KINDS.keys() - PLAIN.keys())}
+    kinds = {each.name: each for each in parameters if _kind(each) in KINDS}
 
     @wraps(verb)
     def called(*given: Any, **named: Any) -> Any:

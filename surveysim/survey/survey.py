@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,8 @@ from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
+
+FilePath: TypeAlias = str | Path  # of what is none `read_survey` has more to say
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +227,7 @@ def check_survey(survey: object, *, of_domains: bool = False) -> None:
 
 
 def read_survey(
-    path: str | Path,
+    path: FilePath,
     codebook: CodebookLike | None = None,
     *,
     weight: str | None = None,

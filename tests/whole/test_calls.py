@@ -120,6 +120,8 @@ def test_numbers_of_every_library_and_optional_arguments_are_taken() -> None:
 
     assert as_called(verb)(None, Path("x"), n=np.int64(3), share=np.float32(0.5), whole=np.bool_(False), seed=7) == (3, 0.5, False, 7)
     assert as_called(verb)("any", "x", n=1e3, share=None, whole=1, seed=np.uint8(0)) == (1000, None, 1, 0)
+    calibrated = [ss.calibrate(SURVEY, means=given).data["weight"].sum() for given in ({"taxes": 2.0}, pd.Series({"taxes": 2.0}))]
+    assert calibrated[0] == pytest.approx(calibrated[1])
     for wrong in ({"n": float("nan")}, {"n": None}, {"share": "0.5"}, {"whole": 2}, {"whole": None}):
         with pytest.raises(ArgumentError, match=f"^{next(iter(wrong))} must be "):
             as_called(verb)(None, "x", **wrong)
