@@ -195,7 +195,7 @@ def _one_answer() -> ss.Survey:
     ("call", "error", "words"),
     [
         (lambda: _rows(n=0), SurveySimError, "n must be a whole number of 1 or more; got 0"),
-        (lambda: _rows(n=2.5), SurveySimError, "n must be a whole number of 1 or more; got 2.5"),
+        (lambda: _rows(n=2.5), SurveySimError, "n must be a whole number; got float 2.5"),
         (lambda: _rows(m=0), SurveySimError, "m must be a whole number of 1 or more; got 0"),
         (lambda: _rows(n=5), SurveySimError, "n=5 rows are fewer than the 6 backgrounds"),
         (lambda: _rows(SURVEY.take(np.arange(49))), EstimationError, "49 of 49 respondents have a weight.*50 are needed"),
