@@ -231,7 +231,7 @@ def test_what_breaks_a_rule_says_which(frame: pd.DataFrame, changed: dict[str, A
 
 
 def test_a_tolerance_is_a_number() -> None:
-    with pytest.raises(ArgumentError, match="tolerance must be a number; got str 'wide'; its default is 0.001"):
+    with pytest.raises(ArgumentError, match=r"tolerance must be a number; got str 'wide'; its default is 0\.001"):
         _read(LONG, tolerance="wide")
 
 

@@ -118,7 +118,7 @@ def test_bad_input_says_what_is_wrong(chosen: dict[str, Any], said: str) -> None
 
 
 def test_folds_are_whole() -> None:
-    with pytest.raises(ArgumentError, match="folds must be a whole number; got float 2.5; its default is 5"):
+    with pytest.raises(ArgumentError, match=r"folds must be a whole number; got float 2\.5; its default is 5"):
         choice(folds=2.5)
 
 
