@@ -26,8 +26,8 @@ def rooms() -> list[str]:
     """Return the rooms in order, each with the sentence of its `__init__`."""
     top = [
         (
-            "errors, html, whole_files, progress",
-            "What every room may use: the errors, HTML for notebooks and the report, files that are there whole, how far long work is.",
+            "errors, calls, html, whole_files, progress",
+            "What every room may use: errors, how verbs are called, HTML for notebooks and the report, whole files, how far long work is.",
         )
     ]
     inner = [(f"{room}/", first_line(PACKAGE / room / "__init__.py")) for room in HOUSE]

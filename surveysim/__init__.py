@@ -7,6 +7,7 @@ loaded when the name is first used.
 from __future__ import annotations
 
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -111,6 +112,8 @@ def __getattr__(name: str) -> Any:
         _DONE.add("wait")
         import_module("surveysim.lm.base.waiting").wait_briefly()
     value = getattr(import_module(f"surveysim.{_HOME[name]}"), name)
+    if isinstance(value, FunctionType):
+        value = import_module("surveysim.calls").as_called(value)
     globals()[name] = value
     return value
 

@@ -19,6 +19,8 @@ from surveysim.drafting.adding import write_added
 from surveysim.errors import ReadError
 from surveysim.files.outfile import WRITABLE
 from surveysim.files.readers import require_file
+from surveysim.progress import VARIABLE
+from surveysim.progress import log as progress_log
 from surveysim.tables.schema import CELL, MIN_N
 from surveysim.whole_files import PLAIN, write_plain
 
@@ -51,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 2 for input that cannot be used, 130 after an interruption."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(format="surveysim: %(message)s", stream=sys.stderr)
+    if os.environ.get(VARIABLE) == "log":
+        progress_log.setLevel(logging.INFO)
     try:
         given.run(given)
         sys.stdout.flush()

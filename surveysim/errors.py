@@ -5,8 +5,12 @@ A message says what was found, what is required, which ids are concerned (the fi
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+PACKAGE = __name__.partition(".")[0]
 
 
 class SurveySimError(ValueError):
@@ -69,6 +73,14 @@ class EvaluationError(SurveySimError):
     """Two tables cannot be compared."""
 
 
+class ArgumentError(SurveySimError, TypeError):
+    """A verb is called with an argument that it does not take, or without one that it needs."""
+
+
+class NoAttributeError(SurveySimError, AttributeError):
+    """A survey is asked for an attribute that it does not have, as a frame is for a column."""
+
+
 def first_few(items: Iterable[object], limit: int = 5) -> str:
     """Name the first `limit` items and count the rest: ``a, b, c, d, e (and 3 more; 8 in all)``."""
     listed = [str(item) for item in items]
@@ -91,3 +103,11 @@ def quoted(value: object, longest: int = 60) -> str:
     """Show a value as Python writes it, in one line and cut where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def warn_user(said: str) -> None:
+    """Warn at the line that called into this package, however deep the warning arises."""
+    frame, depth = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == PACKAGE:
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(said, stacklevel=depth + 1)

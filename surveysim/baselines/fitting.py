@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -18,6 +19,7 @@ from surveysim.baselines.moved_prior import MovedPrior, move_prior, open_changes
 from surveysim.baselines.multilevel import fit_multilevel, open_contrasts, trait_kernels
 from surveysim.baselines.posterior import OpenContrasts
 from surveysim.baselines.prior import StartCells
+from surveysim.baselines.prior_cells import log as log_of_cells
 from surveysim.baselines.prior_cells import start_cells
 from surveysim.baselines.variance_components import Kernel
 from surveysim.codebook.backgrounds import parse_background_id, same_traits
@@ -315,3 +317,24 @@ def warn_of_ignored_prior(name: str, ignored: Sequence[float]) -> None:
             "more than its level; see that its levels, questions and options mean the same (harmonise makes them so), or leave it out",
             name, sum(ignored) / len(ignored),
         )  # fmt: skip
+
+
+@contextmanager
+def warning_once_of_a_prior() -> Iterator[None]:
+    """Inside a `with` block, let each warning of a prior pass once, whatever its numbers: for fits that are done again and again."""
+    said = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        told = (record.msg, record.args[0] if isinstance(record.args, tuple) and record.args else None)  # the prior's name
+        before = told in said
+        said.add(told)
+        return not before
+
+    loggers = (log, log_of_cells)
+    for each in loggers:
+        each.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for each in loggers:
+            each.removeFilter(is_new)

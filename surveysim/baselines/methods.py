@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.fitting import TrainingCells, check_takes_prior, fitted_table, training_cells
+from surveysim.baselines.fitting import TrainingCells, check_takes_prior, fitted_table, training_cells, warn_of_misleading_prior
 from surveysim.baselines.knowledge import NOTHING, Knowledge, Levels, told
 from surveysim.baselines.predictors import check_uses_predictors
 from surveysim.baselines.prior import PriorLike, prior_of
@@ -116,6 +116,8 @@ def estimate_baseline(
     known = told(training, backgrounds, codebook=codebook, levels=levels, predictors=group_predictors, prior=before)
     scales = scales_of(training[QUESTION], codebook, ordinal, needed=False)
     table = fitted_baseline(training, backgrounds, method=method, ordinal=scales, known=known, seed=seed, draws=draws)
+    if "prior" in table.attrs:
+        warn_of_misleading_prior(table.attrs["prior"])
     return readable(table, codebook, simulated=True, like=[training])
 
 

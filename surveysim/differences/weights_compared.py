@@ -16,7 +16,7 @@ from surveysim.design.outcomes import adjusted_p_values, t_outcome
 from surveysim.differences.tested_samples import question_choices
 from surveysim.errors import DesignError, first_few, nearest
 from surveysim.survey.assembly import NO_WEIGHT
-from surveysim.survey.domains import Domains, asked_questions, numeric_answers, observed_domains
+from surveysim.survey.domains import Domains, answers_on_a_scale, asked_questions, observed_domains
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.intervals import mean_intervals
 from surveysim.tables.names import names_of
@@ -80,6 +80,11 @@ def compare_weights(
     DesignError
         If fewer than two weights are given, one is unknown, negative, of another length or of other respondents, or some have replicate
         weights and others none or other ones; if an argument is unknown, or a stratum has a single PSU and `lonely_psu` is ``"fail"``.
+
+    Warns
+    -----
+    UserWarning
+        If ``outcome="mean"`` and the question is nominal with more than two options: its codes are names.
 
     References
     ----------
@@ -179,7 +184,7 @@ def _same_replicates(designs: Mapping[str, Design]) -> None:
 def _outcomes(survey: Survey, question: Question, outcome: str) -> tuple[list[Code | None], np.ndarray]:
     """Return options and outcomes, shape ``(respondents, options)``, missing where there is no valid answer."""
     if outcome == "mean":
-        return [None], numeric_answers(survey, question)[:, None]
+        return [None], answers_on_a_scale(survey, question)[:, None]
     choice = question_choices(survey, question)
     chosen = (choice[:, None] == np.arange(len(question.codes))).astype(float)
     return list(question.codes), np.where(choice[:, None] >= 0, chosen, np.nan)

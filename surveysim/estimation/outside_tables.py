@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from surveysim.tables.schema import (
 )
 
 Array = npt.NDArray[np.float64]
+ColumnName: TypeAlias = str  # of several `as_distributions` has more to say than that they are no text
 KEYS = [QUESTION, BACKGROUND, SOURCE]
 ROUNDING = 1e-9  # sums this near 1 count as exact
 TOLERANCE, LARGEST_TOLERANCE = 0.001, 0.1  # how far a cell's shares may miss 1: by default, and at most
@@ -44,9 +46,9 @@ def as_distributions(
     codebook: CodebookLike,
     *,
     by: str | Sequence[str] | Mapping[str, str] = BACKGROUND,
-    shares: str | None = None,
-    counts: str | None = None,
-    logprobs: str | None = None,
+    shares: ColumnName | None = None,
+    counts: ColumnName | None = None,
+    logprobs: ColumnName | None = None,
     answers: str | Sequence[str] | Mapping[str, str] | None = None,
     question: str = QUESTION,
     option: str = OPTION,

@@ -14,7 +14,7 @@ from surveysim.design.adjustment import calibrate_design, rake_design, trim_desi
 from surveysim.design.design import Design, kish_n_eff
 from surveysim.errors import DesignError, nearest
 from surveysim.estimation.margins import Margins, Target, margin_targets, population_margins
-from surveysim.survey.domains import numeric_answers
+from surveysim.survey.domains import answers_on_a_scale
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.schema import BACKGROUND, N_EFF, POPULATION_SHARE, N, require_columns
 
@@ -176,7 +176,8 @@ def calibrate(
     """
     check_survey(survey)
     targets = [] if margins is None else margin_targets(survey, margins, missing=missing)
-    if not targets and not means:
+    wanted = {} if means is None else dict(means)
+    if not targets and not wanted:
         raise DesignError("calibrate needs margins= of traits, means= of numeric variables, or both")
     population = targets[0].totals.sum() if targets else survey.design.weights.sum()
     columns, totals, names = [np.ones(len(survey))], [population], ["population size"]
@@ -184,12 +185,12 @@ def calibrate(
         columns += [(target.group == place).astype(float) for place in range(len(target.ids))]
         totals += list(target.totals)
         names += list(target.ids)
-    for name, mean in (means or {}).items():
+    for name, mean in wanted.items():
         columns.append(_numeric(survey, name))
         totals.append(population * mean)
         names.append(name)
     design = calibrate_design(survey.design, np.stack(columns, axis=1), np.array(totals), method=method, bounds=bounds, names=names)
-    what = ", ".join([*(target.name for target in targets), *(f"mean of {name}" for name in means or {})])
+    what = ", ".join([*(target.name for target in targets), *(f"mean of {name}" for name in wanted)])
     return survey.with_design(design, f"calibrated ({method}) to {what}")
 
 
@@ -301,7 +302,7 @@ def _names(targets: list[Target]) -> str:
 
 def _numeric(survey: Survey, name: str) -> np.ndarray:
     if name in survey.questions:
-        values = numeric_answers(survey, survey.codebook.question(name))
+        values = answers_on_a_scale(survey, survey.codebook.question(name))
     elif name in survey.data and pd.api.types.is_numeric_dtype(survey.data[name]):
         values = survey.data[name].to_numpy(float)
     else:

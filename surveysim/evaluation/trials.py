@@ -163,6 +163,8 @@ def draw_trial(
 
 def _draw(survey: Survey, pool: np.ndarray, n: int, seed: int, equal_by: str | None) -> np.ndarray:
     """Positions' mask of the rows of `n` respondents drawn from the pool."""
+    if equal_by is not None and equal_by not in survey.traits:
+        raise SplitError(f"equal_by: the survey has no trait {equal_by!r}; {nearest(equal_by, survey.traits)}")
     frame = survey.data.loc[pool, [RESPONDENT_ID] if equal_by is None else [RESPONDENT_ID, equal_by]]
     groups = [frame] if equal_by is None else [part for _, part in frame.groupby(equal_by, observed=True)]
     each, rest = divmod(n, len(groups))

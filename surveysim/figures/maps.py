@@ -19,7 +19,7 @@ from surveysim.estimation.joint_shares import joint_shares
 from surveysim.evaluation.metrics import METRICS
 from surveysim.evaluation.summaries import summarise_scores
 from surveysim.figures.bars import text_on
-from surveysim.figures.rows import check_height, options_label, question_rows, scale_of, shown_options
+from surveysim.figures.rows import NO_NUMBER, WITHHELD, check_height, is_withheld, options_label, question_rows, scale_of, shown_options
 from surveysim.figures.savings import DEFAULT_METRIC
 from surveysim.figures.scores import METRIC_NAMES, of_metric
 from surveysim.figures.style import (
@@ -93,7 +93,7 @@ def plot_map(
     """Draw a share, mean or error in every level of a country or region trait, each on a tile of the same size, with its interval.
 
     Tiles lie about where the places do. A tile states the estimate and its 95% interval; it is hatched where the interval is wider than
-    half of the colours' range, so that its colour could as well be another.
+    half of the colours' range, so that its colour could as well be another. A withheld estimate is told from one that is missing.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ def plot_map(
     Returns
     -------
     Axes or DataFrame
-        Or the frame: `level tile row column estimate conf_low conf_high n wide`, a row per level that has a tile; ``attrs["no_tile"]``
-        lists the levels without one, which the figure's note names, ``attrs["tiles"]`` the grid.
+        Or the frame: `level tile row column estimate conf_low conf_high n withheld wide`, a row per level that has a tile;
+        ``attrs["no_tile"]`` lists the levels without one, which the figure's note names, ``attrs["tiles"]`` the grid.
 
     Raises
     ------
@@ -200,7 +200,8 @@ def _one_a_level(rows: pd.DataFrame, trait: str) -> pd.DataFrame:
             else f"background_id repeats {first_few(found.loc[found[BACKGROUND].duplicated(), BACKGROUND].unique())}; keep one row of each"
         )
         raise TableError(f"table has several rows of level {first_few(map(repr, several))}, and a tile shows one number; {how}")
-    return found.reindex(columns=[LEVEL, ESTIMATE, CONF_LOW, CONF_HIGH, N]).astype(dict.fromkeys([ESTIMATE, CONF_LOW, CONF_HIGH, N], float))
+    found = found.reindex(columns=[LEVEL, ESTIMATE, CONF_LOW, CONF_HIGH, N, WITHHELD])
+    return found.astype(dict.fromkeys([ESTIMATE, CONF_LOW, CONF_HIGH, N], float))
 
 
 def _joint_shares(rows: pd.DataFrame, trait: str, options: Sequence[Code] | None, book: Codebook | None) -> tuple[pd.DataFrame, Words]:
@@ -209,7 +210,8 @@ def _joint_shares(rows: pd.DataFrame, trait: str, options: Sequence[Code] | None
     rows = question_rows(rows, asked)
     scale = scale_of(rows, asked, book)
     codes = shown_options(scale, rows, options)
-    levels = _one_a_level(joint_shares(rows, codes).rename(columns={SHARE: ESTIMATE}), trait)
+    found = joint_shares(rows, codes).rename(columns={SHARE: ESTIMATE})
+    levels = _one_a_level(found.assign(**{WITHHELD: is_withheld(rows, found)}), trait)
     return levels, Words(scale.text, f"% answering {options_label(scale, codes)}", SHARE)
 
 
@@ -217,7 +219,8 @@ def _estimates(rows: pd.DataFrame, trait: str, book: Codebook | None) -> tuple[p
     """Return the estimates of one question as the table has them."""
     require_columns(rows, [ESTIMATE], "table")
     asked = str(rows[QUESTION].iloc[0]) if QUESTION in rows else ""
-    return _one_a_level(rows, trait), Words(book.question(asked).text if book is not None and asked else asked, "estimate", ESTIMATE)
+    levels = _one_a_level(rows.assign(**{WITHHELD: is_withheld(rows, rows)}), trait)
+    return levels, Words(book.question(asked).text if book is not None and asked else asked, "estimate", ESTIMATE)
 
 
 def _mean_scores(scores: pd.DataFrame, trait: str, metric: str | None) -> tuple[pd.DataFrame, Words]:
@@ -232,7 +235,7 @@ def _mean_scores(scores: pd.DataFrame, trait: str, metric: str | None) -> tuple[
     words = Words(METRIC_NAMES.get(shown, shown), f"mean error over {count} question{'s' if count != 1 else ''}", METRIC)
     if shown in METRICS:
         means[CONF_LOW] = means[CONF_LOW].clip(lower=0.0)  # a distance is not negative
-    return means.reindex(columns=[LEVEL, ESTIMATE, CONF_LOW, CONF_HIGH, N]).astype({N: float}), words
+    return means.reindex(columns=[LEVEL, ESTIMATE, CONF_LOW, CONF_HIGH, N]).astype({N: float}).assign(**{WITHHELD: False}), words
 
 
 def _placed(levels: pd.DataFrame, tiles: str | pd.DataFrame | None, kind: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -240,7 +243,7 @@ def _placed(levels: pd.DataFrame, tiles: str | pd.DataFrame | None, kind: str) -
     grid, place = tiles_of(levels[LEVEL], tiles)
     own = grid.iloc[place[place >= 0]].reset_index(drop=True)
     frame = pd.concat([levels[place >= 0].reset_index(drop=True), own[[TILE, ROW, COLUMN]]], axis=1)
-    frame = frame[[LEVEL, TILE, ROW, COLUMN, ESTIMATE, CONF_LOW, CONF_HIGH, N]]
+    frame = frame[[LEVEL, TILE, ROW, COLUMN, ESTIMATE, CONF_LOW, CONF_HIGH, N, WITHHELD]]
     if not frame[ESTIMATE].notna().any():
         raise TableError(f"table has no estimate in any level that has a tile: {first_few(frame[LEVEL])}; a map needs one")
     low, high = _limits(frame, kind)
@@ -295,11 +298,11 @@ def _points(ax: Axes) -> tuple[float, float]:
 
 
 def _draw_level(ax: Axes, own: pd.Series, side: float, kind: str, colours: tuple[float, float]) -> None:
-    """Draw the tile of a level: its colour, hatched where the interval is wide, dashed where there is none, and its numbers."""
+    """Draw the tile of a level: its colour, hatched where the interval is wide, dashed where there is none, and its numbers, if any."""
     place = (float(own[ROW]), float(own[COLUMN]), side)
     if np.isnan(own[ESTIMATE]):
         draw_tile(ax, place, facecolor="white", edgecolor=MUTED, linewidth=0.8)
-        write_in_tile(ax, place, [(own[TILE], SMALL, True), ("–", TEXT, False)], MUTED)
+        write_in_tile(ax, place, [(own[TILE], SMALL, True), *([(NO_NUMBER, TEXT, False)] if own[WITHHELD] else [])], MUTED)
         return
     color = to_rgb(RAMP(float(np.interp(own[ESTIMATE], colours, [SHADES[0], SHADES[-1]]))))
     ink = text_on(color)
@@ -327,7 +330,8 @@ def _number(value: float, kind: str, colours: tuple[float, float], *, unit: bool
 
 def _note(frame: pd.DataFrame, kind: str, n_empty: int) -> str:
     """Say what tiles, hatches and dashes are, and who has no tile."""
-    there = frame[ESTIMATE].notna()
+    there, hidden = frame[ESTIMATE].notna(), frame[WITHHELD].to_numpy(bool)
+    absent = frame.loc[~there & ~hidden, LEVEL]
     known = frame.loc[there, CONF_LOW].notna() & frame.loc[there, CONF_HIGH].notna()
     over = " over questions" if kind == METRIC else ""
     what = {SHARE: "%", METRIC: "mean error"}.get(kind, "estimate")
@@ -336,7 +340,8 @@ def _note(frame: pd.DataFrame, kind: str, n_empty: int) -> str:
         "Hatched: the interval is wider than half of the colours' range.": frame[WIDE].any(),
         "No intervals known.": not known.any(),
         "Dashed: no interval known.": known.any() and not known.all(),
-        f"–: no estimate ({first_few(frame.loc[~there, LEVEL], 10)}).": not there.all(),
+        f"{NO_NUMBER}: withheld, {hidden.sum()} of {len(frame)} levels ({first_few(frame.loc[hidden, LEVEL], 10)}).": hidden.any(),
+        f"White, without a number: no estimate ({first_few(absent, 10)}).": len(absent) > 0,
         "Grey: not in the table.": n_empty > 0,
         f"Without a tile, not drawn: {first_few(frame.attrs[UNPLACED], 20)}.": len(frame.attrs[UNPLACED]) > 0,
     }

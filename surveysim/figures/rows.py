@@ -17,6 +17,7 @@ from surveysim.figures.style import TEXT, label_rows, text_width, widest, wrap
 from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import (
     BACKGROUND,
+    ESTIMATE,
     OPTION,
     ORDER,
     POOLED,
@@ -174,8 +175,9 @@ def counted(table: pd.DataFrame) -> list[str]:
 
 def is_withheld(rows: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
     """Return for each of some cells whether its numbers are withheld, as `protect` marks them: nobody's answers are something else."""
-    hidden = rows[rows[SHARE].isna() & (rows[SUPPRESSED].fillna("") != "")] if SUPPRESSED in rows else rows.iloc[:0]
-    return np.asarray(pd.MultiIndex.from_frame(cells[[BACKGROUND, SOURCE]]).isin(pd.MultiIndex.from_frame(hidden[[BACKGROUND, SOURCE]])))
+    number, keys = SHARE if SHARE in rows else ESTIMATE, [name for name in (BACKGROUND, SOURCE) if name in cells]
+    hidden = rows[rows[number].isna() & (rows[SUPPRESSED].fillna("") != "")] if SUPPRESSED in rows else rows.iloc[:0]
+    return np.asarray(pd.MultiIndex.from_frame(cells[keys]).isin(pd.MultiIndex.from_frame(hidden[keys])))
 
 
 def withheld_note(cells: pd.DataFrame, *, then: str = "") -> str:

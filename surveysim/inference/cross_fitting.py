@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.fitting import warning_once_of_a_prior
 from surveysim.codebook.readable import readable
 from surveysim.errors import EstimationError, first_few
 from surveysim.estimation.distributions import response_distributions
@@ -120,10 +121,12 @@ def cross_fit(
     check_survey(survey)
     fold = draw_folds(survey, folds, seed)
     direct, simulated = [], []
-    for place in reported(range(folds), "cross-fitting", progress=progress):
-        inside = survey.take(fold == place)
-        direct.append(response_distributions(inside, by=by, questions=questions, lonely_psu=lonely_psu).assign(**{FOLD: place}))
-        simulated.append(check_distributions(estimator(survey.take(fold != place)), "the estimator's table").assign(**{FOLD: place}))
+    with warning_once_of_a_prior():
+        for place in reported(range(folds), "cross-fitting", progress=progress):
+            inside = survey.take(fold == place)
+            direct.append(response_distributions(inside, by=by, questions=questions, lonely_psu=lonely_psu).assign(**{FOLD: place}))
+            made = check_distributions(estimator(survey.take(fold != place)), "the estimator's table")
+            simulated.append(made.assign(**{FOLD: place}))
     _require_same_cells(simulated)
     return CrossFit(_stacked(direct), _stacked(simulated), fold)
 

@@ -17,7 +17,7 @@ from surveysim.estimation.population import PEOPLE, VARIANCE, table_variance
 from surveysim.estimation.poststratification import cell_numbers, joint_table, population_label
 from surveysim.inference.cross_fitting import CrossFit
 from surveysim.inference.prediction_cells import CellDomains, PredictionCells, cell_domains, prediction_cells
-from surveysim.survey.domains import asked_questions, numeric_answers, question_sample
+from surveysim.survey.domains import answers_on_a_scale, asked_questions, question_sample
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import Array
 from surveysim.tables.intervals import mean_intervals, share_intervals
@@ -204,7 +204,7 @@ def _answers(survey: Survey, question: Question, statistic: str) -> tuple[Array,
     """Return answers as numbers, shape (respondents, columns), and who gave a valid one."""
     valid = survey.reasons[question.question_id].isna().to_numpy()
     if statistic != "share":
-        return np.nan_to_num(numeric_answers(survey, question))[:, None], valid
+        return np.nan_to_num(answers_on_a_scale(survey, question))[:, None], valid
     chosen = pd.Index(list(question.codes)).get_indexer(pd.Index(survey.data[question.question_id]))
     return (chosen[:, None] == np.arange(len(question.codes))).astype(float), valid
 

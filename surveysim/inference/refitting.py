@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.baselines.fitting import warning_once_of_a_prior
 from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.readable import readable
 from surveysim.design.replication import Replicates
@@ -114,16 +115,30 @@ def resampled_errors(
     replicates = _replicates(survey, method, n_replicates, seed)
     earlier = _Prior(prior, lambda wave, place: _replicates(wave, method, n_replicates, seed + 1 + place))
     given: list[dict[str, int]] = [{"seed": int(one)} for one in seeds] or [{}]
+    with warning_once_of_a_prior():
+        base, full, refitted = _refitted(survey, estimator, replicates, earlier, given, progress)
+    spread = full.var(0, ddof=1) / len(full) if len(full) > 1 else None
+    return _table(base, full.mean(0), refitted, replicates, spread)
+
+
+def _refitted(
+    survey: Survey,
+    estimator: Callable[..., pd.DataFrame],
+    replicates: Replicates,
+    earlier: _Prior,
+    given: Sequence[dict[str, int]],
+    progress: bool,
+) -> tuple[pd.DataFrame, Array, Array]:
+    """Return the estimator's table of the whole survey, and the shares of its rows: shape (seeds, rows), and (replicates, rows)."""
     whole = [estimator(survey, **each, **earlier.whole()) for each in given]
     tables = [check_distributions(table, "the estimator's table") for table in whole]
     base = tables[0].drop(columns=draw_columns(tables[0]))
     full = np.stack([_shares(table, base, "another seed") for table in tables])
-    spread = full.var(0, ddof=1) / len(full) if len(full) > 1 else np.zeros(len(base))
     refitted = []
     for place in reported(range(replicates.weights.shape[1]), "refitting", progress=progress):
         table = estimator(_reweighted(survey, replicates.weights[:, place]), **given[0], **earlier.replicate(place))
         refitted.append(_shares(check_distributions(table, "the estimator's table"), base, f"replicate {place}"))
-    return _table(base, full.mean(0), np.stack(refitted), replicates, spread if len(full) > 1 else None)
+    return base, full, np.stack(refitted)
 
 
 class _Prior:

@@ -23,7 +23,7 @@ from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
 from surveysim.lm.fit.readout import QuestionHead, Readout, backward, backward_in_parts, question_key
 from surveysim.lm.fit.stages import StageConfig
 from surveysim.lm.fit.targets import QuestionTargets
-from surveysim.lm.kernel import answer_states, closed_form
+from surveysim.lm.kernel import READING, answer_states, closed_form
 from surveysim.lm.option_model import OptionModel
 from surveysim.progress import reported
 from surveysim.tables.cells import Array
@@ -60,7 +60,7 @@ class Alignment:
         entering = {}
 
         def seen() -> Iterator[tuple[str, Prompts]]:
-            for name, states in self._bar(self.model.states(own(self.tokenised)), "reading prompts"):
+            for name, states in self._bar(self.model.states(own(self.tokenised)), READING):
                 entering[name], prompts = answer_states(states), self.readout.prompts(states)
                 self._hold(name, prompts)
                 yield name, prompts

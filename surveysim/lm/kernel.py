@@ -19,12 +19,15 @@ from torch import Tensor
 from surveysim.baselines.fitting import TrainingCells, fitted_table, training_cells
 from surveysim.baselines.knowledge import Knowledge, known_order
 from surveysim.codebook.codebook import Codebook, ordinal_questions
-from surveysim.lm.base.parallel import exchange, own
+from surveysim.lm.base.parallel import exchange, is_main, own
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.option_model import OptionModel
 from surveysim.lm.trunk.trunk import QuestionStates
+from surveysim.progress import reported
 from surveysim.tables.cells import Array
 from surveysim.tables.schema import BACKGROUND, QUESTION
+
+READING = "reading prompts"  # the job of the model: most of the time, where its states are not kept yet
 
 
 def answer_states(states: QuestionStates) -> Tensor:
@@ -120,16 +123,18 @@ def closed_kernels(laid: TrainingCells, states: Mapping[str, Tensor], order: tup
 
 
 def sample_states(
-    model: OptionModel, codebook: Codebook, sample: pd.DataFrame, backgrounds: pd.DataFrame
+    model: OptionModel, codebook: Codebook, sample: pd.DataFrame, backgrounds: pd.DataFrame, *, progress: bool = False
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return `answer_states` of every question of `sample`, and the backgrounds they are of: those asked for, then the sampled rest."""
     put = model.put(codebook, tuple(sample[QUESTION].unique()), (*backgrounds[BACKGROUND], *sample[BACKGROUND]))
-    return all_answer_states(model, put.tokenised), put.backgrounds
+    return all_answer_states(model, put.tokenised, progress=progress), put.backgrounds
 
 
-def all_answer_states(model: OptionModel, tokenised: Mapping[str, TokenisedQuestion]) -> dict[str, Tensor]:
+def all_answer_states(model: OptionModel, tokenised: Mapping[str, TokenisedQuestion], *, progress: bool = False) -> dict[str, Tensor]:
     """Return `answer_states` of every question; where several processes share the work, each runs its own questions."""
-    found = {name: answer_states(states) for name, states in model.states(own(tokenised))}
+    mine = own(tokenised)
+    bar = reported(model.states(mine), READING, total=len(mine), progress=progress and is_main())
+    found = {name: answer_states(states) for name, states in bar}
     shapes = {name: (len(question.suffixes), model.backbone.hidden_size) for name, question in tokenised.items()}
     return exchange(found, shapes, torch.empty(0))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
-from surveysim.errors import ModelError, SurveySimError
+from surveysim.errors import ModelError, SurveySimError, warn_user
 from surveysim.html import facts_table
 from surveysim.lm.adapters import save_adapter
 from surveysim.lm.base.backbone import Backbone
@@ -192,10 +191,9 @@ class OptionModel:
             _require_large_cells(self.recipe, min_n)
         smallest = self.recipe.get("smallest_cell")
         if min_n is None and smallest is not None and smallest < MIN_N:
-            warnings.warn(
+            warn_user(
                 f"the model learnt from a cell of {smallest} respondents, fewer than the {MIN_N} that tables need to be given away; keep "
-                "its folder as you keep the data (min_n=0 says so, without this warning), or save for others with export_model",
-                stacklevel=2,
+                "its folder as you keep the data (min_n=0 says so, without this warning), or save for others with export_model"
             )
         return save_adapter(self.backbone, require_aligned(self, "saving"), self.recipe, folder)
 

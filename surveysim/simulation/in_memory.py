@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from surveysim.lm.option_model import OptionModel
     from surveysim.lm.training import AlignmentRun
 
+MethodName: TypeAlias = str  # of what is none `simulate` has more to say than that it is no text
+
 
 def simulate(
     df: Survey | IntoFrame,
@@ -53,7 +55,7 @@ def simulate(
     model: OptionModel | None = None,
     codebook: CodebookLike | None = None,
     questions: str | Sequence[str] | None = None,
-    method: str = "dsa",
+    method: MethodName = "dsa",
     weight: str | None = None,
     group_predictors: pd.DataFrame | None = None,
     prior: PriorLike | None = None,
@@ -209,7 +211,7 @@ def _simulate_with_model(
     elif method.startswith("dsa"):
         laid = training_cells(sample, grid, ordinal=ordinal_questions(book, None), knowledge=known)
         cells, put = laid.cells, chosen.put(book, laid.cells.questions, (*grid[BACKGROUND], *sample[BACKGROUND]))
-        closed = closed_form(laid, all_answer_states(chosen, put.tokenised), put.backgrounds, draws=draws, seed=seed)
+        closed = closed_form(laid, all_answer_states(chosen, put.tokenised, progress=progress), put.backgrounds, draws=draws, seed=seed)
     else:
         cells = to_cells(sample)
         put = chosen.put(book, cells.questions, grid[BACKGROUND])

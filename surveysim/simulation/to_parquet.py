@@ -141,7 +141,7 @@ def simulate_to_parquet(
     if model.aligned:
         check_same_prior(model, before)
         check_same_predictors(model, known.predictors)
-    posterior = _posterior(model, survey.codebook, sample, frame, known, method=method) if method.startswith("dsa") else None
+    posterior = _posterior(model, survey.codebook, sample, frame, known, method=method, progress=progress)
     parts: Iterator[pd.DataFrame]
     if posterior is not None and method == "dsa-kernel":
         parts = iter([posterior])
@@ -181,19 +181,22 @@ def _method_of(model: OptionModel, method: str) -> str:
 
 
 def _posterior(
-    model: OptionModel, codebook: Codebook, sample: pd.DataFrame, frame: pd.DataFrame, known: Knowledge, *, method: str
+    model: OptionModel, codebook: Codebook, sample: pd.DataFrame, frame: pd.DataFrame, known: Knowledge, *, method: str, progress: bool
 ) -> pd.DataFrame | None:
     """Return the kernel form's table, as `simulate` computes it; None, with a warning, where there are too many backgrounds for it.
 
-    A prior that misleads is warned of.
+    None too for a method without it. A prior that misleads is warned of.
     """
+    if not method.startswith("dsa"):
+        return None
     from surveysim.lm.kernel import kernel_shares, sample_states
 
     sampled = set(sample[BACKGROUND])
     if len(frame) <= AT_ONCE:
         grid = with_background_id(frame, codebook)
         if len(sampled | set(grid[BACKGROUND])) <= AT_ONCE:
-            made = kernel_shares(sample, grid, *sample_states(model, codebook, sample, grid), codebook, knowledge=known)
+            states = sample_states(model, codebook, sample, grid, progress=progress)
+            made = kernel_shares(sample, grid, *states, codebook, knowledge=known)
             if "prior" in made.attrs:
                 warn_of_misleading_prior(made.attrs["prior"])
             return made

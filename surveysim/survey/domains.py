@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
@@ -13,7 +12,7 @@ import pandas as pd
 from surveysim.codebook.backgrounds import background_id, with_background_id
 from surveysim.codebook.codebook import Question
 from surveysim.design.design import Design
-from surveysim.errors import BackgroundError, CodebookError, DesignError, SurveySimError, first_few, nearest
+from surveysim.errors import BackgroundError, CodebookError, DesignError, SurveySimError, first_few, nearest, warn_user
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.names import known_names_of, names_of
 from surveysim.tables.schema import ENOUGH, N_EFF, NESTED, POOLED, POPULATION_SHARE, WEIGHT, N
@@ -261,10 +260,9 @@ def answers_on_a_scale(survey: Survey, question: Question) -> np.ndarray:
     values = numeric_answers(survey, question)
     if question.type == "nominal" and len(question.options) > 2:
         few = first_few([f"{option.code} {option.label}" for option in question.options], 3)
-        warnings.warn(
+        warn_user(
             f"question {question.question_id!r} is nominal ({few}): its codes are names, and no mean, total, quantile or rank of them says "
-            "anything; response_distributions gives shares. If its options are ordered, say type = 'ordinal' in the codebook",
-            stacklevel=3,
+            "anything; response_distributions gives shares. If its options are ordered, say type = 'ordinal' in the codebook"
         )
     return values
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import pandas as pd
 
 from surveysim.codebook.missing_labels import NO_REASON, Reading, reason_in_place
 from surveysim.codebook.questions import MISSING_REASONS, Code
-from surveysim.errors import BackgroundError, nearest, quoted
+from surveysim.errors import BackgroundError, NoAttributeError, nearest, quoted
 from surveysim.files.csv_parquet import EMPTY_WORDS
 from surveysim.files.rawfile import Column, Variable, is_tag
 
@@ -211,3 +211,26 @@ def instead_of_column(name: object, known: Sequence[str]) -> str:
         f"a Survey is no frame: survey.data[{name!r}] holds the codes or levels as they are, survey.select({name!r}) keeps it alone, "
         f"response_distributions(survey, questions={name!r}) or by={name!r} tabulates it; recoding belongs into the codebook"
     )
+
+
+def refuse_attribute(survey: object, name: str) -> NoReturn:
+    """Refuse ``survey.name``: of a question or trait as `instead_of_column`; private names, which notebooks try, as Python does.
+
+    Raises
+    ------
+    AttributeError
+        Always.
+    """
+    own, there = dir(type(survey)), vars(survey)
+    if name.startswith("_") or name in own or "codebook" not in there:
+        object.__getattribute__(survey, name)
+    columns = [*there["codebook"].traits, *there["reasons"]]
+    if name in columns:
+        raise NoAttributeError(instead_of_column(name, columns))
+    if hasattr(there["data"], name):
+        raise NoAttributeError(
+            f"a Survey is no frame, and has no {name!r}: survey.data.{name} is that of the respondents, without weights and design, which "
+            "verbs such as response_distributions and survey_mean use"
+        )
+    public = [each for each in (*there, *own) if not each.startswith("_")]
+    raise NoAttributeError(f"a Survey has no attribute, question or trait {name!r}; {nearest(name, [*public, *columns])}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,15 @@ from surveysim.files.readers import read_columns, require_file
 from surveysim.html import facts_table
 from surveysim.survey.assembly import Parts, assemble, needed_columns
 from surveysim.survey.codebook_match import chosen_parts, codebook_for, suggest_adding
-from surveysim.survey.reasons import Condition, domain_of, instead_of_column
+from surveysim.survey.reasons import Condition, domain_of, instead_of_column, refuse_attribute
 from surveysim.survey.recurring import note_of_duplicates
 from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
+
+FilePath: TypeAlias = str | Path  # of what is none `read_survey` has more to say
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,6 @@ class Survey:
     (5836, 'weight', ('gender', 'age3'), ('Q2_1', 'Q2_2'))
     >>> int((survey.reasons["Q8_8"] == "refused").sum())
     29
-    >>> survey.design.degrees_of_freedom
-    5835
     """
 
     data: pd.DataFrame
@@ -150,8 +150,7 @@ class Survey:
         given = names[0] if len(names) == 1 else names
         wanted = known_names_of(given, "names", known, error=CodebookError, lacking=lacking, may_be_added=True)
         reasons, others = (frame[[name for name in frame if name in wanted]] for frame in (self.reasons, self.trait_reasons))
-        data = self.data.drop(columns=[name for name in known if name not in wanted])
-        return replace(self, data=data, reasons=reasons, trait_reasons=others)
+        return replace(self, data=self.data.drop(columns=[*({*known} - {*wanted})]), reasons=reasons, trait_reasons=others)
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """Return the first respondents, those of the domain, to look at: id, weight, levels and codes."""
@@ -161,14 +160,16 @@ class Survey:
     def __getitem__(self, name: object) -> NoReturn:
         raise SurveySimError(instead_of_column(name, (*self.traits, *self.questions)))
 
+    if not TYPE_CHECKING:  # which would take every attribute for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            refuse_attribute(self, name)
+
     def __setitem__(self, name: object, _values: object) -> NoReturn:
         raise SurveySimError(f"a survey is not changed in place: recode {name!r} in the codebook, as a trait or question, and read again")
 
     def take(self, rows: np.ndarray) -> Survey:
-        """Return the survey of some respondents: a boolean mask or positions, shape ``(respondents,)``.
-
-        For a sample drawn from the respondents. A domain is no subset: use ``by=`` of the verbs, or `filter`.
-        """
+        """Return the survey of sampled respondents: a boolean mask or positions, shape ``(respondents,)``; for a domain use `filter`."""
         kept = np.flatnonzero(rows) if rows.dtype == bool else rows
         return replace(
             self,
@@ -192,7 +193,6 @@ class Survey:
         weighted = f"{self.weight_name!r}, from {weights.min():.3g} to {weights.max():.3g}; Kish n_eff {kish_n_eff(weights):,.0f}"
         design = "; ".join(f"{self.data[name].nunique():,} {name} labels" for name in (STRATUM, PSU) if name in self.data)
         valid = self.reasons.isna().to_numpy().mean() if self.questions else 0.0
-        levels = {name: ", ".join(self.codebook.trait(name).level_names) for name in self.traits}
         facts = {
             "respondents": f"{len(self):,}",
             "domain": "" if self.domain is None else f"{self.domain_words}: {int(self.domain.sum()):,} respondents",
@@ -200,7 +200,7 @@ class Survey:
             "design": design or "no strata or PSUs: a weighted sample",
             "questions": f"{len(self.questions)}: {first_few(self.questions)}" if self.questions else "none",
             "valid answers": f"{valid:.1%}; na_table(survey) counts the others by reason",
-            **{f"trait {name}": found for name, found in levels.items()},
+            **{f"trait {name}": ", ".join(self.codebook.trait(name).level_names) for name in self.traits},
             "notes": "; ".join(self.notes),
         }
         return facts_table(f"{self.codebook.title} ({self.codebook.name})", facts)
@@ -227,7 +227,7 @@ def check_survey(survey: object, *, of_domains: bool = False) -> None:
 
 
 def read_survey(
-    path: str | Path,
+    path: FilePath,
     codebook: CodebookLike | None = None,
     *,
     weight: str | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from surveysim.baselines.prior import PriorLike
 from surveysim.codebook.backgrounds import parse_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
+from surveysim.errors import warn_user
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import require_survey
 from surveysim.survey.assembly import marked_as_made
@@ -181,7 +181,7 @@ def _described(source: Source, made: list[Rows], table: pd.DataFrame, book: Code
         **about_respondents(source, made, in_words(near)),
     )
     if beyond_chance(near):
-        warnings.warn(f"simulated rows against sampled respondents: {in_words(near)}; {REMEDY}", stacklevel=3)
+        warn_user(f"simulated rows against sampled respondents: {in_words(near)}; {REMEDY}")
     return frame
 
 

@@ -96,10 +96,9 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     about = table.attrs
     if is_simulated(table) and FACTS in about:
         said = {STATUS: f"{LOUD} respondents ({about.get('method', 'a model')}): no row is a person", **about[FACTS]}
-        return {**said, **_recorded(about, {**NEEDED, **OF_A_MODEL})}
+        return {**said, **_recorded(about, {**NEEDED, **OF_A_MODEL}), **_beyond(about), **_of_prior(about)}
     if not is_estimate(table):
-        prior = {"prior": prior_in_words(about["prior"])} if isinstance(about.get("prior"), Mapping) else {}
-        return {**_recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL}), **prior}
+        return {**_recorded(about, {**NEEDED, **OF_A_CHOICE, **OF_A_MODEL}), **_of_prior(about)}
     facts = {STATUS: status(table), **{name: str(about.get(key) or NOT_RECORDED) for name, key in NEEDED.items()}}
     facts |= _recorded(about, {"domain": "domain"})
     facts |= {"weighting": _weighting(table), N: cell_sizes(table, N), N_EFF: cell_sizes(table, N_EFF)}
@@ -108,10 +107,7 @@ def table_facts(table: pd.DataFrame) -> dict[str, str]:
     said = {name: about.get(key) for name, key in OF_A_MODEL.items()}
     if "model" in about and about["model"] is None:
         said |= {"model": "none: a classical estimate", "model SHA-256": ""}
-    if about.get("beyond_training"):
-        said["never sampled"] = reach_in_words(about["beyond_training"])
-    if about.get("prior"):
-        said["prior"] = prior_in_words(about["prior"])
+    said |= {**_beyond(about), **_of_prior(about)}
     if BASIS in table and (table[BASIS] == PRIOR_ALONE).any():
         said[PRIOR_ALONE] = f"{first_few(table.loc[table[BASIS] == PRIOR_ALONE, QUESTION].unique())}: nobody in the sample was asked"
     return {**facts, **{name: NOT_RECORDED if value is None else str(value) for name, value in said.items()}}
@@ -205,6 +201,14 @@ def prior_in_words(about: Mapping[str, Any]) -> str:
     if about.get("left_out", {}).get("misleads"):
         said.append("MISLEADS: backgrounds left out are missed by more with it than without")
     return "; ".join(said)
+
+
+def _beyond(about: Mapping[str, Any]) -> dict[str, str]:
+    return {"never sampled": reach_in_words(about["beyond_training"])} if about.get("beyond_training") else {}
+
+
+def _of_prior(about: Mapping[str, Any]) -> dict[str, str]:
+    return {"prior": prior_in_words(about["prior"])} if isinstance(about.get("prior"), Mapping) else {}
 
 
 def _weighting(table: pd.DataFrame) -> str:

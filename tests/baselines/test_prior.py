@@ -222,6 +222,14 @@ def test_a_prior_that_misleads_is_warned_of(misleading: bool, caplog: pytest.Log
     assert "prior_misleads" not in ss.diagnose(prior, prior, codebook=opinion_codebook())
 
 
+@pytest.mark.parametrize("misleading", [False, True])
+def test_a_baseline_warns_of_it_as_simulate_does(misleading: bool, caplog: pytest.LogCaptureFixture) -> None:
+    prior = ss.response_distributions(_before(), by=TRAITS, questions=QUESTIONS)
+    given, book = _dealt_anew(prior) if misleading else prior, opinion_codebook()
+    ss.estimate_baseline(_sample(400), ss.background_grid(book, by=TRAITS), method="mrp", codebook=book, prior=given)
+    assert ("misleads" in caplog.text) == misleading
+
+
 @pytest.mark.parametrize("as_table", [False, True])
 def test_the_sample_itself_is_no_prior(as_table: bool) -> None:
     survey = opinion_survey(300, 1)

@@ -6,33 +6,13 @@ from typing import Any
 
 from referee_aligned_page import aligned_section, never_asked_section, topics_section
 from referee_closed_form import closed_form_section, folds_section
+from referee_opening import asked_of_models, calibrated, opening
 from referee_tables import NAMES, TV, by_round, table_of, wrapped
 
 LEARNT = ("pooled", "raw", "shrunken", "mrp")
 ROUNDS = ("gd3", "gd4", "gd5", "gd6")
 
 TITLE = "# The referee: simulators' tables beside human shares and nulls"
-MADE = """
-Made by `make bench-referee DATA=<folder of the data>`; all numbers are in `benchmarks/referee.json`. The data stand beside the project and
-are not in it; here are means over questions alone.
-"""
-WHY = """
-A simulator's score means little until something that knows nothing of groups, or nothing of the question, stands beside it. So each table
-has its **nulls**:
-"""
-NULLS = (
-    """**marginal**: everybody gets the question's mean shares. Whoever does not beat it has told nothing about groups. The *human* marginal
-    knows the mean answer, which no simulator of a question never asked does; a simulator's *own* marginal shows what its differences
-    between groups add.""",
-    "**shuffled**: every group gets the shares of another group of its trait (five draws, seeds 0 to 4).",
-    "**uniform, blind, group means**: all options alike; the mean of other questions with as many options, of all groups or of the group.",
-    "**floor**: what the truth's shares score against themselves asked again of as many respondents, where these numbers are published.",
-)
-READ = """
-Groups count alike within a question, questions count alike. Intervals are 95% over questions; a difference is paired by question, and
-**bold** where its interval excludes 0 *in favour of* the row. Wasserstein is divided by the number of options less 1, and needs ordered
-ones; KL is that of the human shares from the estimate, in nats; 1 - sqrt(JSD) has the divergence in bits, and higher is better.
-"""
 FOOT = """## Your simulator's table beside these
 
 A CSV with `question_id`, `background_id` (`SEX=Female`), `option_code` (or its label) and `share` is scored by one line:
@@ -43,13 +23,17 @@ python tests/benchmarks/bench_referee.py <folder of the data> --tables mine=mine
 
 A column of the Pew table itself is one entry of `PEW_MODELS` in `tests/benchmarks/outside_data.py`. In Python any table, of answers drawn,
 counts or log probabilities, becomes one that can be scored by [`ss.as_distributions`](outside-tables.md).
+
+## How these numbers are made
+
+By `make bench-referee DATA=<folder of the data>`; all of them are in `benchmarks/referee.json`. The data stand beside the project and are
+not in it; here are means over questions alone.
 """
 
 
 def page(found: dict[str, Any], simulators: dict[str, dict[str, list[float]]]) -> str:
     """Return the page of whatever parts are there; `simulators` are the errors of large models' tables as priors."""
-    items = "\n".join(wrapped(f"- {item}", "  ") for item in NULLS)
-    sections = [f"{TITLE}\n\n{wrapped(MADE)}\n\n{wrapped(WHY)}\n\n{items}\n\n{wrapped(READ)}\n"]
+    sections = [f"{TITLE}\n\n{opening(found, simulators)}"]
     if "pew" in found:
         sections.append(_pew(found["pew"]) + "\n" + _as_priors(simulators) + "\n")
     rounds = {name: found[name] for name in ROUNDS if name in found}
@@ -83,12 +67,11 @@ def _pew(part: dict[str, Any]) -> str:
     may have read them. Differences are from the human marginal.
     """
     table = table_of(part["rows"], ["wasserstein", "total_variation", "similarity"], "wasserstein")
-    return "\n".join(["## Four large models on contested Pew questions", "", wrapped(about), "", *table, "", _pew_words(part["rows"]), ""])
+    return "\n".join(["## Four large models on contested Pew questions", "", wrapped(about), "", *table, "", _pew_words(part), ""])
 
 
-def _pew_words(rows: list[dict[str, Any]]) -> str:
-    error = {row["source"]: row["estimate"] for row in rows if row["metric"] == "wasserstein"}
-    models = [name for name in error if f"{name}, its marginal" in error]
+def _pew_words(part: dict[str, Any]) -> str:
+    error, models = asked_of_models(part)
     better = [name for name in models if error[name] < error["human marginal"]]
     each = "; ".join(
         f"{name} {error[name] / error[f'{name}, its marginal']:.2f} and {error[name] / error[f'{name}, groups shuffled']:.2f}"
@@ -103,12 +86,9 @@ def _pew_words(rows: list[dict[str, Any]]) -> str:
 
 def _as_priors(simulators: dict[str, dict[str, list[float]]]) -> str:
     """Return what large models' tables are worth once human answers calibrate them."""
-    mean = {case: {name: sum(values) / len(values) for name, values in own.items()} for case, own in simulators.items()}
-    sampled = {int(case.split(", ")[1]): own for case, own in mean.items() if case.startswith("sampled")}
-    said = []
-    for name in ("GPT-4", "Claude 3 Opus", "both"):
-        ratios = [own[f"prior {name}"] / min(own["mrp"], own["low_rank"]) for own in sampled.values()]
-        said.append(f"{name} {', '.join(f'{value:.2f}' for value in ratios)}")
+    ratios = calibrated(simulators)
+    said = [f"{name} {', '.join(f'{value:.2f}' for value in own.values())}" for name, own in ratios.items()]
+    sampled = list(ratios["both"])
     return wrapped(
         f"""Calibrated: with such a table as `prior=` and {", ".join(map(str, sampled))} human answers a group, the Wasserstein error over
         that of the best estimate from these answers alone is {"; ".join(said)} ([benchmarks](benchmarks.md), the big models' tables

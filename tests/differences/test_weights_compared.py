@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -145,3 +146,13 @@ def test_wrong_arguments_are_refused() -> None:
     lonely = small_survey(design=True).take(np.arange(7))
     with pytest.raises(DesignError, match="a variance needs two PSUs in every stratum"):
         ss.compare_weights(lonely, "none", questions="q1")
+
+
+def test_means_of_names_are_warned_of_and_shares_are_not(recwarn: pytest.WarningsRecorder) -> None:
+    """The codes of a nominal question are names, whatever the weight."""
+    survey = ss.load_example("nonvoters2020")
+    ss.compare_weights(survey, ["none", "weight"], questions="Q30")
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"'Q30' is nominal .*response_distributions gives shares") as told:
+        ss.compare_weights(survey, ["none", "weight"], questions="Q30", outcome="mean")
+    assert [Path(one.filename).name for one in told] == [Path(__file__).name], "once, and at the call"

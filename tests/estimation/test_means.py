@@ -261,8 +261,16 @@ def test_errors_name_what_is_wrong(broken: Callable[[], object], error: type[Sur
         lambda survey: ss.survey_ratio(survey, numerator="Q30", denominator="Q8_8"),
         lambda survey: ss.survey_ttest(survey, questions="Q30", groups="gender"),
         lambda survey: ss.survey_ranktest(survey, questions="Q30", groups="gender"),
+        lambda survey: ss.calibrate(survey.take(survey.reasons["Q30"].isna().to_numpy()), means={"Q30": 2.4}),
+        lambda survey: ss.prediction_powered(
+            survey,
+            ss.simulate(survey, ["gender"], questions=["Q30"], method="mrp"),
+            population=ss.observed_backgrounds(survey, by="gender"),
+            statistic="mean",
+            independent=True,
+        ),
     ],
-    ids=["mean", "total", "quantile", "ratio", "t", "rank"],
+    ids=["mean", "total", "quantile", "ratio", "t", "rank", "calibrated", "prediction-powered"],
 )
 def test_the_codes_of_a_nominal_question_are_no_numbers(call: Callable[[ss.Survey], object]) -> None:
     """Codes of parties have no mean; two options are a scale of two, of which nothing is said."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import surveysim as ss
-from surveysim.errors import SurveySimError, TableError
+from surveysim.errors import ArgumentError, SurveySimError, TableError
 from tests.support.small_surveys import LEVELS, small_codebook, small_frame, small_survey
 
 BOOK = small_codebook()
@@ -220,7 +220,6 @@ BAD: list[tuple[pd.DataFrame, dict[str, Any], str]] = [
     (LONG.assign(option_code=[0, 1, 2, 9, 2, 3]), {}, r"has no option 9 \(1 row\)"),
     (LONG.assign(n=[1, 1, 1, 2, 5, 5]), {}, "n differs between the options of q1 / gender=female; give one a cell"),
     (LONG, {"tolerance": 0.5}, "tolerance: how far the shares of a cell may miss 1, from 0 to 0.1; got 0.5"),
-    (LONG, {"tolerance": "wide"}, "got 'wide'"),
     (LONG, {"unmatched": "ignore"}, "unmatched must be 'fail' or 'drop'; got 'ignore'"),
 ]
 
@@ -229,6 +228,11 @@ BAD: list[tuple[pd.DataFrame, dict[str, Any], str]] = [
 def test_what_breaks_a_rule_says_which(frame: pd.DataFrame, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(TableError, match=message):
         _read(frame, **changed)
+
+
+def test_a_tolerance_is_a_number() -> None:
+    with pytest.raises(ArgumentError, match=r"tolerance must be a number; got str 'wide'; its default is 0\.001"):
+        _read(LONG, tolerance="wide")
 
 
 def test_what_is_no_codebook_is_named() -> None:

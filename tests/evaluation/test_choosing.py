@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
-from surveysim.errors import EvaluationError
+from surveysim.errors import ArgumentError, EvaluationError
 from tests.support.small_surveys import small_codebook, small_frame, small_survey
 
 EXAMPLE = ss.load_example("nonvoters2020")
@@ -107,7 +107,6 @@ def test_backgrounds_count_by_the_shares_that_come_with_them() -> None:
         ({"methods": []}, "methods is empty"),
         ({"metric": "wasserstein"}, "metric: 'wasserstein' cannot be freed of a fold's sampling error"),
         ({"folds": 2}, "folds must be a whole number, at least 3: .* got 2"),
-        ({"folds": 2.5}, "got 2.5"),
         ({"folds": 301}, "folds must be 2 to 300, the number of PSUs; got 301"),
         ({"model": SimpleNamespace(aligned=True)}, "model is aligned already"),
         ({"model": SimpleNamespace(aligned=False)}, "model: none of raw, pooled, mrp uses a language model"),
@@ -116,6 +115,11 @@ def test_backgrounds_count_by_the_shares_that_come_with_them() -> None:
 def test_bad_input_says_what_is_wrong(chosen: dict[str, Any], said: str) -> None:
     with pytest.raises(EvaluationError, match=said):
         choice(**chosen)
+
+
+def test_folds_are_whole() -> None:
+    with pytest.raises(ArgumentError, match=r"folds must be a whole number; got float 2\.5; its default is 5"):
+        choice(folds=2.5)
 
 
 def test_too_few_respondents_are_said_with_method_and_fold() -> None:

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 import surveysim as ss
 from surveysim.errors import TableError
+from surveysim.figures.rows import NO_NUMBER
 from tests.support.figures import refuse_overlaps, texts
 from tests.support.opinion_survey import opinion_survey
 
@@ -70,8 +71,33 @@ def test_a_wide_interval_is_hatched_and_a_missing_one_dashed() -> None:
     note = " ".join(texts(ax)).replace("\n", " ")
     assert _hatched(ax) == 1
     assert "Hatched: the interval is wider than half of the colours' range. Dashed: no interval known." in note
-    assert "–: no estimate (the Netherlands)." in note
+    assert "White, without a number: no estimate (the Netherlands)." in note
+    assert "withheld" not in note
+    assert not {"–", NO_NUMBER} & set(texts(ax))
     assert "No intervals known." in " ".join(texts(ss.plot_map(MEANS.drop(columns=["conf_low", "conf_high"]), trait="country")))
+
+
+def test_a_withheld_estimate_is_told_from_one_that_is_missing() -> None:
+    """Of means as of shares: a dash stands for what `protect` withheld, an empty tile for what was never there."""
+    means = MEANS.assign(suppressed="").iloc[:5].copy()
+    means.loc[[1, 2], ["estimate", "conf_low", "conf_high", "n"]] = np.nan
+    means.loc[2, "suppressed"] = "fewer than 10 respondents"
+    frame = ss.plot_map(means, trait="country", draw=False)
+    assert frame.loc[frame["withheld"], "level"].tolist() == ["DE"]
+    ax = ss.plot_map(means, trait="country")
+    refuse_overlaps(ax)
+    note = " ".join(texts(ax)).replace("\n", " ")
+    assert "–: withheld, 1 of 5 levels (DE). White, without a number: no estimate (the Netherlands)." in note
+    assert texts(ax).count(NO_NUMBER) == 1
+    places = pd.DataFrame({"level": ["young", "middle", "old"], "row": 0, "column": [0, 1, 2]})
+    shares = ss.response_distributions(SURVEY, by="age", questions="taxes")
+    smallest = shares.loc[shares["n"].idxmin(), "age"]
+    kept = ss.protect(shares, min_n=int(shares["n"].min()) + 1)
+    frame = ss.plot_map(kept, trait="age", tiles=places, codebook=SURVEY, draw=False).set_index("level")
+    assert frame["withheld"].sum() >= 1
+    assert frame.loc[smallest, "withheld"]
+    assert frame["estimate"].isna().eq(frame["withheld"]).all()
+    refuse_overlaps(ss.plot_map(kept, trait="age", tiles=places, codebook=SURVEY))
 
 
 def test_shares_are_those_of_the_table_with_the_interval_of_a_joint_share() -> None:

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 import surveysim as ss
+from surveysim.baselines.fitting import warn_of_ignored_prior, warning_once_of_a_prior
 from surveysim.errors import EstimationError, SurveySimError, TableError
 from surveysim.tables.draws import draw_columns
+from tests.support.opinion_survey import TRAITS, opinion_survey
 from tests.support.small_surveys import small_survey
 
 BY = ["age", "gender"]
@@ -102,3 +104,30 @@ def test_a_prior_table_is_fixed_and_a_prior_survey_is_resampled_too() -> None:
     )
     assert resampled > 1.05 * fixed
     assert several > 0
+
+
+def test_a_prior_that_misleads_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not in every replicate; a second prior has a warning of its own, and afterwards all is as before."""
+    survey, earlier = opinion_survey(400, 1), ss.response_distributions(opinion_survey(2000, 9), by=TRAITS, questions=["trust", "taxes"])
+    names = sorted(earlier["background_id"].unique())
+    other = dict(zip(names, np.random.default_rng(4).permutation(names), strict=True))
+    dealt = earlier.assign(background_id=earlier["background_id"].map(other))
+
+    def moved(part: ss.Survey, prior: pd.DataFrame) -> pd.DataFrame:
+        return ss.simulate(part, TRAITS, questions=["trust", "taxes"], method="mrp", prior=prior)
+
+    moved(survey, dealt)
+    expected = [record.msg for record in caplog.records]
+    assert any("misleads" in said for said in expected)
+    caplog.clear()
+    ss.resampled_errors(survey, moved, prior=dealt, n_replicates=20, progress=False)
+    said = [record.msg for record in caplog.records]
+    assert set(expected) <= set(said)
+    assert len(said) == len(set(said))
+    caplog.clear()
+    with warning_once_of_a_prior():
+        for name in ("one", "one", "other"):
+            warn_of_ignored_prior(name, [0.9])
+    assert [record.args[0] for record in caplog.records] == ["one", "other"]
+    warn_of_ignored_prior("one", [0.9])
+    assert len(caplog.records) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -354,3 +355,20 @@ def test_a_mapping_of_backgrounds_is_columns_of_levels() -> None:
     tables = [ss.simulate(opinion_survey(), given, questions="vote", method="ridge") for given in (columns, pd.DataFrame(columns))]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0]["background_id"].unique().tolist() == ["age=old|gender=female", "age=young|gender=male"]
+
+
+@pytest.mark.parametrize("method", BY_MODEL)
+def test_every_method_with_a_model_says_how_far_it_is(
+    method: str, base: ss.OptionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In JSON lines that a tracker follows; with progress=False no line."""
+    report = tmp_path / "run.jsonl"
+    monkeypatch.setenv("SURVEYSIM_PROGRESS", str(report))
+    _simulate(model=base, method=method)
+    assert not report.exists()
+    _simulate(model=base, method=method, progress=True)
+    said = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+    ended = {one["job"]: one for one in said if one.get("finished")}
+    assert {"simulating" if method == "zero-shot" else "reading prompts"} <= set(ended)
+    assert all(one["done"] == one["total"] for one in ended.values())
+    assert {one["job"] for one in said if "job" in one} == set(ended), "what began has ended"

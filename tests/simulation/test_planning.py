@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import surveysim as ss
-from surveysim.errors import EstimationError
+from surveysim.errors import ArgumentError, EstimationError
 from tests.support.small_surveys import small_survey
 
 BY = ["age", "gender", "region"]
@@ -102,7 +102,6 @@ def test_a_prior_of_no_use_is_warned_of(misleading: bool, caplog: pytest.LogCapt
     [
         ({"more": 0}, "more must be a whole number of respondents, at least 1; got 0"),
         ({"more": -5}, "at least 1; got -5"),
-        ({"more": 2.5}, "at least 1; got 2.5"),
         ({"more": True}, "at least 1; got True"),
         ({"method": "mpr"}, "method: 'mpr' cannot be planned for; did you mean 'mrp'"),
         ({"method": "ridge"}, "'ridge' cannot be planned for"),
@@ -112,7 +111,6 @@ def test_a_prior_of_no_use_is_warned_of(misleading: bool, caplog: pytest.LogCapt
         ({"costs": COSTS | {IDS[2]: float("nan")}}, r"above 0 and finite; .* \(nan\)"),
         ({"costs": COSTS | {IDS[2]: "dear"}}, r"costs must be numbers; .*'dear'"),
         ({"costs": COSTS | {"age=odd": 1.0}}, "costs: age=odd is none of the backgrounds"),
-        ({"costs": 3}, "costs must map background_id to a number; got int"),
         ({"available": {"age=odd": 1}}, "available: age=odd is none of the backgrounds"),
         ({"available": {IDS[0]: 1.5}}, r"available must be whole numbers of respondents, 0 or more; .* \(1.5\) is not"),
         ({"available": dict.fromkeys(IDS, 4)}, "available: 48 respondents in all, and more=60; plan for at most so many"),
@@ -121,6 +119,18 @@ def test_a_prior_of_no_use_is_warned_of(misleading: bool, caplog: pytest.LogCapt
 )
 def test_bad_input_says_what_is_wrong(chosen: dict[str, Any], said: str) -> None:
     with pytest.raises(EstimationError, match=said):
+        planned(**chosen)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"more": 2.5}, "more must be a whole number; got float 2.5"),
+        ({"costs": 3}, "costs must be a mapping of names to numbers; got int 3"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(chosen: dict[str, Any], said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
         planned(**chosen)
 
 

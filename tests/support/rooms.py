@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 PACKAGE = "surveysim"
-FOUNDATION = ("errors", "html", "whole_files", "progress")
+FOUNDATION = ("errors", "calls", "html", "whole_files", "progress")
 # A module may import modules of its own room and of the rooms before it in this list; inside `lm` the groups stand in order too.
 ROOMS = (
     "tables", "codebook", "files", "design", "survey", "drafting", "estimation", "differences", "baselines", "inference", "lm",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +18,11 @@ import surveysim as ss
 from surveysim.codebook.codebook import MISSING_REASONS, DesignVariables, Level, Option, Question, Trait, Weight
 from surveysim.codebook.missing_labels import reason_from_label
 from surveysim.codebook.questions import field_values
-from surveysim.errors import CodebookError, DesignError, ReadError
+from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError
 from surveysim.survey import codebook_match as release
 from surveysim.survey.codebook_match import codebook_for
 from tests.support import synthetic
+from tests.support.opinion_survey import opinion_survey
 from tests.support.synthetic import trust_codebook, trust_frame
 
 
@@ -519,3 +522,46 @@ def test_a_survey_says_what_it_is() -> None:
     assert "<b>A survey" in html
     nothing = ss.as_survey(trust_frame(), BOOK, questions=[], traits=[])
     assert "none" in nothing._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("trust", r"a Survey is no frame: survey.data\['trust'\] holds the codes .*survey.select\('trust'\) keeps it alone"),
+        ("gender", r"a Survey is no frame: survey.data\['gender'\]"),
+        ("trst", r"a Survey has no attribute, question or trait 'trst'; did you mean 'trust'"),
+        ("qestions", r"a Survey has no attribute, question or trait 'qestions'; did you mean 'questions'"),
+        ("groupby", r"has no 'groupby': survey.data.groupby is that of the respondents, without weights and design, .* survey_mean use"),
+        ("weight", r"has no 'weight': survey.data.weight is that of the respondents"),
+        ("_repr_png_", r"'Survey' object has no attribute '_repr_png_'"),
+        ("_ipython_canary_method_should_not_exist_", r"'Survey' object has no attribute '_ipython"),
+    ],
+)
+def test_an_attribute_that_is_none_says_what_to_write(name: str, said: str) -> None:
+    survey = opinion_survey(60)
+    assert not hasattr(survey, name)
+    with pytest.raises(AttributeError, match=said):
+        getattr(survey, name)
+    if name in (*survey.questions, *survey.traits):
+        with pytest.raises(SurveySimError) as of_a_column:
+            survey[name]
+        with pytest.raises(SurveySimError) as of_an_attribute:
+            getattr(survey, name)
+        assert str(of_a_column.value) == str(of_an_attribute.value)
+
+
+def test_a_survey_is_copied_pickled_and_shown_as_before() -> None:
+    survey = opinion_survey(60)
+    for other in (copy.copy(survey), copy.deepcopy(survey), pickle.loads(pickle.dumps(survey)), replace(survey)):
+        assert repr(other) == repr(survey)
+        pd.testing.assert_frame_equal(other.data, survey.data)
+        assert other.design.degrees_of_freedom == survey.design.degrees_of_freedom
+    with pytest.raises(AttributeError, match="'Survey' object has no attribute 'reasons'"):
+        _ = object.__new__(ss.Survey).reasons
+
+
+def test_an_error_inside_a_property_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    survey = opinion_survey(60)
+    monkeypatch.setattr(ss.Survey, "traits", property(lambda self: self.codebook.nothing))
+    with pytest.raises(AttributeError, match="'Codebook' object has no attribute 'nothing'"):
+        _ = survey.traits

@@ -195,7 +195,7 @@ def _one_answer() -> ss.Survey:
     ("call", "error", "words"),
     [
         (lambda: _rows(n=0), SurveySimError, "n must be a whole number of 1 or more; got 0"),
-        (lambda: _rows(n=2.5), SurveySimError, "n must be a whole number of 1 or more; got 2.5"),
+        (lambda: _rows(n=2.5), SurveySimError, "n must be a whole number; got float 2.5"),
         (lambda: _rows(m=0), SurveySimError, "m must be a whole number of 1 or more; got 0"),
         (lambda: _rows(n=5), SurveySimError, "n=5 rows are fewer than the 6 backgrounds"),
         (lambda: _rows(SURVEY.take(np.arange(49))), EstimationError, "49 of 49 respondents have a weight.*50 are needed"),
@@ -244,3 +244,16 @@ def test_a_language_model_gives_the_shares_and_their_draws(base: ss.OptionModel)
     assert rows.attrs["model_sha256"] == base.backbone.digest
     several = _rows(model=base, method="dsa-kernel", questions=ASKED[:2], n=60, m=2)
     assert several.groupby("synthesis").trust.mean().nunique() == 2
+
+
+def test_what_it_leans_on_is_said_as_simulate_says_it() -> None:
+    """The prior, and backgrounds that nobody sampled has."""
+    prior = ss.response_distributions(coupled_survey(2000, 5), by=TRAITS, questions=ASKED)
+    sampled = SURVEY.take((SURVEY.data["age"].astype(str) + SURVEY.data["gender"].astype(str) != "oldmale").to_numpy())
+    facts = ss.show(_rows(sampled, PEOPLE, prior=prior)).facts
+    table = ss.show(ss.simulate(sampled, PEOPLE[TRAITS], questions=ASKED, method="mrp", prior=prior)).facts
+    assert facts["prior"] == table["prior"]
+    assert "slope of its differences" in facts["prior"]
+    assert facts["never sampled"] == table["never sampled"]
+    assert "prior" not in ss.show(_rows()).facts
+    assert not ss.show(_rows()).facts["never sampled"]

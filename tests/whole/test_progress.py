@@ -109,10 +109,30 @@ def test_what_is_no_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         _cross_fitted()
 
 
+COMPARE = ["compare", "nonvoters2020", "--by", "gender", "--questions", "Q8_8", "--train-n", "200", "--methods", "raw", "--seeds", "1"]
+
+
+def test_the_command_logs_where_it_is_asked_to() -> None:
+    command = [sys.executable, "-m", "surveysim", *COMPARE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, VARIABLE: "log"})
+    assert re.search(r"^surveysim: comparing: 3 of 3, \d+ s$", done.stderr, re.MULTILINE)
+    quiet = subprocess.run([*command, "--quiet"], capture_output=True, text=True, check=True, env={**os.environ, VARIABLE: "log"})
+    assert "comparing" not in quiet.stderr
+
+
+def test_lines_of_the_command_are_json_or_begin_with_its_name(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "surveysim", *COMPARE, "--output", str(tmp_path / "scores.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, VARIABLE: "json"})
+    progress = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    others = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert {one["job"] for one in progress if "message" not in one} == {"comparing"}
+    assert others
+    assert all(line.startswith("surveysim: ") for line in others)
+
+
 def test_a_piped_command_has_no_bar() -> None:
-    words = ["compare", "nonvoters2020", "--by", "gender", "--questions", "Q8_8", "--train-n", "200", "--methods", "raw", "--seeds", "1"]
     plain = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    done = subprocess.run([sys.executable, "-m", "surveysim", *words], capture_output=True, text=True, check=True, env=plain)
+    done = subprocess.run([sys.executable, "-m", "surveysim", *COMPARE], capture_output=True, text=True, check=True, env=plain)
     assert "surveysim: comparing: 3 of 3" in done.stderr
     assert "\r" not in done.stderr
     assert "|" not in done.stderr

@@ -59,6 +59,29 @@ def test_the_page_is_what_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch
     assert (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8") == import_module("referee_page").page(found, simulators)
 
 
+def test_the_page_opens_with_question_and_answers_and_ends_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the words of its answers are what the numbers say."""
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    found, opening = json.loads(NUMBERS.read_text(encoding="utf-8")), import_module("referee_opening")
+    text = (PROJECT / "docs" / "referee.md").read_text(encoding="utf-8")
+    title, question, answers, *rest = text.split("\n\n")
+    assert title.startswith("# ")
+    assert question.startswith("Does a simulator tell what groups of people answer")
+    assert [line.split("**")[1] for line in answers.splitlines() if line.startswith("- **")] == [
+        "Large models asked for contested Pew questions", "Surveys younger than the model", "Questions that nobody was asked",
+    ]  # fmt: skip
+    assert rest[0] == "## How to read the tables"
+    assert "make bench-referee" in text.split("\n## ")[-1]
+    assert "make bench-referee" not in text.partition("\n## Your simulator")[0]
+    error, models = opening.asked_of_models(found["pew"])
+    assert max(error[name] / error[f"{name}, groups shuffled"] for name in models) < 1, "they go the right way"
+    assert min(error[name] / error[f"{name}, its marginal"] for name in models) > 0.95, "they hardly help"
+    pair = ("closed form, n = 25", "mrp, one trait, n = 25")
+    ratios = [row["ratio"] for name in CLOSED for row in found[f"{name}-closed-form"]["ratios"] if (row["source"], row["against"]) == pair]
+    assert len(ratios) == len(CLOSED)
+    assert min(ratios) > 0.99, "the language model adds nothing"
+
+
 def test_its_numbers_are_means_and_no_data() -> None:
     """Every row is a mean over many questions; no question or group has a number of its own."""
     found = json.loads(NUMBERS.read_text(encoding="utf-8"))

@@ -37,7 +37,7 @@ BROKEN = [
     (
         rooms.strangers,
         {"helpers": "x = 1"},
-        ["surveysim/helpers.py", "the top level holds errors, html", "move it into one of the rooms tables"],
+        ["surveysim/helpers.py", "the top level holds errors, calls, html", "move it into one of the rooms tables"],
     ),
     (rooms.strangers, {"utils.names": "x = 1", "utils.__init__": PLATE}, ["surveysim/utils/names.py", "no room utils", "move it"]),
     (

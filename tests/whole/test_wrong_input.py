@@ -30,9 +30,10 @@ def test_a_verb_that_needs_a_survey_says_how_to_make_one(name: str, given: objec
     verb = getattr(ss, name)
     wrong = small_frame() if given else None
     needed = [p for p in list(inspect.signature(verb).parameters.values())[1:] if p.default is p.empty and p.kind != p.VAR_KEYWORD]
-    positional = [{} for p in needed if p.kind == p.POSITIONAL_OR_KEYWORD]
+    fill: dict[str, object] = {"int": 1, "str": "x", "Sequence[int] | int": 1, "Callable[..., pd.DataFrame]": print, "Estimator": print}
+    positional = [fill.get(p.annotation, {}) for p in needed if p.kind == p.POSITIONAL_OR_KEYWORD]
     with pytest.raises(SurveySimError, match="survey must be a Survey, which brings weight, design and codebook; got ") as caught:
-        verb(wrong, *positional, **{p.name: {} for p in needed if p.kind == p.KEYWORD_ONLY})
+        verb(wrong, *positional, **{p.name: fill.get(p.annotation, {}) for p in needed if p.kind == p.KEYWORD_ONLY})
     assert ("as_survey(frame, codebook)" if given else "read_survey(path, codebook)") in str(caught.value)
 
 
