@@ -6,11 +6,13 @@ questions, in the batch size of three that is fastest, and scaled by tokens; the
 
 ``--clock cpu`` takes the processor's time of a single thread in place of the time that passes: for a machine with other work on it.
 ``--page`` writes the table into docs/benchmarks.md and the figures into docs/benchmarks/speed.json.
+``--peers`` adds llama.cpp, which `llama_peer` runs: ``make bench-speed PEERS=1`` installs it first.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import resource
 import statistics
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import llama_peer
 import torch
 from marked_sections import write_section
 
@@ -89,6 +92,30 @@ def read(model: Any, questions: list[TokenisedQuestion]) -> Iterator[Any]:
     known = read_beginnings(model.backbone, questions)
     for pack in packs(questions):
         yield from pack_states(model.backbone, pack, known)
+
+
+def loaded(dtype: str) -> Any:
+    """The default model with its weights in the number type that it computes in: the plain path uses them as they are."""
+    model = ss.load_model(dtype=dtype)
+    model.backbone.ready()
+    return model
+
+
+def our_simulation(model: Any, questions: list[TokenisedQuestion]) -> tuple[float, llama_peer.Shares]:
+    """Seconds from token ids to shares, and the shares."""
+    found: llama_peer.Shares = []
+    answers = (model.option_shares(*put).numpy() for put in zip(questions, read(model, questions), strict=True))
+    return timed(lambda: found.extend(answers)), found
+
+
+def beside_llama(n_questions: int) -> dict[str, Any]:
+    """Figures of llama.cpp beside ours in two number types."""
+    models = {dtype: loaded(dtype) for dtype in llama_peer.GOALS}
+    questions = tokenised(models["float32"], n_questions, TRAITS)
+    ours = {dtype: functools.partial(our_simulation, model, questions) for dtype, model in models.items()}
+    for model in models.values():
+        our_simulation(model, questions[:1])
+    return llama_peer.compare(ours, models["float32"].backbone.model, questions, "wall" if clock is time.perf_counter else "cpu")
 
 
 def our_epoch(readout: Readout, questions: list[TokenisedQuestion], states: list[Any]) -> None:
@@ -167,7 +194,7 @@ def measure(dtype: str, n_questions: int) -> dict[str, Any]:
     """Measure everything and return the figures."""
     first_load = timed(lambda: ss.load_model(dtype=dtype))
     cached_load = timed(lambda: ss.load_model(dtype=dtype))
-    model = ss.load_model(dtype=dtype)
+    model = loaded(dtype)
     network = model.backbone.model
     questions = tokenised(model, n_questions, TRAITS)
     tokens, distinct = plain_tokens(questions), distinct_tokens(questions)
@@ -265,6 +292,8 @@ def section(figures: dict[str, Any]) -> list[str]:
     rows = [(what, f"at least {goal}", f"{value:.3g}", value >= goal) for what, goal, value in ratios]
     times = [("import, seconds", 0.5, of["import_seconds"]), ("cached model load, seconds", 2, of["cached_load_seconds"])]
     rows += [(what, f"below {goal}", f"{value:.2g}", value < goal) for what, goal, value in times] + grown(of)
+    peers = of.get("peers")
+    rows += llama_peer.rows(peers) if peers else []
     return [
         "## How fast it is",
         "",
@@ -275,6 +304,7 @@ def section(figures: dict[str, Any]) -> list[str]:
         f"Peak: two matrices of 1,536 x 1,536, {of['peak_gflops']:,.0f} GFLOP/s. Time and memory a prompt: a tiny random model.",
         *attainable(of),
         "All figures: `benchmarks/speed.json`.",
+        *(llama_peer.paragraph(peers) if peers else []),
         "",
         "| what | goal | measured (**bold**: not reached) |",
         "|---|---|---|",
@@ -291,6 +321,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--grown", type=Path, help="growth measured before, as JSON")
     parser.add_argument("--page", action="store_true")
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("--grow", type=int)
     given = parser.parse_args()
     if given.grow:
@@ -300,9 +331,11 @@ def main() -> None:
         torch.set_num_threads(1)
         clock = time.process_time
     growing = json.loads(given.grown.read_text()) if given.grown else growth()  # first: a process begins with its parent's peak memory
-    options = "".join(f" {word}" for word in sys.argv[1:] if word != "--page")
+    options = "".join(f" {'PEERS=1' if word == '--peers' else word}" for word in sys.argv[1:] if word != "--page")
     with_options = f", with `{options.strip()}`" if options else ""
     figures = {"options": with_options, **measure(given.dtype, given.questions), "import_seconds": import_seconds(), "growth": growing}
+    if given.peers:
+        figures["peers"] = beside_llama(given.questions)
     folder = Path("bench-output")
     folder.mkdir(exist_ok=True)
     (folder / "speed.json").write_text(json.dumps(figures, indent=2))
