@@ -8,10 +8,12 @@ fastest of each layout then runs on all prompts, as does float32, whose shares m
 from __future__ import annotations
 
 import json
+import platform
 import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,19 @@ NUMBER_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
 CHOICES = {  # of each setting, what is tried; the first is begun with
     "weights": ("f16", "f32", "bf16", "q8_0", "q4_0", "q4_1"),
     "memory": ("f16", "f32"),
-    "flash": (False, True),
+    "flash": (True, False),
     "tokens_at_once": (2048, 512, 4096),
-    "prompts_at_once": (216, 108, 54),
+    "prompts_at_once": (54, 27, 108, 216),
     "layout": ("distinct", "openings"),
 }
 EXACT = {"weights": "f32", "memory": "f32", "flash": False}  # nothing rounded: what our float32 is compared with
-PILOT_QUESTIONS, PILOT_SECONDS = 8, 300
+QUESTIONS, PILOT_QUESTIONS = 27, 4  # on which both are timed, and on which settings are tried: as many prompts as go at once at most
+PILOT_SECONDS = 300
 FAULT = re.compile(r"^(?:\d[\d:,T-]+ +)?(.*\b(?<!-W)error[: ].*)$", flags=re.IGNORECASE | re.MULTILINE)  # in a log of pip
 SAME_SHARES = 1e-3  # most that shares in float32 may differ: else it was not the same work
-GOALS = {"bfloat16": 10, "float32": 4}
 Setting = dict[str, Any]
 Shares = list[np.ndarray]
+Simulate = Callable[[Any, Sequence[TokenisedQuestion]], tuple[float, Shares]]  # seconds, and every question's shares
 
 
 class PeerError(Exception):
@@ -205,15 +208,15 @@ def descend(seconds: Callable[[Setting], float], start: Setting) -> Setting:
             return best
 
 
-def whole(peer: Peer, setting: Setting, questions: Sequence[TokenisedQuestion]) -> dict[str, Any]:
-    """All prompts in one setting, twice: the faster run.
+def whole(peer: Peer, setting: Setting, questions: Sequence[TokenisedQuestion], times: int = 2) -> dict[str, Any]:
+    """All prompts in one setting, several times: the fastest run.
 
     Raises
     ------
     PeerError
         If a run fails that did not on a few questions.
     """
-    runs = [peer.run(setting, questions) for _ in range(2)]
+    runs = [peer.run(setting, questions) for _ in range(times)]
     failed = [run["failed"] for run in runs if "failed" in run]
     if failed:
         raise PeerError(f"did not run on all prompts: {failed[0]}")
@@ -222,17 +225,18 @@ def whole(peer: Peer, setting: Setting, questions: Sequence[TokenisedQuestion]) 
     return best
 
 
-def compare(
-    ours: Mapping[str, Callable[[], tuple[float, Shares]]], network: Any, questions: Sequence[TokenisedQuestion], clock: str
-) -> dict[str, Any]:
-    """Time llama.cpp and ours on the same prompts with equal threads; `ours` by number type simulates and returns seconds and shares.
+def compare(models: Mapping[str, Any], questions: Sequence[TokenisedQuestion], simulate: Simulate, clock: str) -> dict[str, Any]:
+    """Time llama.cpp and ours on the same prompts with equal threads; `models` by number type, which `simulate` runs.
 
     Ours runs before and after llama.cpp; the faster of the two counts, as of llama.cpp's two runs. Without llama.cpp: `skipped`, why.
     """
     try:
         require_peer()
+        ours = {name: partial(simulate, model, questions[:QUESTIONS]) for name, model in models.items()}
+        for model in models.values():
+            simulate(model, questions[:1])
         with tempfile.TemporaryDirectory() as folder:
-            return measured(Peer(network, Path(folder), clock), ours, questions)
+            return measured(Peer(models["float32"].backbone.model, Path(folder), clock), ours, questions[:QUESTIONS])
     except PeerError as error:
         return {"skipped": f"llama.cpp {error}"}
 
@@ -247,69 +251,44 @@ def measured(peer: Peer, ours: Mapping[str, Callable[[], tuple[float, Shares]]],
     """
     few = questions[:PILOT_QUESTIONS]
     first = {name: simulate() for name, simulate in ours.items()}
-    starts = [{**{name: choices[0] for name, choices in CHOICES.items()}, "layout": layout} for layout in CHOICES["layout"]]
-    fastest = [descend(lambda setting: peer.tried(setting, few), start) for start in starts]
+    fastest, setting = [], {name: choices[0] for name, choices in CHOICES.items()}
+    for layout in CHOICES["layout"]:  # the second search begins where the first ended
+        setting = descend(lambda tried: peer.tried(tried, few), {**setting, "layout": layout})
+        fastest.append(setting)
     if min(peer.tried(setting, few) for setting in fastest) == np.inf:
         raise PeerError("did not run in any setting")
     timed = [whole(peer, setting, questions) for setting in fastest]
-    exact = whole(peer, {**fastest[0], **EXACT}, questions)
+    exact = whole(peer, {**fastest[0], **EXACT}, questions, times=1)
     again = {name: simulate() for name, simulate in ours.items()}
     plain = first["float32"][1]
     difference = largest_difference(plain, exact["shares"])
     if difference > SAME_SHARES:
-        raise PeerError(f"shares in float32 differ from ours by up to {difference:.3g}: not the same work")
-    runs = [{**run, "difference": largest_difference(plain, run.pop("shares"))} for run in [*timed, exact]]
-    pilots = [
-        {**run, **({} if "failed" in run else {"difference": largest_difference(plain[: len(few)], run.pop("shares"))})}
-        for run in peer.runs.values()
-    ]
-    system = {name: runs[0][name] for name in ("version", "system")}
-    kept = [{name: value for name, value in run.items() if name not in system} for run in runs]
-    tried = [{name: value for name, value in run.items() if name not in system} for run in pilots]
+        raise PeerError(f"differs from ours by up to {difference:.3g} in a share in float32: that is not the same work")
     return {
-        **system,
+        **{name: exact[name] for name in ("version", "system")},
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "clock": peer.clock,
+        "prompts": sum(len(question.suffixes) for question in questions),
         "ours_seconds": {name: min(first[name][0], again[name][0]) for name in ours},
         "ours_difference": {name: largest_difference(plain, first[name][1]) for name in ours},
-        "seconds": min(run["seconds"] for run in runs),
-        "runs": kept,
         "float32_difference": difference,
-        "prompts": sum(len(question.suffixes) for question in questions),
-        "tried": tried,
+        "runs": [kept(run, plain) for run in [*timed, exact]],
+        "tried": [kept(run, plain) for run in peer.runs.values()],
     }
 
 
-def rows(peers: Mapping[str, Any]) -> list[tuple[str, str, str, bool]]:
-    """Rows of the table: how many times faster ours is than llama.cpp's fastest setting; a row that says why there is none."""
-    if "skipped" in peers:
-        return [("simulation, over llama.cpp's fastest setting", "", f"skipped: {peers['skipped']}", True)]
-    ratios = {name: peers["seconds"] / seconds for name, seconds in peers["ours_seconds"].items()}
-    return [
-        (f"simulation in {name}, over llama.cpp's fastest setting", f"at least {GOALS[name]}", f"{ratio:.3g}", ratio >= GOALS[name])
-        for name, ratio in ratios.items()
-    ]
+def kept(run: Mapping[str, Any], plain: Shares) -> dict[str, Any]:
+    """What is kept of a run: how far its shares are from ours in float32 in place of the shares themselves."""
+    facts = {name: value for name, value in run.items() if name not in ("shares", "version", "system")}
+    if "shares" in run:
+        facts["difference"] = largest_difference(plain[: len(run["shares"])], run["shares"])
+    return facts
 
 
-def words(run: Mapping[str, Any]) -> str:
-    """A setting in words."""
-    layout = {"distinct": "every distinct token once", "openings": "every opening once, every suffix whole"}[run["layout"]]
-    flash = "with" if run["flash"] else "without"
-    batch = f"{run['prompts_at_once']} prompts and {run['tokens_at_once']:,} tokens at once"
-    return f"{run['weights']}, {layout} ({run['tokens']:,} tokens), {batch}, {flash} flash attention: {run['seconds']:.1f} s"
-
-
-def paragraph(peers: Mapping[str, Any]) -> list[str]:
-    """What llama.cpp did, for the page."""
-    if "skipped" in peers:
-        return ["", f"The comparison with llama.cpp was skipped: {peers['skipped']}."]
-    failed = [run for run in peers["tried"] if "failed" in run]
-    mine = ", ".join(f"{seconds:.1f} s in {name}" for name, seconds in peers["ours_seconds"].items())
-    lines = [
-        "",
-        f"Beside llama.cpp (llama-cpp-python {peers['version']}, compiled for this processor), on the same {peers['prompts']:,} prompts,",
-        f"weights and token ids, with as many threads. {len(peers['tried'])} settings were tried on {PILOT_QUESTIONS} questions",
-        f"({len(failed)} did not run), those below on all prompts, twice, the faster run. Its batches lay ready before the clock",
-        "started; ours begins with token ids, and nothing is cached.",
-        f"In float32 no share differs from ours by more than {peers['float32_difference']:.1g}. Ours: {mine}. llama.cpp:",
-        "",
-    ]
-    return [*lines, *(f"- {words(run)}" for run in peers["runs"])]
+def processor() -> str:
+    """The processor's name and what it multiplies with, as Linux says it."""
+    facts = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if ":" in line)
+    found = {name.strip(): value.strip() for name, value in facts.items()}
+    units = [unit for unit in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if unit in found.get("flags", "").split()]
+    return f"{found.get('model name', platform.machine())} ({', '.join(units[:2])})"

@@ -37,6 +37,12 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
+    return import_module("llama_report")
+
+
+@pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
     return import_module("llama_worker")
@@ -126,19 +132,19 @@ def test_the_fastest_setting_that_runs_is_found(peer: ModuleType) -> None:
     assert found == {**start, "weights": "q8_0", "flash": True, "tokens_at_once": 4096}
 
 
-def test_without_llama_the_table_says_why(peer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_llama_the_table_says_why(peer: ModuleType, report: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "PEERS", tmp_path)
-    assert peer.compare({}, None, QUESTIONS, "wall") == {"skipped": "llama.cpp is not installed: run make bench-speed PEERS=1"}
+    assert peer.compare({}, QUESTIONS, print, "wall") == {"skipped": "llama.cpp is not installed: run make bench-speed PEERS=1"}
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'llama_cpp'\" >&2\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
     (tmp_path / "install.log").write_text(LOG, encoding="utf-8")
-    skipped = peer.compare({}, None, QUESTIONS, "wall")
+    skipped = peer.compare({}, QUESTIONS, print, "wall")
     assert skipped == {"skipped": "llama.cpp could not be installed: CMake Error: no C++ compiler"}
-    ((_, _, said, _),) = peer.rows(skipped)
+    ((_, _, said, _),) = report.rows(skipped)
     assert said == "skipped: llama.cpp could not be installed: CMake Error: no C++ compiler"
-    assert said.removeprefix("skipped: ") in "\n".join(peer.paragraph(skipped))
+    assert said.removeprefix("skipped: ") in "\n".join(report.paragraph(skipped))
 
 
 def test_a_run_that_ends_badly_says_how(peer: ModuleType) -> None:
@@ -147,23 +153,32 @@ def test_a_run_that_ends_badly_says_how(peer: ModuleType) -> None:
     assert peer.outcome({"failed": "signal 6"}) == "did not run (signal 6)"
 
 
-def test_other_shares_are_no_comparison(peer: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_shares_are_no_comparison(peer: ModuleType, report: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shares = [np.full((3, 2), 0.5), np.full((3, 3), 1 / 3)]
-    ours = {name: lambda: (2.0, shares) for name in peer.GOALS}
+    ours = {name: lambda: (2.0, shares) for name in report.GOALS}
 
     def run(off: float) -> Any:
         def ran(_: Any, setting: dict[str, Any], questions: list[Any], seconds: float | None = None) -> dict[str, Any]:
             found = [share + off for share in shares[: len(questions)]]
-            facts = {"seconds": 30.0 if setting["weights"] == "f32" else 15.0, "tokens": 9, "version": "1", "system": ""}
+            slower = 10 * (setting["weights"] == "f32") + 30 * (setting["layout"] == "openings")
+            facts = {"seconds": 15.0 + slower, "tokens": 9, "version": "1", "system": ""}
             return {**setting, "failed": "signal 4"} if setting["weights"] == "q4_0" else {**setting, **facts, "shares": found}
 
         monkeypatch.setattr(peer.Peer, "run", ran)
         return peer.measured(peer.Peer(None, tmp_path, "wall"), ours, QUESTIONS)
 
     figures = run(0.0)
-    assert [row[2:] for row in peer.rows(figures)] == [("7.5", False), ("7.5", True)]
-    assert "did not run)" in "\n".join(peer.paragraph(figures))
-    with pytest.raises(peer.PeerError, match=r"shares in float32 differ from ours by up to 0\.01: not the same work"):
+    assert [row[1:] for row in report.rows(figures)] == [
+        ("at least 10", "7.5", False),
+        ("at least 4", "7.5", True),
+        ("", "22.5", True),
+        ("", "22.5", True),
+    ]
+    said = "\n".join(report.paragraph(figures))
+    assert "(2 did not run)" in said
+    assert "reads every distinct token once (9 tokens): 15.0 s" in said
+    assert "Ours: 2.0 s in bfloat16, 2.0 s in float32" in said
+    with pytest.raises(peer.PeerError, match=r"differs from ours by up to 0\.01 in a share in float32: that is not the same work"):
         run(0.01)
 
 

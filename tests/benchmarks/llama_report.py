@@ -1,0 +1,57 @@
+"""What `llama_peer` measured, in words and rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+GOALS = {"bfloat16": 10, "float32": 4}  # times faster than llama.cpp's fastest setting
+READS = {"distinct": "every distinct token once", "openings": "every opening once, every suffix whole"}
+CLOCKS = {"wall": "time that passed", "cpu": "processor time of one thread, on a machine with other work on it"}
+
+
+def rows(peers: Mapping[str, Any] | None) -> list[tuple[str, str, str, bool]]:
+    """Rows of the table: how many times faster ours is than llama.cpp's fastest setting, and than its fastest of the other layout."""
+    if peers is None:
+        return []
+    if "skipped" in peers:
+        return [("simulation, over llama.cpp's fastest setting", "", f"skipped: {peers['skipped']}", True)]
+    runs = sorted(peers["runs"], key=lambda run: run["seconds"])
+    other = next(run for run in runs if run["layout"] != runs[0]["layout"])
+    found = []
+    for name, seconds in peers["ours_seconds"].items():
+        ratio, goal = runs[0]["seconds"] / seconds, GOALS[name]
+        found.append((f"simulation in {name}, over llama.cpp's fastest setting", f"at least {goal}", f"{ratio:.3g}", ratio >= goal))
+    for name, seconds in peers["ours_seconds"].items():
+        what = f"simulation in {name}, over llama.cpp that reads {READS[other['layout']]}"
+        found.append((what, "", f"{other['seconds'] / seconds:.3g}", True))
+    return found
+
+
+def words(run: Mapping[str, Any]) -> str:
+    """A run in words."""
+    how = f"{run['weights']}, keys and values {run['memory']}, {'with' if run['flash'] else 'without'} flash attention"
+    at_once = f"{run['prompts_at_once']} prompts in memory, {run['tokens_at_once']:,} tokens in a pass"
+    return f"{how}, {at_once}, reads {READS[run['layout']]} ({run['tokens']:,} tokens): {run['seconds']:.1f} s"
+
+
+def paragraph(peers: Mapping[str, Any] | None) -> list[str]:
+    """What llama.cpp did, for the page; an empty line where it was not asked for."""
+    if peers is None:
+        return [""]
+    if "skipped" in peers:
+        return ["", f"The comparison with llama.cpp was skipped: {peers['skipped']}.", ""]
+    tried, failed = peers["tried"], [run for run in peers["tried"] if "failed" in run]
+    mine = ", ".join(f"{seconds:.1f} s in {name}" for name, seconds in peers["ours_seconds"].items())
+    return [
+        "",
+        f"Beside llama.cpp (llama-cpp-python {peers['version']}, compiled for this processor: {peers['processor']}),",
+        f"threads: {peers['threads']}; clock: {CLOCKS[peers['clock']]}.",
+        f"Both have {peers['prompts']:,} of the prompts as token ids, and the same weights. {len(tried)} settings of llama.cpp were tried",
+        f"on some of them ({len(failed)} did not run); the fastest of each way to share tokens ran on all, twice, as did ours: the faster",
+        "run counts. Its batches lay ready before the clock started; of ours nothing did. In float32 no share of llama.cpp's differs",
+        f"from ours by more than {peers['float32_difference']:.1g}. Ours: {mine}. llama.cpp:",
+        "",
+        *(f"- {words(run)}" for run in peers["runs"]),
+        "",
+    ]
