@@ -25,9 +25,9 @@ from surveysim.lm.base.tokens import TokenisedQuestion
 PROJECT = Path(__file__).parents[2]
 PEERS = PROJECT / ".venv-peers"
 WORKER = Path(__file__).with_name("llama_worker.py")
-NUMBER_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1")
+UNROUNDED = ("bf16", "f16", "f32")  # the others round the weights: other answers
 CHOICES = {  # of each setting, what is tried; the first is begun with
-    "weights": ("f16", "f32", "bf16", "q8_0", "q4_0", "q4_1"),
+    "weights": ("bf16", "f16", "f32", "q8_0", "q4_0", "q4_1"),
     "memory": ("f16", "f32"),
     "flash": (True, False),
     "tokens_at_once": (2048, 512, 4096),
@@ -208,6 +208,19 @@ def descend(seconds: Callable[[Setting], float], start: Setting) -> Setting:
             return best
 
 
+def searched(seconds: Callable[[Setting], float]) -> list[Setting]:
+    """The fastest setting of all, and the fastest of each layout that leaves the weights as they are; each that runs, once."""
+
+    def unrounded(setting: Setting) -> float:
+        return seconds(setting) if setting["weights"] in UNROUNDED else np.inf
+
+    start = {name: choices[0] for name, choices in CHOICES.items()}
+    found = [descend(seconds, start)]
+    for layout in CHOICES["layout"]:  # each search begins where the one before ended, in 16 bits
+        found.append(descend(unrounded, {**found[-1], "layout": layout, "weights": start["weights"]}))
+    return [setting for number, setting in enumerate(found) if setting not in found[:number] and seconds(setting) < np.inf]
+
+
 def whole(peer: Peer, setting: Setting, questions: Sequence[TokenisedQuestion], times: int = 2) -> dict[str, Any]:
     """All prompts in one setting, several times: the fastest run.
 
@@ -251,11 +264,8 @@ def measured(peer: Peer, ours: Mapping[str, Callable[[], tuple[float, Shares]]],
     """
     few = questions[:PILOT_QUESTIONS]
     first = {name: simulate() for name, simulate in ours.items()}
-    fastest, setting = [], {name: choices[0] for name, choices in CHOICES.items()}
-    for layout in CHOICES["layout"]:  # the second search begins where the first ended
-        setting = descend(lambda tried: peer.tried(tried, few), {**setting, "layout": layout})
-        fastest.append(setting)
-    if min(peer.tried(setting, few) for setting in fastest) == np.inf:
+    fastest = searched(lambda setting: peer.tried(setting, few))
+    if not fastest:
         raise PeerError("did not run in any setting")
     timed = [whole(peer, setting, questions) for setting in fastest]
     exact = whole(peer, {**fastest[0], **EXACT}, questions, times=1)
@@ -273,7 +283,7 @@ def measured(peer: Peer, ours: Mapping[str, Callable[[], tuple[float, Shares]]],
         "ours_seconds": {name: min(first[name][0], again[name][0]) for name in ours},
         "ours_difference": {name: largest_difference(plain, first[name][1]) for name in ours},
         "float32_difference": difference,
-        "runs": [kept(run, plain) for run in [*timed, exact]],
+        "runs": [{**kept(run, plain), "checks": run is exact} for run in [*timed, exact]],
         "tried": [kept(run, plain) for run in peer.runs.values()],
     }
 

@@ -132,6 +132,15 @@ def test_the_fastest_setting_that_runs_is_found(peer: ModuleType) -> None:
     assert found == {**start, "weights": "q8_0", "flash": True, "tokens_at_once": 4096}
 
 
+def test_quantised_weights_are_the_fastest_of_all_and_no_others(peer: ModuleType) -> None:
+    first, distinct, openings = peer.searched(lambda setting: 9 - 5 * (setting["weights"] == "q4_0") - (setting["memory"] == "f32"))
+    assert (first["weights"], first["layout"]) == ("q4_0", "distinct")
+    assert {first["memory"], distinct["memory"], openings["memory"]} == {"f32"}
+    assert (distinct["weights"], distinct["layout"], openings["weights"], openings["layout"]) == ("bf16", "distinct", "bf16", "openings")
+    assert len(peer.searched(lambda setting: 9 + 5 * (setting["weights"] == "q4_0"))) == 2  # the first is not counted twice
+    assert peer.searched(lambda _: np.inf) == []
+
+
 def test_without_llama_the_table_says_why(peer: ModuleType, report: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "PEERS", tmp_path)
     assert peer.compare({}, QUESTIONS, print, "wall") == {"skipped": "llama.cpp is not installed: run make bench-speed PEERS=1"}
@@ -175,7 +184,7 @@ def test_other_shares_are_no_comparison(peer: ModuleType, report: ModuleType, tm
         ("", "22.5", True),
     ]
     said = "\n".join(report.paragraph(figures))
-    assert "(2 did not run)" in said
+    assert "(1 did not run)" in said
     assert "reads every distinct token once (9 tokens): 15.0 s" in said
     assert "Ours: 2.0 s in bfloat16, 2.0 s in float32" in said
     with pytest.raises(peer.PeerError, match=r"differs from ours by up to 0\.01 in a share in float32: that is not the same work"):
