@@ -336,7 +336,7 @@ def main() -> None:
         clock = time.process_time
     figures = json.loads(NUMBERS.read_text()) if given.only_peers else everything(given)
     if given.peers or given.only_peers:
-        figures["peers"] = beside_llama(given.questions)
+        figures["peers"] = beside_llama(given.questions) | {"alone": given.only_peers}
     Path("bench-output").mkdir(exist_ok=True)
     Path("bench-output/speed.json").write_text(json.dumps(figures, indent=2))
     lines = section(figures)

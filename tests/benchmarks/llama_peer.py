@@ -172,7 +172,8 @@ class Peer:
         if done.returncode or not taken.exists():
             return {**setting, "failed": reason(done.returncode, done.stderr)}
         facts = json.loads(taken.read_text(encoding="utf-8"))
-        return {**setting, **facts, "shares": shares_of(questions, facts.pop("logits"))}
+        shares = shares_of(questions, facts.pop("logits"))
+        return {**setting, **facts, "shares": shares}
 
     def tried(self, setting: Setting, questions: Sequence[TokenisedQuestion]) -> float:
         """Seconds of a setting on a few questions, tried once; infinite where it did not run."""

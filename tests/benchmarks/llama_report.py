@@ -45,14 +45,15 @@ def paragraph(peers: Mapping[str, Any] | None) -> list[str]:
         return ["", f"The comparison with llama.cpp was skipped: {peers['skipped']}.", ""]
     tried, failed = peers["tried"], [run for run in peers["tried"] if "failed" in run]
     mine = ", ".join(f"{seconds:.1f} s in {name}" for name, seconds in peers["ours_seconds"].items())
+    rounded = f"shares in bfloat16 up to {peers['ours_difference']['bfloat16']:.1g} from those in float32"
     return [
         "",
         f"Beside llama.cpp (llama-cpp-python {peers['version']}, compiled for this processor: {peers['processor']}),",
-        f"threads: {peers['threads']}; clock: {CLOCKS[peers['clock']]}.",
-        f"Both have {peers['prompts']:,} of the prompts as token ids, and the same weights. {len(tried)} settings of llama.cpp were tried",
-        f"on some of them ({len(failed)} did not run). On all prompts ran the fastest of all, and the fastest that leaves the weights as",
+        f"{'in a run apart from that above; ' if peers.get('alone') else ''}threads: {peers['threads']}; clock: {CLOCKS[peers['clock']]}.",
+        f"Both have {peers['prompts']:,} of the prompts as token ids, and the same weights, which 8 and 4 bits round. {len(tried)} settings",
+        f"of llama.cpp were tried on some of them ({len(failed)} did not run). On all prompts ran the fastest of all, and the fastest that leaves the weights as",
         "they are, for each way to share tokens: twice, as did ours; the faster run counts. Last, for the check, once in float32. Its",
-        f"batches lay ready before the clock started; of ours nothing did. Ours: {mine}. llama.cpp:",
+        f"batches lay ready before the clock started; of ours nothing did. Ours: {mine}; {rounded}. llama.cpp:",
         "",
         *(f"- {words(run)}" for run in peers["runs"]),
         "",
