@@ -101,8 +101,15 @@ bench-design: install
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/bench_tests.py
 
 # How fast alignment and simulation are beside plain transformers: a table, and bench-output/speed.json. About three minutes.
-bench-speed: install
-	$(BIN)/python tests/benchmarks/bench_speed.py
+# PEERS=1 adds llama.cpp, compiled once, in .venv-peers; where that cannot be done, the table says why. OPTIONS="--page --clock cpu".
+bench-speed: install $(if $(PEERS),.venv-peers/installed)
+	$(BIN)/python tests/benchmarks/bench_speed.py $(if $(PEERS),--peers) $(OPTIONS)
+
+# llama.cpp reads the processor's features where it is compiled; its part for pictures is left out.
+.venv-peers/installed:
+	$(PYTHON) -m venv .venv-peers
+	CMAKE_ARGS="-DLLAVA_BUILD=OFF $(CMAKE_ARGS)" .venv-peers/bin/python -m pip install --quiet --log .venv-peers/install.log \
+		llama-cpp-python==0.3.36 && touch .venv-peers/installed || echo "llama.cpp could not be installed; see .venv-peers/install.log"
 
 # Time and memory of what people wait for: docs/performance.md, with curves and a busy neighbour. BEFORE=<folder of an older build> compares
 # the two, DATA=<folder of survey files> adds ESS 11, QUICK=1 measures each once. On a machine without other work.
@@ -146,4 +153,4 @@ r-reference:
 	test -z "$(GSS2016)" || (cd tests/r && Rscript make_differences_real.R "$(abspath $(ESS9NO))" "$(abspath $(GSS2016))")
 
 clean:
-	rm -rf .venv .venv-minimum .venv-audit .venv-release docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-minimum .venv-audit .venv-release .venv-peers docs/_build docs/generated docs/tutorials build dist demo-output bench-output .pytest_cache .mypy_cache .ruff_cache

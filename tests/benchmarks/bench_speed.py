@@ -6,6 +6,7 @@ questions, in the batch size of three that is fastest, and scaled by tokens; the
 
 ``--clock cpu`` takes the processor's time of a single thread in place of the time that passes: for a machine with other work on it.
 ``--page`` writes the table into docs/benchmarks.md and the figures into docs/benchmarks/speed.json.
+``--peers`` adds llama.cpp, which `llama_peer` runs: ``make bench-speed PEERS=1`` installs it first. ``--only-peers`` measures that alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import llama_peer
+import llama_report
 import torch
 from marked_sections import write_section
 
@@ -36,6 +39,7 @@ from surveysim.lm.trunk.trunk import pack_states, question_states, read_beginnin
 QUESTIONS, TRAITS = 60, ["gender", "age3", "education", "voter"]  # 60 questions x 54 backgrounds
 PLAIN_QUESTIONS, PLAIN_ROWS = 3, (9, 18, 54)  # of the plain path, timed and scaled: questions, and backgrounds in a batch
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+NUMBERS = PAGE.parent / "benchmarks" / "speed.json"
 clock: Callable[[], float] = time.perf_counter
 
 
@@ -89,6 +93,27 @@ def read(model: Any, questions: list[TokenisedQuestion]) -> Iterator[Any]:
     known = read_beginnings(model.backbone, questions)
     for pack in packs(questions):
         yield from pack_states(model.backbone, pack, known)
+
+
+def loaded(dtype: str) -> Any:
+    """The default model with its weights in the number type that it computes in: the plain path uses them as they are."""
+    model = ss.load_model(dtype=dtype)
+    model.backbone.ready()
+    return model
+
+
+def our_simulation(model: Any, questions: list[TokenisedQuestion]) -> tuple[float, llama_peer.Shares]:
+    """Seconds from token ids to shares, and the shares."""
+    found: llama_peer.Shares = []
+    answers = (model.option_shares(*put).numpy() for put in zip(questions, read(model, questions), strict=True))
+    return timed(lambda: found.extend(answers)), found
+
+
+def beside_llama(n_questions: int) -> dict[str, Any]:
+    """Figures of llama.cpp beside ours in two number types."""
+    models = {dtype: loaded(dtype) for dtype in llama_report.GOALS}
+    questions = tokenised(models["float32"], n_questions, TRAITS)
+    return llama_peer.compare(models, questions, our_simulation, "wall" if clock is time.perf_counter else "cpu")
 
 
 def our_epoch(readout: Readout, questions: list[TokenisedQuestion], states: list[Any]) -> None:
@@ -167,7 +192,7 @@ def measure(dtype: str, n_questions: int) -> dict[str, Any]:
     """Measure everything and return the figures."""
     first_load = timed(lambda: ss.load_model(dtype=dtype))
     cached_load = timed(lambda: ss.load_model(dtype=dtype))
-    model = ss.load_model(dtype=dtype)
+    model = loaded(dtype)
     network = model.backbone.model
     questions = tokenised(model, n_questions, TRAITS)
     tokens, distinct = plain_tokens(questions), distinct_tokens(questions)
@@ -265,6 +290,7 @@ def section(figures: dict[str, Any]) -> list[str]:
     rows = [(what, f"at least {goal}", f"{value:.3g}", value >= goal) for what, goal, value in ratios]
     times = [("import, seconds", 0.5, of["import_seconds"]), ("cached model load, seconds", 2, of["cached_load_seconds"])]
     rows += [(what, f"below {goal}", f"{value:.2g}", value < goal) for what, goal, value in times] + grown(of)
+    rows += llama_report.rows(of.get("peers"))
     return [
         "## How fast it is",
         "",
@@ -275,11 +301,19 @@ def section(figures: dict[str, Any]) -> list[str]:
         f"Peak: two matrices of 1,536 x 1,536, {of['peak_gflops']:,.0f} GFLOP/s. Time and memory a prompt: a tiny random model.",
         *attainable(of),
         "All figures: `benchmarks/speed.json`.",
-        "",
+        *llama_report.paragraph(of.get("peers")),
         "| what | goal | measured (**bold**: not reached) |",
         "|---|---|---|",
         *(f"| {what} | {goal} | {value if reached else f'**{value}**'} |" for what, goal, value, reached in rows),
     ]
+
+
+def everything(given: argparse.Namespace) -> dict[str, Any]:
+    """All figures but llama.cpp's, and with which options."""
+    growing = json.loads(given.grown.read_text()) if given.grown else growth()  # first: a process begins with its parent's peak memory
+    options = "".join(f" {word}" for word in sys.argv[1:] if word not in ("--page", "--peers"))
+    with_options = f", with `{options.strip()}`" if options else ""
+    return {"options": with_options, **measure(given.dtype, given.questions), "import_seconds": import_seconds(), "growth": growing}
 
 
 def main() -> None:
@@ -290,7 +324,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=QUESTIONS)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--grown", type=Path, help="growth measured before, as JSON")
-    parser.add_argument("--page", action="store_true")
+    for flag in ("--page", "--peers", "--only-peers"):
+        parser.add_argument(flag, action="store_true")
     parser.add_argument("--grow", type=int)
     given = parser.parse_args()
     if given.grow:
@@ -299,17 +334,15 @@ def main() -> None:
     if given.clock == "cpu":
         torch.set_num_threads(1)
         clock = time.process_time
-    growing = json.loads(given.grown.read_text()) if given.grown else growth()  # first: a process begins with its parent's peak memory
-    options = "".join(f" {word}" for word in sys.argv[1:] if word != "--page")
-    with_options = f", with `{options.strip()}`" if options else ""
-    figures = {"options": with_options, **measure(given.dtype, given.questions), "import_seconds": import_seconds(), "growth": growing}
-    folder = Path("bench-output")
-    folder.mkdir(exist_ok=True)
-    (folder / "speed.json").write_text(json.dumps(figures, indent=2))
+    figures = json.loads(NUMBERS.read_text()) if given.only_peers else everything(given)
+    if given.peers or given.only_peers:
+        figures["peers"] = beside_llama(given.questions) | {"alone": given.only_peers}
+    Path("bench-output").mkdir(exist_ok=True)
+    Path("bench-output/speed.json").write_text(json.dumps(figures, indent=2))
     lines = section(figures)
     print("\n".join(lines))
     if given.page:
-        (PAGE.parent / "benchmarks" / "speed.json").write_text(json.dumps(figures, indent=2) + "\n")
+        NUMBERS.write_text(json.dumps(figures, indent=2) + "\n")
         write_section(PAGE, "speed", lines)
 
 
