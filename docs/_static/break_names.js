@@ -1,14 +1,15 @@
-// Long names, compare_with_official, break behind an underscore where they must break, and not within a word.
-const NAMES = ".bd-article h1, .prev-next-title, .bd-toc .nav-link";
+// Where long names must break they break behind an underscore, paths behind a slash, signatures behind a bracket or (hard) space.
+const NAMES = ".bd-article h1, .bd-article td code, .bd-article table.autosummary td, .prev-next-title, .bd-toc .nav-link";
+const ENDS = /(?<=[_/(\u00a0])/;
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(NAMES).forEach((named) => {
     const texts = document.createTreeWalker(named, NodeFilter.SHOW_TEXT);
     const found = [];
-    while (texts.nextNode()) if (texts.currentNode.data.includes("_")) found.push(texts.currentNode);
+    while (texts.nextNode()) found.push(texts.currentNode);
     found.forEach((text) => {
-      const parts = text.data.split(/(?<=_)/);
-      text.replaceWith(...parts.flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part])));
+      const parts = text.data.split(ENDS);
+      if (parts.length > 1) text.replaceWith(...parts.flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part])));
     });
   });
 });
