@@ -1,6 +1,6 @@
 // Where long names must break they break behind an underscore, paths behind a slash, signatures behind a bracket or (hard) space.
-const NAMES = ".bd-article h1, .bd-article td code, .bd-article table.autosummary td, .prev-next-title, .bd-toc .nav-link";
-const ENDS = /(?<=[_/(\u00a0])/;
+const NAMES = ".bd-article h1, .bd-article td code, .bd-article table.autosummary td:first-child, .prev-next-title, .bd-toc .nav-link";
+const ENDS = /(?<=[_/\u00a0])|(?<=\()(?!\))/;
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(NAMES).forEach((named) => {
