@@ -29,6 +29,13 @@ def test_the_lists_are_those_of_the_package(writer: ModuleType) -> None:
     assert text == writer.written(text), "docs/architecture.md lists the modules; write it anew: python docs/architecture.py"
 
 
+def test_pages_that_count_the_rooms_count_right() -> None:
+    assert len(ROOMS) == 16, "the word in the pages below and in this test is sixteen"
+    for page in (PAGE, PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md"):
+        counted = re.findall(r"(\w+teen|twenty) rooms", page.read_text(encoding="utf-8"))
+        assert counted == ["sixteen"], f"{page.name}: {counted}"
+
+
 def test_every_room_and_module_is_listed(writer: ModuleType) -> None:
     rooms, modules = ("\n".join(lines) for lines in (writer.rooms(), writer.modules()))
     for room in (*ROOMS, *(f"lm/{group}" for group in LM_GROUPS)):

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from tests.support.pages import PROJECT, blocks
 
@@ -24,7 +24,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 NETWORK = ("quic", "background-networking", "component-update", "sync")  # parts of Chromium that call home
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", *(f"--disable-{part}" for part in NETWORK)]
 FACTS = (PROJECT / "tests" / "support" / "site_facts.js").read_text(encoding="utf-8")
-DESK, TELEPHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}  # windows in pixels
+DESK, TELEPHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)  # windows in pixels
 READABLE = 4.5  # contrast ratio of text: WCAG 2.2, level AA
 
 
@@ -168,19 +168,99 @@ def test_a_table_wider_than_a_telephone_says_that_it_scrolls(page: Page) -> None
 
 @pytest.mark.parametrize(
     ("name", "box"),
-    [("tutorials/08_how_much_data_is_saved.html", ".cell_output:has(> img)"), ("generated/surveysim.CrossFit.html", "pre:has(.gp)")],
+    [
+        ("tutorials/08_how_much_data_is_saved.html", ".cell_output:has(> img)"),
+        ("tutorials/04_backgrounds_and_targets.html", ".cell_output [style*='overflow-x']"),
+        ("generated/surveysim.CrossFit.html", "pre:has(.gp)"),
+        ("method.html", ".formula"),
+    ],
 )
-def test_figures_and_examples_wider_than_a_telephone_say_so(page: Page, name: str, box: str) -> None:
+def test_what_is_wider_than_a_telephone_says_so(page: Page, name: str, box: str) -> None:
+    """Figures, tables of `show`, examples and formulas. Where only a margin is hidden there is nothing to scroll to."""
     page.set_viewport_size(TELEPHONE)
     page.goto(name)
     page.wait_for_selector("[data-scrolls=on]")
     found = page.evaluate(
         """(box) => [...document.querySelectorAll(`.bd-article ${box}`)].map((one) => ({
-            wide: one.scrollWidth > one.clientWidth + 1, words: getComputedStyle(one, "::before").content }))""",
+            wide: one.scrollWidth > one.clientWidth + 1 + (one.dataset.scrolls ? 0 : parseFloat(getComputedStyle(one).paddingRight)),
+            words: getComputedStyle(one, "::before").content }))""",
         box,
     )
     assert any(one["wide"] for one in found)
     assert [one for one in found if one["wide"] != ("scroll sideways" in one["words"])] == []
+
+
+@pytest.mark.parametrize("name", ["benchmark_to", "PromptTemplate"])
+def test_the_words_on_scrolling_do_not_come_and_go(page: Page, name: str) -> None:
+    """These two examples are as wide as the page, but for their margin, which the words move."""
+    page.set_viewport_size(DESK)
+    page.goto(f"generated/surveysim.{name}.html")
+    heights = page.evaluate(
+        """async () => {
+            const examples = [...document.querySelectorAll(".bd-article pre")], heights = new Set();
+            for (let nth = 0; nth < 30; nth++) {
+                await new Promise(requestAnimationFrame);
+                if (nth > 9) heights.add(examples.map((one) => one.clientHeight).join());
+            }
+            return [...heights];
+        }"""
+    )
+    assert len(heights) == 1
+
+
+def test_warnings_of_a_notebook_wrap_on_a_telephone(page: Page) -> None:
+    page.set_viewport_size(TELEPHONE)
+    page.goto("tutorials/06_simulate_unseen_backgrounds.html")
+    wide = page.evaluate("[...document.querySelectorAll('.stderr pre')].map((one) => one.scrollWidth > one.clientWidth + 1)")
+    assert len(wide) > 5
+    assert not any(wide)
+
+
+def test_what_a_notebook_shows_has_the_page_s_colours_by_night(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto("tutorials/04_backgrounds_and_targets.html")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    boxes = page.locator(".cell_output .text_html:not(:has(table.dataframe))")
+    assert boxes.count() > 2
+    assert set(boxes.evaluate_all("(found) => found.map((one) => getComputedStyle(one).backgroundColor)")) == {"rgba(0, 0, 0, 0)"}
+
+
+@pytest.mark.parametrize(
+    ("window", "name", "named"),
+    [
+        (TELEPHONE, "generated/surveysim.compare_with_official.html", "h1, .prev-next-title"),
+        (TELEPHONE, "reference.html", "table.autosummary td:first-child"),
+        (DESK, "generated/surveysim.Design.html", ".bd-toc .nav-link"),
+    ],
+)
+def test_long_names_break_behind_an_underscore(page: Page, window: ViewportSize, name: str, named: str) -> None:
+    page.set_viewport_size(window)
+    page.goto(name)
+    before_breaks = page.evaluate(
+        """(named) => [...document.querySelectorAll(named)].flatMap((one) => {
+            const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT), letters = [], range = document.createRange();
+            while (texts.nextNode()) [...texts.currentNode.data].forEach((letter, nth) => {
+                range.setStart(texts.currentNode, nth); range.setEnd(texts.currentNode, nth + 1);
+                letters.push({ letter, top: range.getBoundingClientRect().top });
+            });
+            return letters.slice(1).flatMap(({ top }, nth) => top > letters[nth].top + 10 ? [letters[nth].letter] : []);
+        })""",
+        named,
+    )
+    assert "_" in before_breaks
+    assert [letter for letter in before_breaks if letter.isalnum()] == []
+
+
+def test_a_table_that_scrolls_has_no_columns_a_word_wide(page: Page) -> None:
+    page.set_viewport_size(TELEPHONE)
+    page.goto("codebooks.html")
+    page.wait_for_selector("[data-scrolls=on]")
+    widths = page.evaluate(
+        """[...document.querySelectorAll("[data-scrolls] table.table td")]
+            .filter((cell) => cell.innerText.trim().length > 60).map((cell) => cell.clientWidth)"""
+    )
+    assert len(widths) > 20
+    assert min(widths) > 200
 
 
 @pytest.mark.parametrize("name", ["design.html", "reference.html", "coming-from-r.html"])
