@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import matplotlib as mpl
 import numpy as np
@@ -156,8 +157,25 @@ def _joint_title(scale: Scale, codes: Sequence[Code]) -> list[str]:
     lines = wrap(f"% {options_label(scale, codes)}", DOT_PANEL + 2, SMALL)
     if len(lines) <= MOST_LINES:
         return lines
-    cut = replace(scale, labels=tuple(shortened(label, DOT_PANEL - 24, SMALL) for label in scale.labels))
+    named = dict(zip(codes, _cut_apart([scale.label(code) for code in codes]), strict=True))
+    cut = replace(scale, labels=tuple(named.get(code, label) for code, label in zip(scale.codes, scale.labels, strict=True)))
     return wrap(f"% {options_label(cut, codes)}", DOT_PANEL + 2, SMALL)
+
+
+def _cut_apart(labels: Sequence[str]) -> list[str]:
+    """Cut labels to the width of the joint shares; where that makes several alike, what they begin with in common goes, not the end."""
+    rest = [label.split() for label in labels]
+    cut = [shortened(label, DOT_PANEL - 24, SMALL) for label in labels]
+    while several := [text for text in cut if cut.count(text) > 1]:
+        alike = [place for place, text in enumerate(cut) if text == several[0]]
+        words = zip(*(rest[place] for place in alike), strict=False)
+        shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, words))
+        if not 0 < shared < min(len(rest[place]) for place in alike):
+            break
+        for place in alike:
+            rest[place] = rest[place][shared:]
+            cut[place] = shortened(f"…{' '.join(rest[place])}", DOT_PANEL - 24, SMALL)
+    return cut
 
 
 def _row_names(table: pd.DataFrame, width: float) -> tuple[list[float], list[str], list[float], list[str]]:

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 import surveysim as ss
 from surveysim.baselines.methods import BASELINES
@@ -369,3 +370,13 @@ def test_shifts_say_that_they_are_of_what_is_not_withheld(survey: ss.Survey, few
     assert "–" in said, "in place of an n of 0"
     assert "–: withheld, 2 of 6 backgrounds; shifts and pooled shares are of the others." in " ".join(said).replace("\n", " ")
     assert "withheld" not in " ".join(texts(ss.plot_shifts(sample, **given)))
+
+
+def test_options_that_begin_alike_are_cut_apart_above_the_joint_shares(survey: ss.Survey) -> None:
+    labels = survey.codebook.question("Q14").labels
+    assert {label[:41] for label in labels[:2]} == {"The Republican Party wants people like me"}
+    axes = ss.plot_distributions(ss.response_distributions(survey, questions=["Q14"]), question="Q14", codebook=survey.codebook)
+    heads = [text.get_text() for text in axes.figure.findobj(Text)]
+    ends = " ".join(" ".join(heads).split())
+    assert "…and works" in ends, heads
+    assert "…but does" in ends, heads
