@@ -85,10 +85,10 @@ GROWN = (250, 500, 1000)
 ABOUT_GROWTH = """Cells of country x gender x age x education of ESS 11, one thread, once each. The kernels of `mrp` are products or of
 low rank; the language model's, in the closed form, are neither, one a question (of random features here: a measure of cost alone)."""
 POINT = """
-import surveysim as ss, surveysim.demo as demo
+import surveysim as ss
 survey = ss.load_example("nonvoters2020")
 train, _ = ss.hold_out_respondents(survey, n_train={respondents}, seed=200)
-asked = ss.observed_backgrounds(survey, by=demo.TRAITS)[demo.TRAITS].head({backgrounds})
+asked = ss.background_grid(survey.codebook, by={traits})
 options = {options}
 names = [name for name in survey.questions if options is None or len(survey.codebook.questions[name].options) == options][:{questions}]
 given = {{"questions": names, "model": ss.load_model(), "seed": 200, "progress": False}}
@@ -98,9 +98,15 @@ ss.simulate(train, asked, method="dsa", **given)
 done()
 """
 USUAL = {"questions": 16, "backgrounds": 36, "options": None, "respondents": 400, "threads": 1}
+BACKGROUNDS = {
+    6: ["gender", "age3"],
+    18: ["gender", "age3", "education"],
+    36: ["gender", "age6", "education"],
+    108: ["gender", "age6", "education", "voter"],
+}
 CURVES = {
     "questions": [8, 16, 32, 64],
-    "backgrounds": [9, 18, 36],
+    "backgrounds": list(BACKGROUNDS),
     "options": [2, 4],
     "respondents": [100, 400, 1600],
     "threads": [1, 2],
@@ -179,7 +185,8 @@ def curves(runs: int) -> dict[str, list[tuple[int, float]]]:
         points = []
         for value in values:
             point = USUAL | {what: value}
-            median = medians([measured(POINT.format(**point), ROOT, OMP_NUM_THREADS=str(point["threads"])) for _ in range(runs)])
+            job = POINT.format(**point, traits=BACKGROUNDS[point["backgrounds"]])
+            median = medians([measured(job, ROOT, OMP_NUM_THREADS=str(point["threads"])) for _ in range(runs)])
             points.append((value, median[1] if what == "threads" else median[0]))
         print(what, points, flush=True)
         found[what] = points
