@@ -198,10 +198,10 @@ def draw(found: dict[str, list[tuple[int, float]]]) -> None:
     figure, axes = plt.subplots(1, len(found), figsize=(11, 2.8), layout="constrained", sharey=True)
     for axis, (what, points) in zip(axes, found.items(), strict=True):
         axis.plot(*zip(*points, strict=True), "o-", color="#0072B2")
-        axis.set(xlabel=what.capitalize(), ylim=(0, None), xticks=[value for value, _ in points])
+        axis.set(xlabel=what.capitalize(), xticks=[value for value, _ in points])
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("Seconds")
+    axes[0].set(ylabel="Seconds", ylim=(0, 1.05 * max(seconds for points in found.values() for _, seconds in points)))
     figure.savefig(FIGURE, dpi=150)
 
 
