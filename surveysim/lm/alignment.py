@@ -16,13 +16,13 @@ from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, n_processes, own, share_modules, sum_gradients, summed
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.ended_stages import EndedStage, Targets, are_kept, keep, recall, stage_key
+from surveysim.lm.ended_stages import EndedStage, are_kept, keep, recall, stage_key
 from surveysim.lm.fit.bundles import Prompts, passes
 from surveysim.lm.fit.heads import fit_heads, fit_prior_strength
 from surveysim.lm.fit.losses import LOSSES, NEEDS_POOLED, shift_fit
 from surveysim.lm.fit.readout import QuestionHead, Readout, backward, backward_in_parts, question_key
 from surveysim.lm.fit.stages import StageConfig
-from surveysim.lm.fit.targets import QuestionTargets
+from surveysim.lm.fit.targets import QuestionTargets, Targets
 from surveysim.lm.kernel import READING, answer_states, closed_form
 from surveysim.lm.option_model import OptionModel
 from surveysim.progress import reported

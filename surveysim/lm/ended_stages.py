@@ -20,10 +20,9 @@ from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.fit.losses import LOSSES
 from surveysim.lm.fit.stages import StageConfig
-from surveysim.lm.fit.targets import QuestionTargets
+from surveysim.lm.fit.targets import Targets
 
 LARGEST = 1 << 28  # bytes that are kept of a model; where a first stage ends with more, it is run again
-Targets = Mapping[str, QuestionTargets]
 
 
 @dataclass(frozen=True, eq=False)

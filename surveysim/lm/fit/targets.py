@@ -73,6 +73,9 @@ class QuestionTargets:
         return replace(self, **exact)
 
 
+Targets = Mapping[str, QuestionTargets]  # by question_id
+
+
 def stacked(targets: Sequence[QuestionTargets]) -> QuestionTargets:
     """Return the targets of questions with equally many options, all ordered or none, with the questions as a first dimension."""
     first = targets[0]
