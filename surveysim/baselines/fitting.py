@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from surveysim.baselines.covariances import one_thread_if_small
 from surveysim.baselines.knowledge import NOTHING, Knowledge
 from surveysim.baselines.moved_prior import MovedPrior, move_prior, open_changes
 from surveysim.baselines.multilevel import fit_multilevel, open_contrasts, trait_kernels
@@ -226,6 +227,14 @@ def fitted_table(
     tilt_only, learn, draws, seed
         As of `fit_multilevel`; the first two are of no use with a prior.
     """
+    with one_thread_if_small(len(sample.cells.backgrounds)):
+        return _fitted_table(sample, kernels, source, tilt_only=tilt_only, learn=learn, draws=draws, seed=seed)
+
+
+def _fitted_table(
+    sample: TrainingCells, kernels: Sequence[Kernel], source: str, *, tilt_only: np.ndarray | None, learn: bool, draws: int, seed: int
+) -> pd.DataFrame:
+    """As of `fitted_table`, on as many threads as there are."""
     start = sample.start
     if start is None:
         fit = fit_multilevel(
@@ -248,9 +257,10 @@ def fitted_table(
 
 def what_is_open(sample: TrainingCells, kernels: Sequence[Kernel], *, learn: bool = False) -> list[OpenContrasts]:
     """Return what is open about every question before the sample, as `fitted_table` finds it; arguments as there."""
-    if sample.start is None:
-        return open_contrasts(sample.cells, kernels, ordered=sample.ordered, pooled=sample.pooled_positive, learn=learn)
-    return open_changes(sample.cells, kernels, sample.start, ordered=sample.ordered)
+    with one_thread_if_small(len(sample.cells.backgrounds)):
+        if sample.start is None:
+            return open_contrasts(sample.cells, kernels, ordered=sample.ordered, pooled=sample.pooled_positive, learn=learn)
+        return open_changes(sample.cells, kernels, sample.start, ordered=sample.ordered)
 
 
 def _without_prior(sample: TrainingCells, kernels: Sequence[Kernel], learn: bool) -> Array:

@@ -15,6 +15,7 @@ from surveysim.baselines.fitting import TrainingCells
 from surveysim.errors import TrainingError
 from surveysim.lm.base.devices import halve
 from surveysim.lm.base.parallel import exchange, is_main, n_processes, own, share_modules, sum_gradients, summed
+from surveysim.lm.base.spare_cores import spare_cores
 from surveysim.lm.base.tokens import OptionTrie
 from surveysim.lm.ended_stages import EndedStage, are_kept, keep, recall, stage_key
 from surveysim.lm.fit.bundles import Prompts, passes
@@ -141,8 +142,9 @@ class Alignment:
     def _fit_heads(self, stage: StageConfig, targets: Targets, label: str) -> None:
         mine = own(targets)
         fitted = fit_heads(self.readout, self.features, self._tries, mine, stage.head_fit)
-        for _ in self._bar(fitted, f"{label}, heads", len(mine)):
-            pass
+        with spare_cores():
+            for _ in self._bar(fitted, f"{label}, heads", len(mine)):
+                pass
         share_modules({name: self.readout.question_head(name) for name in targets})
 
     def _train_layer(self, stage: StageConfig, targets: Targets, label: str, validation: Targets | None) -> tuple[list[float], list[float]]:
@@ -175,9 +177,10 @@ class Alignment:
         total = 0.0
         for start in self._bar(range(0, len(order), stage.questions_per_step), label):
             step = order[start : start + stage.questions_per_step]
-            total += self._fitting_gradients(stage, targets, step)
-            sum_gradients(self._trained(step))
-            optimiser.step()
+            with spare_cores():
+                total += self._fitting_gradients(stage, targets, step)
+                sum_gradients(self._trained(step))
+                optimiser.step()
             schedule.step()
             optimiser.zero_grad()
         return summed(total) / len(order)
@@ -252,7 +255,8 @@ class Alignment:
         found: dict[str, Tensor] = {}
         for few in passes(questions):
             names, prompts = zip(*few, strict=True)
-            found.update(zip(names, self.readout.fitting_features(prompts), strict=True))
+            with spare_cores():
+                found.update(zip(names, self.readout.fitting_features(prompts), strict=True))
         return found
 
     def _keep(self, features: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from surveysim.codebook.codebook import Codebook
 from surveysim.lm.base.parallel import exchange, is_main, n_processes, own
+from surveysim.lm.base.spare_cores import spare_cores
 from surveysim.lm.base.tokens import TokenisedQuestion, require_room, tokenise
 from surveysim.lm.fit.bundles import passes
 from surveysim.lm.option_model import OptionModel, PutQuestions
@@ -111,6 +112,7 @@ def predict(
     return answers(model, model.put(codebook, questions, backgrounds[BACKGROUND]), progress=progress)
 
 
+@spare_cores()
 def answers(model: OptionModel, put: PutQuestions, *, progress: bool = True) -> dict[str, np.ndarray]:
     """Return every question's shares, `(backgrounds, options)`, of questions that are put already."""
     mine, readout = own(put.tokenised), model.answering()
@@ -118,7 +120,7 @@ def answers(model: OptionModel, put: PutQuestions, *, progress: bool = True) -> 
     bar = reported(model.states(mine), "simulating", total=len(mine), progress=progress and is_main())
     for few in passes((name, readout.prompts(states)) for name, states in bar):
         names, prompts = zip(*few, strict=True)
-        with torch.no_grad():
+        with torch.no_grad(), spare_cores():
             features = readout.fitting_features(prompts)
         found.update((name, model.shares_of(put.tokenised[name], each, readout)) for name, each in zip(names, features, strict=True))
     shapes = {name: (len(question.suffixes), len(question.trie.steps)) for name, question in put.tokenised.items()}

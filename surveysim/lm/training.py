@@ -20,6 +20,7 @@ from surveysim.codebook.codebook import Codebook, ordinal_questions
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import TrainingError, first_few
 from surveysim.lm.alignment import Alignment
+from surveysim.lm.base.spare_cores import spare_cores
 from surveysim.lm.fit.losses import NEEDS_MODEL, NEEDS_POOLED
 from surveysim.lm.fit.stages import DSA, KERNEL, StageConfig
 from surveysim.lm.fit.targets import pooled_shares, question_targets
@@ -149,6 +150,7 @@ class AlignmentRun:
     shares: dict[str, Array]
 
 
+@spare_cores()
 def run_alignment(
     model: OptionModel,
     distributions: pd.DataFrame,

@@ -1,15 +1,32 @@
-"""Covariances inverted block by block and by Woodbury's identity: numpy's own inverse."""
+"""Covariances inverted block by block and by Woodbury's identity: numpy's own inverse; on one thread where they are small."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import scipy.linalg
+from threadpoolctl import ThreadpoolController
 
-from surveysim.baselines.covariances import factor, invert, subtract_squares, times_information
+import surveysim as ss
+from surveysim.baselines import covariances
+from surveysim.baselines.covariances import (
+    ONE_THREAD,
+    SAID_BY_USER,
+    factor,
+    invert,
+    one_thread_if_small,
+    subtract_squares,
+    times_information,
+)
 from surveysim.baselines.kernel_parts import parts_of
 from surveysim.baselines.variance_components import kernel_sum
 from surveysim.errors import EstimationError
 from tests.baselines.test_kernel_parts import of_levels
+
+BLAS = ThreadpoolController().select(user_api="blas")
 
 
 @pytest.mark.parametrize("dense", [False, True])
@@ -64,3 +81,70 @@ def test_squares_are_taken_from_blocks_in_place(blocks: int) -> None:
     expected = matrices - np.einsum("gbir,gbjr->gbij", scores, scores)
     subtract_squares(matrices, scores)
     np.testing.assert_allclose(matrices, expected, rtol=1e-12, atol=1e-12)
+
+
+def _threads() -> set[int]:
+    return {library.num_threads for library in BLAS.lib_controllers}
+
+
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if not BLAS.lib_controllers:
+        pytest.skip("numpy's matrix library is none whose threads can be counted (Accelerate, on a Mac)")
+    monkeypatch.delenv(SAID_BY_USER, raising=False)
+    with BLAS.limit(limits=2):
+        yield
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_small_matrices_have_one_thread_and_large_ones_all() -> None:
+    assert scipy.linalg.inv(np.eye(2)).shape == (2, 2)
+    for rows, expected in ((ONE_THREAD, {1}), (ONE_THREAD + 1, {2})):
+        with one_thread_if_small(rows):
+            assert _threads() == expected
+        assert _threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_last_to_leave_gives_the_threads_back() -> None:
+    first, second = one_thread_if_small(10), one_thread_if_small(10)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert _threads() == {1}
+    second.__exit__(None, None, None)
+    assert _threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_gives_them_back_too() -> None:
+    with pytest.raises(ValueError, match="inside"), one_thread_if_small(10):
+        raise ValueError("inside")
+    assert _threads() == {2}
+    assert not covariances._inside
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_the_user_said_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SAID_BY_USER, "2")
+    with one_thread_if_small(10):
+        assert _threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("method", ["mrp", "low_rank"])
+def test_estimates_at_the_same_time_leave_the_threads_as_they_were(method: str) -> None:
+    survey = ss.load_example("nonvoters2020")
+    found: list[np.ndarray] = []
+
+    def estimate() -> None:
+        found.append(ss.simulate(survey, ["gender", "age3"], questions=["Q8_8"], method=method)["share"].to_numpy())
+
+    beside = [threading.Thread(target=estimate) for _ in range(3)]
+    for thread in beside:
+        thread.start()
+    for thread in beside:
+        thread.join()
+    assert _threads() == {2}
+    assert len(found) == 3
+    assert all(np.array_equal(found[0], other) for other in found)

@@ -243,6 +243,16 @@ def test_the_same_seed_gives_the_same_bits(base: ss.OptionModel) -> None:
     assert any(not torch.equal(value, other.readout.state_dict()[name]) for name, value in first.readout.state_dict().items())
 
 
+def test_the_number_of_threads_is_no_matter(base: ss.OptionModel, several_threads: Callable[[int], None]) -> None:
+    """Up to rounding, which here it does not reach either; other processors may cut products otherwise."""
+    found = []
+    for threads in (1, 3):
+        several_threads(threads)
+        found.append(_align(base, stages=(FAST, replace(STAGE_2, learning_rate=1e-3))).readout.state_dict())
+    for name, value in found[0].items():
+        torch.testing.assert_close(value, found[1][name], atol=1e-6, rtol=1e-5)
+
+
 def test_nothing_global_is_touched(base: ss.OptionModel, capsys: pytest.CaptureFixture) -> None:
     np.random.seed(5)  # noqa: NPY002 - the global generator is what must not be drawn from
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002

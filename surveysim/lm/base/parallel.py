@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from importlib import import_module
 from typing import TypeVar
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -70,10 +70,6 @@ def asked_processes(words: Sequence[str]) -> int:
 
 def _parents_words() -> list[str]:
     """Return the command line of the process that started this one, empty where it cannot be read."""
-    try:
-        psutil = import_module("psutil")  # accelerate brings it
-    except ImportError:
-        return []
     try:
         return list(psutil.Process(os.getppid()).cmdline())
     except (OSError, psutil.Error):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from surveysim.lm.base.pieces import in_pieces
 from surveysim.lm.base.tokens import OptionTrie
 from surveysim.lm.fit.losses import LOSSES, HeadFit
 from surveysim.lm.fit.newton import CURVATURE, SMALLEST_CURVATURE, HeadProblem, by_newton, newton
@@ -15,7 +16,7 @@ from surveysim.lm.fit.readout import Readout, edge_dot, trie_log_shares
 from surveysim.lm.fit.targets import QuestionTargets, stacked
 
 MOST_UNKNOWNS = 800  # of a question, for Newton's method: its cost grows with their cube
-NUMBERS_AT_ONCE = 1 << 22  # of second derivatives, of all questions that are fitted together: 32 MB
+NUMBERS_AT_ONCE = 1 << 18  # second derivatives of all questions that are fitted together: 2 MB
 SMALLEST_DIRECTION = 1e-12  # of the largest one's square: what float32 features leave of a direction that is none
 STEPS = 200  # L-BFGS iterations, at most; stage 1 takes some 30, stage 2 some 100
 
@@ -27,19 +28,29 @@ def fit_heads(
 
     By Newton's method where the second derivative of the loss is known and the problem small; else by `fit_head`.
     """
-    for names in _alike(features, tries, targets):
-        first = names[0]
-        count = len(tries[first].edges) * (min(features[first][..., 0].numel(), features[first].shape[-1]) + 1)
-        if by_newton(fit.loss) and count <= MOST_UNKNOWNS:
-            at_once = max(1, NUMBERS_AT_ONCE // count**2)
-            for start in range(0, len(names), at_once):
-                part = names[start : start + at_once]
-                _fit_together(readout, {name: features[name] for name in part}, tries, [targets[name] for name in part], fit)
-                yield from part
+
+    def fitted(names: list[str]) -> list[str]:
+        if by_newton(fit.loss) and _unknowns(features[names[0]], tries[names[0]]) <= MOST_UNKNOWNS:
+            _fit_together(readout, {name: features[name] for name in names}, tries, [targets[name] for name in names], fit)
         else:
             for name in names:
                 fit_head(readout, features[name], tries[name], targets[name], fit)
-                yield name
+        return names
+
+    for names in in_pieces(fitted, _parts(features, tries, targets), device=torch.device("cpu")):
+        yield from names
+
+
+def _parts(features: Mapping[str, Tensor], tries: Mapping[str, OptionTrie], targets: Mapping[str, QuestionTargets]) -> Iterator[list[str]]:
+    """Yield the questions that are fitted together: of one shape, with at most `NUMBERS_AT_ONCE` second derivatives."""
+    for names in _alike(features, tries, targets):
+        at_once = max(1, NUMBERS_AT_ONCE // _unknowns(features[names[0]], tries[names[0]]) ** 2)
+        yield from (names[start : start + at_once] for start in range(0, len(names), at_once))
+
+
+def _unknowns(features: Tensor, trie: OptionTrie) -> int:
+    """How many numbers a question's head has, in the span of its features."""
+    return len(trie.edges) * (min(features[..., 0].numel(), features.shape[-1]) + 1)
 
 
 def _alike(features: Mapping[str, Tensor], tries: Mapping[str, OptionTrie], targets: Mapping[str, QuestionTargets]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from surveysim.lm.base.architectures import LOCAL_ROTARY, POSITION_ARGUMENTS, ROTARY, attention_windows, part_name
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory, weight_of, whole_copy
+from surveysim.lm.base.spare_cores import one_thread
 from surveysim.lm.base.tokens import OptionTrie
 from surveysim.lm.fit.bundles import Bundle, Prompts, asking_by_bundle, asks_by_bundle, keys_alone, laid_out, prompts
 from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading
@@ -278,8 +279,12 @@ def backward(readout: Readout, questions: Sequence[Prompts], loss: Callable[[Seq
     loss : callable
         Of every question's features `(branches, backgrounds, hidden)`.
     """
-    value = loss(readout.features_together(questions))
-    value.backward()
+    features = readout.features_together(questions)
+    known = [each.detach().requires_grad_(True) for each in features]
+    with one_thread():  # products so small that their last bit depends on the number of threads
+        value = loss(known)
+        value.backward()
+    torch.autograd.backward(features, [_gradient(each) for each in known])
     return value.item()
 
 

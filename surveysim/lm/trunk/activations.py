@@ -8,6 +8,8 @@ import logging
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from safetensors.torch import save_file
 from surveysim.errors import ModelError
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.model_files import cache_folder
+from surveysim.lm.base.pieces import in_pieces, tokens_at_once
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
 from surveysim.lm.trunk.recomputed import check_pass
@@ -77,18 +80,39 @@ def stored_states(backbone: Backbone, questions: Sequence[TokenisedQuestion]) ->
     Questions that go through the trunk together do so again if one of them is missing: what a killed process left undone comes out
     the same bit for bit. Asked with other questions, a question's states can differ in the last bit that the number type holds.
     """
+    for few in in_pieces(partial(_completed, backbone), _packs_as_found(backbone, questions), device=backbone.device):
+        yield from few
+
+
+@dataclass(frozen=True, eq=False)
+class _Pack:
+    """Questions that go through the trunk together, their states where the cache has them, and what they begin with where it lacks any."""
+
+    questions: list[TokenisedQuestion]
+    found: list[QuestionStates | None]
+    known: Beginnings | None
+
+
+def _packs_as_found(backbone: Backbone, questions: Sequence[TokenisedQuestion]) -> Iterator[_Pack]:
     known: Beginnings | None = None
-    for pack in packs(questions):
+    for pack in packs(questions, tokens_at_once(backbone.device, layout.TOKENS_AT_ONCE)):
         found = [_found(backbone, question) for question in pack]
-        if any(states is None for states in found):
-            known = read_beginnings(backbone, questions) if known is None else known
-            computed = pack_states(backbone, pack, known)
-            check_pass(backbone, pack, computed)
-            for question, states, new in zip(pack, found, computed, strict=True):
-                if states is None:
-                    _keep_if_possible(backbone, question, new)
-            found = [new if states is None else states for states, new in zip(found, computed, strict=True)]
-        yield from (states for states in found if states is not None)
+        if known is None and any(states is None for states in found):
+            known = read_beginnings(backbone, questions)
+        yield _Pack(pack, found, known)
+
+
+def _completed(backbone: Backbone, pack: _Pack) -> list[QuestionStates]:
+    """Return a pack's states, those computed and kept that the cache lacks."""
+    found = [states for states in pack.found if states is not None]
+    if len(found) == len(pack.found) or pack.known is None:
+        return found
+    computed = pack_states(backbone, pack.questions, pack.known)
+    check_pass(backbone, pack.questions, computed)
+    for question, states, new in zip(pack.questions, pack.found, computed, strict=True):
+        if states is None:
+            _keep_if_possible(backbone, question, new)
+    return [new if states is None else states for states, new in zip(pack.found, computed, strict=True)]
 
 
 def _place(backbone: Backbone, question: TokenisedQuestion) -> Path:

@@ -103,17 +103,17 @@ def shared_lengths(openings: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...],
     return lengths
 
 
-def packs(questions: Sequence[TokenisedQuestion]) -> Iterator[list[TokenisedQuestion]]:
-    """Yield the questions that go through the trunk together: neighbours with `TOKENS_AT_ONCE` tokens, or one with more."""
+def packs(questions: Sequence[TokenisedQuestion], at_once: int = TOKENS_AT_ONCE) -> Iterator[list[TokenisedQuestion]]:
+    """Yield the questions that go through the trunk together: neighbours with `at_once` tokens, or one with more."""
     pack: list[TokenisedQuestion] = []
-    room = TOKENS_AT_ONCE
+    room = at_once
     for question in questions:
         sizes = tree_sizes(question)
         alone = len(sizes) > 1  # its backgrounds do not even go into one tree
         tokens = room + 1 if alone else len(question.opening) + len(question_trees(question, sizes)[0].tokens)
         if pack and tokens > room:
             yield pack
-            pack, room = [], TOKENS_AT_ONCE
+            pack, room = [], at_once
         pack, room = [*pack, question], 0 if alone else room - tokens
     if pack:
         yield pack

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -440,3 +441,18 @@ def test_room_is_made_while_another_process_deletes(backbone: Backbone, monkeypa
 
     monkeypatch.setattr(os, "scandir", Listing)
     assert make_room(0) == 1
+
+
+def test_questions_read_on_several_threads_are_those_of_one(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch, several_threads: Callable[[int], None]
+) -> None:
+    monkeypatch.setattr(activations.layout, "TOKENS_AT_ONCE", 20)  # two or three passes
+    questions = [_question(number) for number in range(5)]
+    several_threads(3)
+    together = list(stored_states(_backbone("several"), questions))
+    several_threads(1)
+    alone = list(stored_states(_backbone("one"), questions))
+    assert len(together) == len(questions)
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close((one.opening, *one.nodes), (other.opening, *other.nodes), atol=1e-6, rtol=1e-5)
+    assert all(_equal(*pair) for pair in zip(together, stored_states(_backbone("several"), questions), strict=True))

@@ -1,0 +1,108 @@
+"""Pieces of one job on several threads of this process, each computing by itself: none waits for another's share of every product.
+
+torch cuts each single operation in as many parts as it has threads, and waits after each for the slowest: beside another busy
+process all wait for the thread that shares its core. Pieces are larger, a free thread takes the next, and what a piece gives does
+not depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+from surveysim.lm.base.spare_cores import full_threads
+
+Piece = TypeVar("Piece")
+Found = TypeVar("Found")
+
+
+PIECE = 1024  # tokens: enough that products take most of the time, few enough that no thread waits long for the last
+
+
+def tokens_at_once(device: torch.device, most: int) -> int:
+    """Return how many tokens go through layers together: on a GPU `most`, on the CPU a piece for one thread.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from surveysim.lm.base.pieces import tokens_at_once
+    >>> tokens_at_once(torch.device("cpu"), 4096), tokens_at_once(torch.device("cuda"), 4096)
+    (1024, 4096)
+    """
+    return min(most, PIECE) if device.type == "cpu" else most
+
+
+def in_pieces(work: Callable[[Piece], Found], pieces: Iterable[Piece], *, device: torch.device) -> Iterator[Found]:
+    """Yield what `work` gives for each piece, in their order, as many at once as the caller has threads; one after the other on a GPU.
+
+    Pieces are taken as threads come free, and no more results wait than there are threads. `work` runs with gradients on or off as
+    the caller has them, and may change nothing that two pieces share.
+
+    Parameters
+    ----------
+    work : callable
+        Of one piece.
+    pieces : iterable
+        Taken in the caller's thread.
+    device : torch.device
+        Where `work` computes.
+
+    Raises
+    ------
+    Exception
+        What `work` raises, where its result would have come; pieces that have not begun by then are not begun.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from surveysim.lm.base.pieces import in_pieces
+    >>> list(in_pieces(lambda number: number**2, [1, 2, 3], device=torch.device("cpu")))
+    [1, 4, 9]
+    """
+    threads = full_threads() if device.type == "cpu" else 1
+    if threads == 1:
+        yield from map(work, pieces)
+        return
+    workers, gradients = _workers(threads), torch.is_grad_enabled()
+    waiting: deque[Future[Found]] = deque()
+    try:
+        for piece in pieces:
+            waiting.append(workers.submit(_done, work, piece, gradients))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        for future in waiting:  # what has begun is at work on the caller's tensors
+            if not future.cancelled():
+                future.exception()
+
+
+def _done(work: Callable[[Piece], Found], piece: Piece, gradients: bool) -> Found:
+    with torch.set_grad_enabled(gradients):
+        return work(piece)
+
+
+@cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "surveysim", initializer=_compute_alone)
+
+
+def _compute_alone() -> None:
+    """Give this thread's own operations one thread each; those of all others keep theirs."""
+    torch.get_num_threads()  # torch sets a new thread's number when it is first asked
+    for library in ThreadpoolController().select(user_api="openmp").lib_controllers:
+        library.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.cache_clear)  # threads are not forked
