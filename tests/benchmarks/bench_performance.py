@@ -1,9 +1,10 @@
 """Time and memory of what people wait for: ``make bench-performance``, or beside an older build ``make bench-performance BEFORE=<folder>``.
 
-Every job runs in a process of its own, with a warm cache and one thread; the two builds take turns, and ratios are those of medians
-of processor time, which other work on the machine moves least. ``--data`` adds the jobs on ESS 11, ``--curves`` how cost grows (a figure,
-and with ``--data`` a table of many countries), ``--busy`` what one busy process beside costs: by the time that passes, so on a machine
-without other work. ``--quick`` measures each once. ``--page`` writes all into docs/performance.md.
+Every job runs in a process of its own, with a warm cache; the two builds take turns. On one thread, ratios are those of medians of
+processor time, which other work on the machine moves least; on as many as torch takes by itself, of the time that passes. ``--data`` adds
+the jobs on ESS 11, ``--curves`` how cost grows (a figure, and with ``--data`` a table of many countries), ``--busy`` what one busy process
+beside costs: by the time that passes, so on a machine without other work. ``--quick`` measures each once. ``--page`` writes all into
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ JOBS = {
     "align and simulate: both stages": DEMO.format(method="dsa"),
     "the whole demo": "import surveysim.demo as demo, tempfile\ndemo.run(output=tempfile.mkdtemp(), progress=False)\ndone()\n",
 }
+ALL_THREADS = ", all threads"  # at the end of a job's name
+JOBS |= {f"{name}{ALL_THREADS}": job for name, job in list(JOBS.items())[2:]}
 ESS = """
 import surveysim as ss
 trust, traits = ["trstprl", "trstlgl", "trstplc", "trstplt", "trstprt"], ["country", "gender", "age3"]
@@ -112,20 +115,18 @@ CURVES = {
     "threads": [1, 2],
 }
 TRUNK = """
-import surveysim as ss, surveysim.demo as demo
-from surveysim.lm.trunk.trees import packs
-from surveysim.lm.trunk.trunk import pack_states, read_beginnings
+import os, tempfile, surveysim as ss, surveysim.demo as demo
 survey, model = ss.load_example("nonvoters2020"), ss.load_model()
 asked = ss.background_grid(survey.codebook, by=demo.TRAITS)["background_id"]
-questions = list(model.tokenise(survey.codebook, survey.questions[:20], model.words(survey.codebook, asked)).values())
+questions = model.tokenise(survey.codebook, survey.questions[:20], model.words(survey.codebook, asked))
+os.environ["SURVEYSIM_CACHE"] = tempfile.mkdtemp()
 start, used = time.perf_counter(), time.process_time()
-known = read_beginnings(model.backbone, questions)
-for pack in packs(questions):
-    pack_states(model.backbone, pack, known)
+for _ in model.states(questions): pass
 done()
 """
 BUSY = {"the trunk, 20 questions": TRUNK, "align and simulate: both stages": JOBS["align and simulate: both stages"]}
 SPINNING, DEFAULT_WAITING = "while True: pass", {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}  # as without our bound
+COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 Measured = tuple[float, float, float]  # processor seconds, seconds, MiB at most
 
 
@@ -139,9 +140,10 @@ def jobs_on(data: Path) -> dict[str, str]:
     }
 
 
-def measured(job: str, build: Path, **settings: str) -> Measured:
-    """Run a job with the package in `build`, under environment variables of its own."""
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, **settings, "PYTHONPATH": str(build)}
+def measured(job: str, build: Path, threads: int | None = 1, **settings: str) -> Measured:
+    """Run a job with the package in `build`, on so many threads (None: what torch takes), under environment variables of its own."""
+    own = {name: value for name, value in os.environ.items() if name not in COUNTS}
+    environment = {**own, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}), **settings, "PYTHONPATH": str(build)}
     ran = subprocess.run([sys.executable, "-c", BEGIN + job], env=environment, capture_output=True, text=True, check=False, cwd=build)
     if ran.returncode:
         raise SystemExit(f"a job failed in {build.name}:\n{ran.stderr[-2000:]}")
@@ -158,12 +160,14 @@ def medians(runs: list[Measured]) -> Measured:
 def lines(found: dict[str, list[Measured]], runs: int) -> list[str]:
     """The table: one build's numbers, or two builds' ratios beside them."""
     two = len(next(iter(found.values()))) == 2
-    head = ["job", "processor time, s", "peak memory, MiB", *(["times as fast as before", "memory, of before"] if two else [])]
+    head = ["job", "s", "peak memory, MiB", *(["times as fast as before", "memory, of before"] if two else [])]
     table = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for job, (now, *before) in found.items():
-        compared = [f"{before[0][0] / now[0]:.1f}", f"{now[2] / before[0][2]:.2f}"] if before else []
-        table.append(f"| {' | '.join([job, f'{now[0]:.1f}', f'{now[2]:.0f}', *compared])} |")
-    return [*table, "", f"One thread; medians of {runs} {'pairs' if two else 'runs'}, each in a process of its own, with a warm cache."]
+        by = 1 if job.endswith(ALL_THREADS) else 0
+        compared = [f"{before[0][by] / now[by]:.1f}", f"{now[2] / before[0][2]:.2f}"] if before else []
+        table.append(f"| {' | '.join([job, f'{now[by]:.1f}', f'{now[2]:.0f}', *compared])} |")
+    how = f"Processor time of one thread; on all threads ({os.cpu_count()} cores) the time that passes"
+    return [*table, "", f"{how}. Medians of {runs} {'pairs' if two else 'runs'}, each in a process of its own, with a warm cache."]
 
 
 def growth(data: Path) -> list[str]:
@@ -186,7 +190,7 @@ def curves(runs: int) -> dict[str, list[tuple[int, float]]]:
         for value in values:
             point = USUAL | {what: value}
             job = POINT.format(**point, traits=BACKGROUNDS[point["backgrounds"]])
-            median = medians([measured(job, ROOT, OMP_NUM_THREADS=str(point["threads"])) for _ in range(runs)])
+            median = medians([measured(job, ROOT, int(str(point["threads"]))) for _ in range(runs)])
             points.append((value, median[1] if what == "threads" else median[0]))
         print(what, points, flush=True)
         found[what] = points
@@ -216,14 +220,14 @@ def busy_process() -> Iterator[None]:
 
 
 def busy(runs: int) -> list[str]:
-    """The table of seconds on two threads: idle, idle with torch's own waiting, and beside a busy process."""
-    table = ["| job, two threads | idle, s | with torch's own waiting | beside one busy process |", "|---|---|---|---|"]
+    """The table of seconds on all threads: idle, idle with torch's own waiting, and beside a busy process."""
+    table = [f"| job, {os.cpu_count()} cores | idle, s | with torch's own waiting | beside one busy process |", "|---|---|---|---|"]
     for name, job in BUSY.items():
         rounds = []
         for _ in range(runs):
-            idle, own = measured(job, ROOT, OMP_NUM_THREADS="2"), measured(job, ROOT, OMP_NUM_THREADS="2", **DEFAULT_WAITING)
+            idle, own = measured(job, ROOT, None), measured(job, ROOT, None, **DEFAULT_WAITING)
             with busy_process():
-                rounds.append((idle, own, measured(job, ROOT, OMP_NUM_THREADS="2")))
+                rounds.append((idle, own, measured(job, ROOT, None)))
         idle_s, own_s, beside_s = (medians(list(column))[1] for column in zip(*rounds, strict=True))
         table.append(f"| {name} | {idle_s:.1f} | idle is {idle_s / own_s:.2f} of it | {beside_s / idle_s:.2f} times idle |")
         print(table[-1], flush=True)
@@ -234,7 +238,8 @@ def compared(builds: list[Path], jobs: dict[str, str], runs: int) -> list[str]:
     """The table of jobs, the builds taking turns."""
     found = {}
     for name, job in jobs.items():
-        rounds = [[measured(job, build) for build in builds] for _ in range(runs)]
+        threads = None if name.endswith(ALL_THREADS) else 1
+        rounds = [[measured(job, build, threads) for build in builds] for _ in range(runs)]
         print(name, rounds, flush=True)
         found[name] = [medians([each[place] for each in rounds]) for place in range(len(builds))]
     return lines(found, runs)
