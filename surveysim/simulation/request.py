@@ -24,7 +24,8 @@ from surveysim.errors import BackgroundError, SurveySimError, first_few, quoted
 from surveysim.estimation.distributions import cell_shares
 from surveysim.files.frames import is_frame, pandas_frame
 from surveysim.survey.domains import domain_facts
-from surveysim.survey.survey import Survey, as_survey
+from surveysim.survey.reading import as_survey
+from surveysim.survey.survey import Survey
 from surveysim.tables.names import names_of
 from surveysim.tables.schema import BACKGROUND, OPTION, QUESTION, SHARE, N
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 from surveysim.errors import ReadError, nearest
-from surveysim.survey.survey import Survey, read_survey
+from surveysim.survey.reading import read_survey
+from surveysim.survey.survey import Survey
 
 
 def list_examples() -> list[str]:

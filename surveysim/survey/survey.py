@@ -1,4 +1,4 @@
-"""`Survey`: respondents with weights, design, traits and answers, and how a file or a frame becomes one."""
+"""`Survey`: respondents with weights, design, traits and answers."""
 
 from __future__ import annotations
 
@@ -6,33 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from surveysim.codebook.codebook import Codebook
-from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.design.adjustment import declared_replicates
 from surveysim.design.calibration import Calibration
 from surveysim.design.design import Design, kish_n_eff
 from surveysim.design.replication import Replicates
-from surveysim.errors import CodebookError, DesignError, ReadError, SurveySimError, first_few
-from surveysim.files.frames import frame_columns, is_frame
-from surveysim.files.readers import read_columns, require_file
+from surveysim.errors import CodebookError, SurveySimError, first_few
+from surveysim.files.frames import is_frame
 from surveysim.html import facts_table
-from surveysim.survey.assembly import Parts, assemble, needed_columns
-from surveysim.survey.codebook_match import chosen_parts, codebook_for, suggest_adding
 from surveysim.survey.reasons import Condition, domain_of, instead_of_column, refuse_attribute
-from surveysim.survey.recurring import note_of_duplicates
 from surveysim.tables.names import known_names_of
 from surveysim.tables.schema import FPC, PSU, RESPONDENT_ID, STRATUM, WEIGHT
-
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
-FilePath: TypeAlias = str | Path  # of what is none `read_survey` has more to say
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +57,8 @@ class Survey:
     >>> survey = ss.load_example("nonvoters2020")
     >>> len(survey), survey.weight_name, survey.traits[:2], survey.questions[:2]
     (5836, 'weight', ('gender', 'age3'), ('Q2_1', 'Q2_2'))
-    >>> int((survey.reasons["Q8_8"] == "refused").sum())
-    29
+    >>> int((survey.reasons["Q8_8"] == "refused").sum()), survey.design.degrees_of_freedom
+    (29, 5835)
     """
 
     data: pd.DataFrame
@@ -145,6 +134,13 @@ class Survey:
         ------
         CodebookError
             If the survey has no question or trait of such a name; the message names the nearest.
+
+        Examples
+        --------
+        >>> import surveysim as ss
+        >>> small = ss.load_example("nonvoters2020").select("gender", "Q8_8")
+        >>> small.traits, small.questions, len(small)
+        (('gender',), ('Q8_8',), 5836)
         """
         known, lacking = (*self.traits, *self.questions), "the survey has no question or trait"
         given = names[0] if len(names) == 1 else names
@@ -153,7 +149,14 @@ class Survey:
         return replace(self, data=self.data.drop(columns=[*({*known} - {*wanted})]), reasons=reasons, trait_reasons=others)
 
     def head(self, n: int = 5) -> pd.DataFrame:
-        """Return the first respondents, those of the domain, to look at: id, weight, levels and codes."""
+        """Return the first respondents, those of the domain, to look at: id, weight, levels and codes.
+
+        Examples
+        --------
+        >>> import surveysim as ss
+        >>> ss.load_example("nonvoters2020").select("gender", "Q8_8").head(3).columns.tolist()
+        ['respondent_id', 'weight', 'gender', 'Q8_8']
+        """
         shown = self.data if self.domain is None else self.data[self.domain]
         return shown[[RESPONDENT_ID, WEIGHT, *self.traits, *self.questions]].head(n)
 
@@ -169,7 +172,19 @@ class Survey:
         raise SurveySimError(f"a survey is not changed in place: recode {name!r} in the codebook, as a trait or question, and read again")
 
     def take(self, rows: np.ndarray) -> Survey:
-        """Return the survey of sampled respondents: a boolean mask or positions, shape ``(respondents,)``; for a domain use `filter`."""
+        """Return the survey of some respondents: a boolean mask or positions, shape ``(respondents,)``.
+
+        For a sample drawn from the respondents. A domain is no subset: use ``by=`` of the verbs, or `filter`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import surveysim as ss
+        >>> survey = ss.load_example("nonvoters2020")
+        >>> drawn = survey.take(np.random.default_rng(0).choice(len(survey), 100, replace=False))
+        >>> len(drawn), drawn.questions == survey.questions
+        (100, True)
+        """
         kept = np.flatnonzero(rows) if rows.dtype == bool else rows
         return replace(
             self,
@@ -224,127 +239,3 @@ def check_survey(survey: object, *, of_domains: bool = False) -> None:
             f"survey is filtered ({survey.domain_words}), and this verb is for whole surveys: use it first and filter after; "
             "survey.take(mask) makes a sample of some respondents"
         )
-
-
-def read_survey(
-    path: FilePath,
-    codebook: CodebookLike | None = None,
-    *,
-    weight: str | None = None,
-    encoding: str | None = None,
-    questions: str | Sequence[str] | None = None,
-    traits: str | Sequence[str] | None = None,
-    isolated: bool = False,
-) -> Survey:
-    """Read a survey file as released; the codebook decides what is an answer, and no code is lost.
-
-    Three sources of missing answers are merged into `Survey.reasons`, the codebook before the file: the codebook's missing
-    codes; codes, ranges and Stata's tagged values that the file declares missing; value labels that name a missing answer.
-
-    Parameters
-    ----------
-    path : str or Path
-        A .sav, .zsav, .dta, .por, .sas7bdat, .xpt, .csv, .csv.gz or .parquet file. Only the columns needed are read.
-    codebook : str, Path, Codebook or Survey, optional
-        Name of a codebook that ships, or a TOML file; default the one that lists a file of this name.
-    weight : str, optional
-        Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
-    encoding : str, optional
-        Of the file's text; default the declared one, else UTF-8, GB18030 or Latin-1, and the notes say which.
-    questions, traits : str or sequence of str, optional
-        Only these; default all of the codebook's.
-    isolated : bool
-        Whether an SPSS or Stata file is read in a child process of at most 2 GB, in at most a minute and a second for every 2 MB:
-        for files that may be damaged or are not your own, some of which crash the library that reads them. Half a second more.
-
-    Returns
-    -------
-    Survey
-
-    Raises
-    ------
-    ReadError
-        If the file does not exist, is empty, truncated, of another format, in another encoding, or has no respondents.
-    CodebookError
-        If no codebook is known for the file, the file is of another wave, lacks a variable (the message names the
-        nearest), labels an option otherwise (an inverted scale), or holds a code in neither options nor missing.
-    DesignError
-        If there is no weight, one is missing, negative, infinite or text, or all are zero.
-
-    Examples
-    --------
-    >>> import surveysim as ss
-    >>> from importlib.resources import files
-    >>> path = files("surveysim") / "data" / "nonvoters2020.sav"
-    >>> survey = ss.read_survey(path, questions=["Q8_8"], traits=["gender"])
-    >>> len(survey), survey.weight_name, survey.questions, survey.traits
-    (5836, 'weight', ('Q8_8',), ('gender',))
-    """
-    if not isinstance(path, str | Path):
-        raise ReadError(f"path must be the path of a file; got {type(path).__name__}: of a frame as_survey(frame, codebook) makes a survey")
-    if weight == "":
-        raise DesignError("weight: an empty name; name a weight variable, or say weight='none' to count every respondent alike")
-    require_file(Path(path))
-    book, said = codebook_for(path) if codebook is None else (load_codebook(codebook), ())
-    if questions is not None:
-        suggest_adding(questions, book, Path(path), str(codebook) if isinstance(codebook, str | Path) else book.name)
-    asked, levels = chosen_parts(book, questions, traits)
-    raw = read_columns(Path(path), needed_columns(book, weight, asked, levels), encoding=encoding, isolated=isolated)
-    parts = assemble(raw, book, weight, asked, levels)
-    return _survey(parts, (*said, *note_of_duplicates(parts.data[RESPONDENT_ID].to_numpy(), parts.data, parts.reasons)))
-
-
-def as_survey(
-    frame: IntoFrame,
-    codebook: CodebookLike,
-    *,
-    weight: str | None = None,
-    questions: str | Sequence[str] | None = None,
-    traits: str | Sequence[str] | None = None,
-) -> Survey:
-    """Make a `Survey` of a frame of respondents with the codebook's variables as columns (names in any case).
-
-    Answers may be codes, labels, or a mix of both, as ``pandas.read_spss`` and ``read_stata`` give them: a label becomes the code
-    that the codebook, else ``frame.attrs["variable_value_labels"]``, has for it.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Of pandas, polars (also lazy), pyarrow, or a DuckDB relation; a row per respondent. Only the columns needed are converted.
-        A trait may stand under its own name, recoded to level names already, and the weight under the name ``weight``: so
-        ``as_survey(survey.data, codebook)`` gives the survey back.
-    codebook : str, Path, Codebook or Survey
-    weight : str, optional
-        Weight variable; default the codebook's first. ``"none"`` lets every respondent count 1, and the notes say so.
-    questions, traits : str or sequence of str, optional
-        Only these; default all of the codebook's.
-
-    Returns
-    -------
-    Survey
-
-    Raises
-    ------
-    ReadError
-        If the frame is none, or has no rows.
-    CodebookError
-        If a variable is absent, a label unknown (the message names the nearest) or ambiguous, or a code in neither options nor
-        missing.
-    DesignError
-        If there is no weight, one is missing, negative, infinite or text, or all are zero.
-
-    Examples
-    --------
-    >>> import surveysim as ss
-    >>> frame = ss.load_example("nonvoters2020").data
-    >>> women = ss.as_survey(frame[frame.gender == "female"], "nonvoters2020", questions=["Q8_8"])
-    >>> len(women), women.weight_name, women.questions
-    (2896, 'weight', ('Q8_8',))
-    """
-    book = load_codebook(codebook)
-    asked, levels = chosen_parts(book, questions, traits)
-    return _survey(assemble(frame_columns(frame, needed_columns(book, weight, asked, levels)), book, weight, asked, levels))
-
-
-def _survey(parts: Parts, notes: tuple[str, ...] = ()) -> Survey:
-    return Survey(parts.data, parts.reasons, parts.codebook, parts.weight_name, (*notes, *parts.notes), trait_reasons=parts.trait_reasons)

@@ -61,7 +61,7 @@ COVERED = {
     "tests/simulation/test_to_parquet.py": "tables.storage",
     "tests/drafting/test_first_codebook.py": "drafting.toml_text drafting.variables",
     "tests/codebook/test_missing_labels.py": "codebook.missing_words",
-    "tests/survey/test_survey.py": "survey.assembly survey.codebook_match survey.domains survey.reasons survey.recoding",
+    "tests/survey/test_survey.py": "survey.assembly survey.codebook_match survey.domains survey.reading survey.reasons survey.recoding",
     "tests/survey/test_writers.py": "files.outfile",
     "tests/whole/test_cli.py": "__main__",
 }
