@@ -115,6 +115,8 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"surveysim.{_HOME[name]}"), name)
     if isinstance(value, FunctionType):
         value = import_module("surveysim.calls").as_called(value)
+    elif isinstance(value, type) and not issubclass(value, Exception):
+        value = import_module("surveysim.calls").as_used(value)
     globals()[name] = value
     return value
 

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import wraps
 from numbers import Integral, Real
 from os import PathLike
+from types import FunctionType
 from typing import Any
 
 from surveysim.errors import PACKAGE, ArgumentError, first_few, quoted
@@ -62,6 +63,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of arguments that are
     "PromptTemplate": ("a PromptTemplate", _is_named("PromptTemplate")),
 }
 SEED = "seed"
+Check = Callable[[Sequence[Any], Mapping[str, Any]], None]  # of what is given without a name, and of what with one
 
 
 def as_called(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,22 +84,68 @@ def as_called(verb: Callable[..., Any]) -> Callable[..., Any]:
     ...     print(error)
     head() takes no argument 'n_rows'; did you mean 'rows'?
     """
-    parameters = inspect.signature(verb).parameters.values()
-    names, any_number = [each.name for each in parameters], any(each.kind is each.VAR_POSITIONAL for each in parameters)
-    places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
-    needed = [each.name for each in parameters if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
-    taken, required = frozenset(names), frozenset(needed)
-    kinds = {each.name: each for each in parameters if _kind(each) in KINDS}
+    check = _check(verb.__name__, list(inspect.signature(verb).parameters.values()))
 
     @wraps(verb)
     def called(*given: Any, **named: Any) -> Any:
         __tracebackhide__ = True
+        check(given, named)
+        return verb(*given, **named)
+
+    called.__module__ = PACKAGE
+    return called
+
+
+def as_used(kind: type) -> type:
+    """Let a public class hear of wrong arguments what a verb does: its methods as of `as_called`, and, by their names, what it is made of.
+
+    Examples
+    --------
+    >>> import surveysim as ss
+    >>> try:
+    ...     ss.StageConfig("option_kl", epoch=2)
+    ... except ss.SurveySimError as error:
+    ...     print(error)
+    StageConfig() takes no argument 'epoch'; did you mean 'epochs'?
+    """
+    for name, method in list(vars(kind).items()):
+        if isinstance(method, FunctionType) and name == "__init__":
+            setattr(kind, name, _method(method, kind.__name__, kinds=False))
+        elif isinstance(method, FunctionType) and not name.startswith("_"):
+            setattr(kind, name, _method(method, f"{kind.__name__}.{name}"))
+    return kind
+
+
+def _method(method: Callable[..., Any], title: str, *, kinds: bool = True) -> Callable[..., Any]:
+    check = _check(title, list(inspect.signature(method).parameters.values())[1:], kinds=kinds)
+
+    @wraps(method)
+    def called(self: Any, /, *given: Any, **named: Any) -> Any:
+        __tracebackhide__ = True
+        check(given, named)
+        return method(self, *given, **named)
+
+    return called
+
+
+def _check(
+    title: str, parameters: Sequence[inspect.Parameter], *, kinds: bool = True
+) -> Callable[[Sequence[Any], Mapping[str, Any]], None]:
+    """Return what refuses wrong arguments of a call of `title`, those without a name and those with one."""
+    names, any_number = [each.name for each in parameters], any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    needed = [each.name for each in parameters if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
+    taken, required = frozenset(names), frozenset(needed)
+    checked = {each.name: each for each in parameters if kinds and _kind(each) in KINDS}
+
+    def check(given: Sequence[Any], named: Mapping[str, Any]) -> None:
+        __tracebackhide__ = True
         told = {*places[: len(given)], *named}
         if told <= taken and told >= required and (any_number or len(given) <= len(places)):
             for name, value in (*zip(places, given, strict=False), *named.items()):
-                if name in kinds:
-                    _refuse_other_kinds(kinds[name], value)
-            return verb(*given, **named)
+                if name in checked:
+                    _refuse_other_kinds(checked[name], value)
+            return
         if unknown := [name for name in named if name not in taken]:
             said = f"takes no argument {unknown[0]!r}; {_in_its_place(unknown[0], names)}"
         elif len(given) > len(places) and not any_number:
@@ -106,10 +154,9 @@ def as_called(verb: Callable[..., Any]) -> Callable[..., Any]:
             said += f"; name the others: {_named(rest)}" if rest else ""
         else:
             said = f"lacks an argument; give {_named([name for name in needed if name not in told])}"
-        raise ArgumentError(f"{verb.__name__}() {said}")
+        raise ArgumentError(f"{title}() {said}")
 
-    called.__module__ = PACKAGE
-    return called
+    return check
 
 
 def _in_its_place(name: str, names: Sequence[str]) -> str:
@@ -117,7 +164,7 @@ def _in_its_place(name: str, names: Sequence[str]) -> str:
     words = _words(name)
     alike = [each for each in names if words & _words(each)]
     brought = [said for word, said in BROUGHT.items() if word in words and not any(word in _words(each) for each in names)]
-    if brought and names[0] == "survey":
+    if brought and names[:1] == ["survey"]:
         return brought[0]
     near = alike or get_close_matches(name.lower(), names, cutoff=0.7)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else f"it takes {', '.join(names)}" if names else "it takes none"

@@ -1,4 +1,4 @@
-"""Public verbs refuse arguments that they do not take, lack, or want of another kind, and are functions as any other."""
+"""Public verbs and classes refuse arguments that they do not take, lack, or want of another kind, and are functions and classes as any."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.support.opinion_survey import opinion_survey
 
 SURVEY = opinion_survey(60)
 VERBS = sorted(name for name in ss.__all__ if isinstance(getattr(ss, name), FunctionType))
+CLASSES = sorted(name for name in ss.__all__ if isinstance(getattr(ss, name), type) and not issubclass(getattr(ss, name), Exception))
 
 CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: ss.survey_mean(SURVEY, question="taxes"), r"survey_mean\(\) takes no argument 'question'; did you mean 'questions'\?"),
@@ -43,6 +44,14 @@ CALLS: list[tuple[Callable[[], object], str]] = [
         r"takes survey without a name, and 2 were given; name the others: questions=, by=, lonely_psu=",
     ),
     (lambda: ss.list_codebooks("ess11"), r"takes nothing without a name, and 1 were given$"),
+    (lambda: ss.StageConfig("option_kl", epoch=1), r"^StageConfig\(\) takes no argument 'epoch'; did you mean 'epochs'\?"),
+    (lambda: ss.StageConfig(), r"^StageConfig\(\) lacks an argument; give loss="),
+    (lambda: ss.PromptTemplate(openings="{question}"), r"^PromptTemplate\(\) takes no argument 'openings'; did you mean 'opening'\?"),
+    (lambda: ss.Option(1, "yes", 2.0, "?", 3, 4, 5, 6), r"^Option\(\) takes code, .* without a name, and 8 were given"),
+    (lambda: SURVEY.filter(conditions="taxes == 1"), r"^Survey\.filter\(\) takes no argument 'conditions'; did you mean 'condition'\?"),
+    (lambda: SURVEY.filter(), r"^Survey\.filter\(\) lacks an argument; give condition="),
+    (lambda: SURVEY.head(1, 2), r"^Survey\.head\(\) takes n without a name, and 2 were given$"),
+    (lambda: SURVEY.head(n="five"), r"^n must be a whole number; got str 'five'; its default is 5"),
     (lambda: ss.hold_out_respondents(SURVEY), r"hold_out_respondents\(\) lacks an argument; give n_train=, seed="),
 ]
 
@@ -65,6 +74,19 @@ def test_every_public_verb_refuses_a_wrong_argument_and_is_a_function_as_any(nam
     assert list(inspect.signature(verb).parameters) == list(inspect.signature(inspect.unwrap(verb)).parameters)
     assert "Parameters" in inspect.getdoc(verb) or not inspect.signature(verb).parameters
     assert inspect.getsource(verb).lstrip("@").startswith(("def ", "cache\ndef "))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_class_refuses_a_wrong_argument_and_is_a_class_as_any(name: str) -> None:
+    kind = getattr(ss, name)
+    with pytest.raises(ArgumentError, match=rf"^{name}\(\) takes no argument 'xyzzy'; "):
+        kind(xyzzy=1)
+    assert pickle.loads(pickle.dumps(kind)) is kind
+    assert list(inspect.signature(kind).parameters) == list(inspect.signature(inspect.unwrap(kind.__init__)).parameters)[1:]
+    for method in (each for own, each in vars(kind).items() if isinstance(each, FunctionType) and not own.startswith("_")):
+        with pytest.raises(ArgumentError, match=rf"^{name}\.{method.__name__}\(\) takes no argument 'xyzzy'; "):
+            method(object(), xyzzy=1)
+        assert inspect.getdoc(method)
 
 
 def test_any_number_of_arguments_may_be_taken() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from surveysim.baselines.methods import BASELINES
 from surveysim.errors import TrainingError, nearest
@@ -63,9 +64,12 @@ class StageConfig:
             raise TrainingError(f"stage: loss {self.loss!r} is unknown; {nearest(self.loss, LOSSES)}")
         if self.pooling not in (KERNEL, *BASELINES):
             raise TrainingError(f"stage: pooling {self.pooling!r} is unknown; {nearest(self.pooling, [KERNEL, *BASELINES])}")
+        for name in ("epochs", "questions_per_step"):
+            if not isinstance(getattr(self, name), Integral):
+                raise TrainingError(f"stage: {name} must be a whole number; got {getattr(self, name)!r}")
         for name in ("level_weight", "head_penalty", "learning_rate"):
-            if not getattr(self, name) >= 0:
-                raise TrainingError(f"stage: {name} must be >= 0; got {getattr(self, name)}")
+            if not isinstance(getattr(self, name), Real) or not getattr(self, name) >= 0:
+                raise TrainingError(f"stage: {name} must be a number >= 0; got {getattr(self, name)!r}")
         if self.epochs < 0 or self.questions_per_step < 1:
             raise TrainingError("stage: epochs must be >= 0 and questions_per_step >= 1")
 
