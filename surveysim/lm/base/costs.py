@@ -119,8 +119,8 @@ class Cost:
     Attributes
     ----------
     weights, training, at_work, features : int
-        Bytes of memory: all weights; the last layer while it trains; keys, values and the widest activations of a batch of prompts;
-        what an alignment keeps of all prompts, a float32 vector each.
+        Bytes of memory: all weights; the last layer while it trains; keys, values and the widest activations of a batch of prompts,
+        of which a CPU has up to eight at work, of some thousand tokens each; what an alignment keeps of all prompts, a float32 vector each.
     cache : int
         Bytes on the disk: what enters the last layer, for every distinct token.
     prompt : float

@@ -23,6 +23,7 @@ Piece = TypeVar("Piece")
 Found = TypeVar("Found")
 
 
+AT_ONCE = 8  # pieces: each holds keys and values of its tokens in all layers, half a GB in a model of seven billion weights
 PIECE = 1024  # tokens: enough that products take most of the time, few enough that no thread waits long for the last
 
 
@@ -42,7 +43,8 @@ def tokens_at_once(device: torch.device, most: int) -> int:
 def in_pieces(work: Callable[[Piece], Found], pieces: Iterable[Piece], *, device: torch.device) -> Iterator[Found]:
     """Yield what `work` gives for each piece, in their order, as many at once as the caller has threads; one after the other on a GPU.
 
-    Pieces are taken as threads come free, and no more results wait than there are threads. `work` runs with gradients on or off as
+    At most `AT_ONCE` are at work, on so many cores with several threads each. Pieces are taken as threads come free, and no more
+    results wait than are at work. `work` runs with gradients on or off as
     the caller has them, and may change nothing that two pieces share.
 
     Parameters
@@ -70,12 +72,13 @@ def in_pieces(work: Callable[[Piece], Found], pieces: Iterable[Piece], *, device
     if threads == 1:
         yield from map(work, pieces)
         return
-    workers, gradients = _workers(threads), torch.is_grad_enabled()
+    at_once = min(threads, AT_ONCE)
+    workers, gradients = _workers(at_once, threads // at_once), torch.is_grad_enabled()
     waiting: deque[Future[Found]] = deque()
     try:
         for piece in pieces:
             waiting.append(workers.submit(_done, work, piece, gradients))
-            if len(waiting) > threads:
+            if len(waiting) > at_once:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -93,15 +96,15 @@ def _done(work: Callable[[Piece], Found], piece: Piece, gradients: bool) -> Foun
 
 
 @cache
-def _workers(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "surveysim", initializer=_compute_alone)
+def _workers(at_once: int, each: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(at_once, "surveysim", initializer=_compute_with, initargs=(each,))
 
 
-def _compute_alone() -> None:
-    """Give this thread's own operations one thread each; those of all others keep theirs."""
+def _compute_with(threads: int) -> None:
+    """Give this thread's own operations so many threads; those of all others keep theirs."""
     torch.get_num_threads()  # torch sets a new thread's number when it is first asked
     for library in ThreadpoolController().select(user_api="openmp").lib_controllers:
-        library.set_num_threads(1)
+        library.set_num_threads(threads)
 
 
 if hasattr(os, "register_at_fork"):

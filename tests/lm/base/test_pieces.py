@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from surveysim.lm.base.pieces import in_pieces, tokens_at_once
+from surveysim.lm.base.pieces import AT_ONCE, in_pieces, tokens_at_once
 
 CPU = torch.device("cpu")
 
@@ -30,6 +30,13 @@ def test_results_come_in_order_from_threads_that_compute_by_themselves() -> None
     assert {threads for _, _, threads in found} == {1}
     assert len({name for _, name, _ in found}) > 1
     assert torch.get_num_threads() == 3
+
+
+def test_of_many_threads_several_work_on_a_piece(several_threads: Callable[[int], None]) -> None:
+    several_threads(2 * AT_ONCE + 1)
+    found = list(in_pieces(lambda _: (threading.current_thread().name, torch.get_num_threads()), range(4 * AT_ONCE), device=CPU))
+    assert {threads for _, threads in found} == {2}
+    assert len({name for name, _ in found}) <= AT_ONCE
 
 
 def test_one_thread_or_another_device_works_in_the_callers_thread(three_threads: None) -> None:
