@@ -128,9 +128,7 @@ def _method(method: Callable[..., Any], title: str, *, kinds: bool = True) -> Ca
     return called
 
 
-def _check(
-    title: str, parameters: Sequence[inspect.Parameter], *, kinds: bool = True
-) -> Callable[[Sequence[Any], Mapping[str, Any]], None]:
+def _check(title: str, parameters: Sequence[inspect.Parameter], *, kinds: bool = True) -> Check:
     """Return what refuses wrong arguments of a call of `title`, those without a name and those with one."""
     names, any_number = [each.name for each in parameters], any(each.kind is each.VAR_POSITIONAL for each in parameters)
     places = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]

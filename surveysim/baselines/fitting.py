@@ -228,31 +228,24 @@ def fitted_table(
         As of `fit_multilevel`; the first two are of no use with a prior.
     """
     with one_thread_if_small(len(sample.cells.backgrounds)):
-        return _fitted_table(sample, kernels, source, tilt_only=tilt_only, learn=learn, draws=draws, seed=seed)
-
-
-def _fitted_table(
-    sample: TrainingCells, kernels: Sequence[Kernel], source: str, *, tilt_only: np.ndarray | None, learn: bool, draws: int, seed: int
-) -> pd.DataFrame:
-    """As of `fitted_table`, on as many threads as there are."""
-    start = sample.start
-    if start is None:
-        fit = fit_multilevel(
-            sample.cells,
-            kernels,
-            ordered=sample.ordered,
-            pooled=sample.pooled_positive,
-            tilt_only=tilt_only,
-            learn=learn,
-            draws=draws,
-            seed=seed,
-        )
-        return sample.to_table(fit.shares, source=source, std_error=fit.std_error, draws=fit.draws)
-    moved = move_prior(sample.cells, kernels, start, ordered=sample.ordered, draws=draws, seed=seed)
-    table = sample.to_table(moved.shares, source=source, std_error=moved.std_error, draws=moved.draws)
-    assert sample.known.prior is not None
-    table.attrs["prior"] = about_prior(sample, moved, _without_prior(sample, kernels, learn))
-    return table
+        start = sample.start
+        if start is None:
+            fit = fit_multilevel(
+                sample.cells,
+                kernels,
+                ordered=sample.ordered,
+                pooled=sample.pooled_positive,
+                tilt_only=tilt_only,
+                learn=learn,
+                draws=draws,
+                seed=seed,
+            )
+            return sample.to_table(fit.shares, source=source, std_error=fit.std_error, draws=fit.draws)
+        moved = move_prior(sample.cells, kernels, start, ordered=sample.ordered, draws=draws, seed=seed)
+        table = sample.to_table(moved.shares, source=source, std_error=moved.std_error, draws=moved.draws)
+        assert sample.known.prior is not None
+        table.attrs["prior"] = about_prior(sample, moved, _without_prior(sample, kernels, learn))
+        return table
 
 
 def what_is_open(sample: TrainingCells, kernels: Sequence[Kernel], *, learn: bool = False) -> list[OpenContrasts]:

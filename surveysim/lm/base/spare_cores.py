@@ -102,7 +102,7 @@ class _Others:
         with self._turn:
             try:
                 self._look()
-            except (psutil.Error, OSError, AttributeError, IndexError):
+            except (psutil.Error, OSError, AttributeError, IndexError, NotImplementedError):
                 self._busy = 0.0
             return max(1, int(len(_cores()) - self._busy + 0.5))
 

@@ -80,7 +80,9 @@ def stored_states(backbone: Backbone, questions: Sequence[TokenisedQuestion]) ->
     Questions that go through the trunk together do so again if one of them is missing: what a killed process left undone comes out
     the same bit for bit. Asked with other questions, a question's states can differ in the last bit that the number type holds.
     """
-    for few in in_pieces(partial(_completed, backbone), _packs_as_found(backbone, questions), device=backbone.device):
+    work, pieces = partial(_completed, backbone), _packs_as_found(backbone, questions)
+    in_turn = backbone.moves_weights  # passes wait for each other, so each has all threads
+    for few in map(work, pieces) if in_turn else in_pieces(work, pieces, device=backbone.device):
         yield from few
 
 
