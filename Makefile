@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: install demo test test-fast release-check test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents bench-planning bench-choosing r-reference clean
+.PHONY: install demo test test-fast release-check test-minimum docs test-site fuzz audit sbom figures bench-accuracy bench-check bench-coverage bench-read bench-design bench-speed bench-performance bench-robustness bench-referee bench-prior bench-respondents bench-planning bench-choosing r-reference clean
 
 install: .venv/installed
 
@@ -86,6 +86,11 @@ figures: demo
 bench-accuracy: install
 	test -n "$(DATA)" || (echo "say where the survey files are: make bench-accuracy DATA=<folder>"; exit 1)
 	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/bench_accuracy.py "$(DATA)"
+
+# Whether that page's figures stay: one seed scored again, beside the scores it is made of.
+bench-check: install
+	test -n "$(DATA)" || (echo "say where the survey files are: make bench-check DATA=<folder>"; exit 1)
+	OMP_NUM_THREADS=2 $(BIN)/python tests/benchmarks/accuracy_check.py "$(DATA)"
 
 # How often 95% intervals hold the truth: the section "Coverage" and docs/benchmarks/coverage.json. Resumes where it stopped.
 bench-coverage: install

@@ -80,9 +80,9 @@ class Study:
     larger: tuple[int, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
-    def compare(self, data: Path, sizes: tuple[int, ...], methods: list[str], seed: int) -> None:
+    def compare(self, data: Path, sizes: tuple[int, ...], methods: list[str], seed: int, *, results: Path = RESULTS) -> None:
         survey, questions = self.load(data)
-        options = {"questions": questions, "metrics": METRICS, "results": RESULTS / self.name, **self.options}
+        options = {"questions": questions, "metrics": METRICS, "results": results / self.name, **self.options}
         ss.compare_methods(survey, by=self.by, train_n=sizes, methods=methods, seeds=[seed], model=_model(), **options)
 
 

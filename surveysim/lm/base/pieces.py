@@ -43,9 +43,9 @@ def tokens_at_once(device: torch.device, most: int) -> int:
 def in_pieces(work: Callable[[Piece], Found], pieces: Iterable[Piece], *, device: torch.device) -> Iterator[Found]:
     """Yield what `work` gives for each piece, in their order, as many at once as the caller has threads; one after the other on a GPU.
 
-    At most `AT_ONCE` are at work, on so many cores with several threads each. Pieces are taken as threads come free, and no more
-    results wait than are at work. `work` runs with gradients on or off as
-    the caller has them, and may change nothing that two pieces share.
+    At most `AT_ONCE` are at work; where there are more threads, each piece has several. Pieces are taken as threads come free, and no
+    more results wait than are at work. `work` runs with gradients on or off as the caller has them, and may change nothing that two
+    pieces share.
 
     Parameters
     ----------
