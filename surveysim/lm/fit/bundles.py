@@ -18,6 +18,7 @@ from surveysim.lm.trunk.trunk import QuestionStates
 
 WHOLE, BY_BUNDLE, KEYS_ALONE = "sdpa", "surveysim_by_bundle", "surveysim_keys_alone"  # names of attention functions in transformers
 TOKENS_AT_ONCE = 4096  # in one pass through the last layer: more take memory and no less time
+WHOLE_TOKENS = 256  # passes have a multiple of so many: libraries keep half a megabyte for every number of rows that they have met
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +144,8 @@ class Layout:
     Attributes
     ----------
     tokens, asked : Tensor
-        `(tokens, hidden)` and `(bundles x answers, hidden)`, as of `Bundle`.
+        `(tokens, hidden)` and `(bundles x answers, hidden)`, as of `Bundle`; tokens of several bundles are filled up to a multiple of
+        `WHOLE_TOKENS` with zeros, which nobody sees.
     positions : Tensor
         `(tokens,)`.
     answers : Tensor
@@ -172,7 +174,9 @@ class Layout:
 
 def laid_out(parts: Sequence[Bundle]) -> Layout:
     """Lay out bundles with equally many answers."""
-    total, rows = sum(map(len, parts)), len(parts[0].tree.answers)
+    rows, total = len(parts[0].tree.answers), sum(map(len, parts))
+    filling = -total % WHOLE_TOKENS if len(parts) > 1 else 0  # of one bundle, every key is shown
+    total += filling
     keys = max(map(len, parts)) + rows
     places = torch.zeros(len(parts), keys, dtype=torch.long)
     allowed = torch.zeros(len(parts), rows, keys, dtype=torch.bool)
@@ -185,8 +189,9 @@ def laid_out(parts: Sequence[Bundle]) -> Layout:
         allowed[number, :, size : size + rows] = torch.eye(rows, dtype=torch.bool)
         answers.append(start + part.n_opening + torch.from_numpy(part.tree.answers))
         start += size
-    tokens, asked = (torch.cat([getattr(part, name) for part in parts]) for name in ("tokens", "asked"))
-    return Layout(tokens, asked, torch.cat([part.positions() for part in parts]), torch.cat(answers), places, allowed)
+    tokens = torch.cat([*(part.tokens for part in parts), parts[0].tokens.new_zeros(filling, parts[0].tokens.shape[-1])])
+    positions = torch.cat([*(part.positions() for part in parts), torch.zeros(filling, dtype=torch.long)])
+    return Layout(tokens, torch.cat([part.asked for part in parts]), positions, torch.cat(answers), places, allowed)
 
 
 class _NoQueries(nn.Module):

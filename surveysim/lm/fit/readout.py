@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from surveysim.lm.base.architectures import LOCAL_ROTARY, POSITION_ARGUMENTS, ROTARY, attention_windows, part_name
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory, weight_of, whole_copy
+from surveysim.lm.base.products import fast_products
 from surveysim.lm.base.spare_cores import one_thread
 from surveysim.lm.base.tokens import OptionTrie
-from surveysim.lm.fit.bundles import Bundle, Prompts, asking_by_bundle, asks_by_bundle, keys_alone, laid_out, prompts
+from surveysim.lm.fit.bundles import Bundle, Layout, Prompts, asking_by_bundle, asks_by_bundle, keys_alone, laid_out, prompts
 from surveysim.lm.trunk.tree_attention import TreeCache, additive, reading
 from surveysim.lm.trunk.trunk import QuestionStates
 
@@ -143,12 +144,18 @@ class Readout(nn.Module):
         """
         if len(parts) > 1 and not asks_by_bundle(self.attention):
             return [self.bundle_features([part])[0] for part in parts]
-        layout = laid_out(parts)
+        with fast_products(self.rows.dtype):
+            normed = self._answered(laid_out(parts), len(parts))
+        rows = normed.view(len(parts), -1, normed.shape[-1])
+        return [row.view(part.n_branches, -1, normed.shape[-1]) for row, part in zip(rows, parts, strict=True)]
+
+    def _answered(self, layout: Layout, n_bundles: int) -> Tensor:
+        """Return what the layer and the norm make of all bundles' answer positions, `(bundles x answers, hidden)`."""
         device = layout.asked.device
         positions = layout.positions.to(device)[None]
         cache = self._keys(layout.tokens[None], positions)
         asked, layer, cache.places = layout.asked[None], self.layer, None
-        if len(parts) > 1:
+        if n_bundles > 1:
             layer, cache.places = asking_by_bundle(self.layer, self.names[1]), layout.places
         out = layer(
             asked,
@@ -157,9 +164,8 @@ class Readout(nn.Module):
             **reading(layer, cache),
             **self._rotated(layer, asked, positions[:, layout.answers.to(device)]),
         )
-        normed = self.norm((out[0] if isinstance(out, tuple) else out)[0])
-        rows = normed.view(len(parts), -1, normed.shape[-1])
-        return [row.view(part.n_branches, -1, normed.shape[-1]) for row, part in zip(rows, parts, strict=True)]
+        normed: Tensor = self.norm((out[0] if isinstance(out, tuple) else out)[0])
+        return normed
 
     def _keys(self, everything: Tensor, positions: Tensor) -> TreeCache:
         """Return the layer's keys and values of tokens `(1, tokens, hidden)`, as they are in a `Bundle`."""

@@ -26,6 +26,7 @@ from torch import Tensor
 from surveysim.lm.base.architectures import attention_windows
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.devices import execution_device, halve, is_out_of_memory
+from surveysim.lm.base.products import fast_products
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
 from surveysim.lm.trunk.tree_attention import TreeCache, block_width, in_blocks, reading
@@ -266,7 +267,7 @@ def _run(backbone: Backbone, tokens: np.ndarray, rows_at: np.ndarray, keys_at: n
     asking, asked, allowed = (torch.from_numpy(array).to(backbone.device) for array in (rows_at, keys_at, seen))
     blocks = in_blocks(allowed, asking, asked, block_width(backbone.trunk.config))
     cache.places = blocks.places
-    with backbone.turn if backbone.moves_weights else nullcontext():
+    with fast_products(backbone.dtype), backbone.turn if backbone.moves_weights else nullcontext():
         out = backbone.trunk(
             torch.from_numpy(tokens).to(backbone.device)[None],
             attention_mask=blocks.masks(attention_windows(backbone.model.config), backbone.dtype),

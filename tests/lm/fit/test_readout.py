@@ -18,7 +18,7 @@ from surveysim.lm.answers import predict
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.fit import bundles as layout
-from surveysim.lm.fit.bundles import KeysAlone, passes
+from surveysim.lm.fit.bundles import WHOLE_TOKENS, KeysAlone, laid_out, passes
 from surveysim.lm.fit.readout import Readout, backward, backward_in_parts
 from surveysim.lm.trunk.trunk import question_states
 from tests.support.opinion_survey import TRAITS, load_tiny, opinion_codebook, opinion_sample
@@ -95,6 +95,18 @@ def test_questions_that_go_through_together_have_the_features_and_gradients_of_e
             torch.testing.assert_close(found, parameter.grad, rtol=1e-4, atol=1e-4 * float(parameter.grad.abs().max()), msg=name)
     for found, each in zip(together.fitting_features(prompts), states, strict=True):
         torch.testing.assert_close(found, alone.features(each), rtol=1e-4, atol=1e-5)
+
+
+def test_passes_of_several_questions_have_whole_numbers_of_tokens_and_nobody_sees_what_fills_them_up() -> None:
+    backbone = Backbone(tiny_model(), None, "llama", "digest")
+    prompts = Readout(backbone, QUESTION.trie.edges).prompts(question_states(backbone, QUESTION))
+    (bundle,) = prompts.bundles
+    both = laid_out([bundle, bundle])
+    assert len(both.tokens) == len(both.positions) == WHOLE_TOKENS > 2 * len(bundle)
+    assert not both.tokens[2 * len(bundle) :].any()
+    seen = both.places[both.allowed.any(1)]
+    assert not ((seen >= 2 * len(bundle)) & (seen < WHOLE_TOKENS)).any()
+    assert len(laid_out([bundle]).tokens) == len(bundle), "alone, all keys are shown"
 
 
 def test_a_pass_holds_questions_of_one_shape_up_to_a_number_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
