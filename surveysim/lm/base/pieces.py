@@ -22,22 +22,7 @@ from surveysim.lm.base.spare_cores import full_threads
 Piece = TypeVar("Piece")
 Found = TypeVar("Found")
 
-
-AT_ONCE = 8  # pieces: each holds keys and values of its tokens in all layers, half a GB in a model of seven billion weights
-PIECE = 1024  # tokens: enough that products take most of the time, few enough that no thread waits long for the last
-
-
-def tokens_at_once(device: torch.device, most: int) -> int:
-    """Return how many tokens go through layers together: on a GPU `most`, on the CPU a piece for one thread.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from surveysim.lm.base.pieces import tokens_at_once
-    >>> tokens_at_once(torch.device("cpu"), 4096), tokens_at_once(torch.device("cuda"), 4096)
-    (1024, 4096)
-    """
-    return min(most, PIECE) if device.type == "cpu" else most
+AT_ONCE = 8  # pieces: each holds keys and values of its tokens in all layers, a GB in a model of seven billion weights
 
 
 def in_pieces(work: Callable[[Piece], Found], pieces: Iterable[Piece], *, device: torch.device) -> Iterator[Found]:

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from surveysim.errors import ModelError
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.model_files import cache_folder
-from surveysim.lm.base.pieces import in_pieces, tokens_at_once
+from surveysim.lm.base.pieces import in_pieces
 from surveysim.lm.base.tokens import TokenisedQuestion
 from surveysim.lm.trunk import trees as layout
 from surveysim.lm.trunk.recomputed import check_pass
@@ -51,7 +51,7 @@ def states_folder() -> Path:
 def states_key(backbone: Backbone, question: TokenisedQuestion) -> str:
     """Return the SHA-256 of all that the states depend on: the model's files, how they were computed, token ids, layout."""
     paths = [branch.path for branch in question.trie.branches]
-    stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH]
+    stored = [FORMAT, layout.BACKGROUNDS_AT_ONCE, layout.TOKENS_EACH, layout.TOKENS_AT_ONCE]
     parts = [
         stored,
         backbone.digest,
@@ -97,7 +97,7 @@ class _Pack:
 
 def _packs_as_found(backbone: Backbone, questions: Sequence[TokenisedQuestion]) -> Iterator[_Pack]:
     known: Beginnings | None = None
-    for pack in packs(questions, tokens_at_once(backbone.device, layout.TOKENS_AT_ONCE)):
+    for pack in packs(questions, layout.TOKENS_AT_ONCE):
         found = [_found(backbone, question) for question in pack]
         if known is None and any(states is None for states in found):
             known = read_beginnings(backbone, questions)

@@ -13,7 +13,7 @@ from surveysim.lm.base.costs import BACKGROUNDS_AT_ONCE
 from surveysim.lm.base.tokens import TokenisedQuestion, common_beginning
 
 TOKENS_EACH = 32  # distinct tokens a background that a tree may have on average: fewer backgrounds where each has an own country
-TOKENS_AT_ONCE = 2048  # of several small questions in one pass: the layers' weights are fetched once for all of them
+TOKENS_AT_ONCE = 2048  # of several small questions in one pass; bfloat16 rounds by what is read together, so figures hang on it
 
 
 @dataclass(frozen=True, eq=False)

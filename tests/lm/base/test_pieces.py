@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from surveysim.lm.base.pieces import AT_ONCE, in_pieces, tokens_at_once
+from surveysim.lm.base.pieces import AT_ONCE, in_pieces
 
 CPU = torch.device("cpu")
 
@@ -105,8 +105,3 @@ def test_results_do_not_pile_up_before_whoever_takes_them() -> None:
 
     for taken, _ in enumerate(in_pieces(lambda number: number, pieces(), device=CPU)):
         assert len(asked) <= taken + 5
-
-
-def test_a_pass_on_the_cpu_is_a_piece_and_on_a_gpu_as_much_as_it_may_be() -> None:
-    assert tokens_at_once(CPU, 4096) < 4096 == tokens_at_once(torch.device("cuda"), 4096)
-    assert tokens_at_once(CPU, 100) == 100
