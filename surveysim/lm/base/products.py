@@ -1,7 +1,7 @@
 """Products of float32 matrices by the faster of the two libraries inside torch.
 
-torch multiplies float32 with MKL, which leaves the wide vectors (AVX-512) of processors that are not Intel's unused; oneDNN, which
-torch multiplies bfloat16 with, uses them: twice as fast there, to the same precision.
+torch multiplies float32 with MKL, which on processors with AVX-512 that are not Intel's reaches less than half of what they can do;
+oneDNN, which torch multiplies bfloat16 with, reaches it, to the same precision.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 WIDE = "AVX512"  # what torch calls processors with such vectors
-BY_MKL = "GenuineIntel"  # whose MKL uses them
+BY_MKL = "GenuineIntel"  # whose MKL makes full use of them
 LEAST = 1 << 20  # multiplications of a product: below, what surrounds it takes longer
 CPU_FACTS = Path("/proc/cpuinfo")
 
