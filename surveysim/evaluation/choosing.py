@@ -24,6 +24,7 @@ from surveysim.inference.cross_fitting import draw_folds
 from surveysim.progress import reported
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS, about_survey, requested_backgrounds
+from surveysim.simulation.unseen import unseen_levels_expected
 from surveysim.survey.domains import asked_questions, question_sample
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.cells import Array, to_cells
@@ -198,7 +199,8 @@ def _for_method(name: str, model: OptionModel | None, predictors: pd.DataFrame |
 def _fitted(part: Survey, grid: pd.DataFrame, traits: list[str], name: str, left: Left, options: dict[str, Any]) -> Array:
     """Return a method's shares, shape (questions, backgrounds, options), options as in the codebook."""
     try:
-        table = simulate(part, grid[traits], method=name, **options)
+        with unseen_levels_expected():
+            table = simulate(part, grid[traits], method=name, **options)
     except SurveySimError as failed:
         without = " and ".join(str(place) for place in left)
         raise EvaluationError(

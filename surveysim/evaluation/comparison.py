@@ -27,6 +27,7 @@ from surveysim.evaluation.trials import SPLITS, Trial, draw_trial, require_quest
 from surveysim.progress import announce, reported
 from surveysim.simulation.in_memory import simulate
 from surveysim.simulation.request import MODEL_METHODS
+from surveysim.simulation.unseen import unseen_levels_expected
 from surveysim.survey.domains import traits_of_survey
 from surveysim.survey.survey import Survey, check_survey
 from surveysim.tables.names import names_of
@@ -314,17 +315,18 @@ def _method_cells(trial: Trial, plan: _Plan, method: str, model: OptionModel | N
         told = plan.predictors(method)
         table = unasked_table(trial, method, model, plan.survey.codebook, by=plan.by, group_predictors=told, known=plan.known(), seed=seed)
     else:
-        table = simulate(
-            trial.train,
-            trial.backgrounds[[*plan.by, POPULATION_SHARE]],
-            model=model if method in MODEL_METHODS else None,
-            questions=trial.asked,
-            method=method,
-            group_predictors=plan.predictors(method),
-            prior=plan.prior if method in TAKE_PRIOR else None,
-            seed=seed,
-            progress=False,
-        )
+        with unseen_levels_expected():
+            table = simulate(
+                trial.train,
+                trial.backgrounds[[*plan.by, POPULATION_SHARE]],
+                model=model if method in MODEL_METHODS else None,
+                questions=trial.asked,
+                method=method,
+                group_predictors=plan.predictors(method),
+                prior=plan.prior if method in TAKE_PRIOR else None,
+                seed=seed,
+                progress=False,
+            )
     table = table[pd.MultiIndex.from_frame(table[CELL]).isin(truth_cells(trial))]
     book = plan.survey.codebook
     parts = []

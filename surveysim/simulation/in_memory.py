@@ -23,7 +23,6 @@ from surveysim.simulation.request import (
     about_survey,
     aligned_by,
     as_backgrounds,
-    beyond_training,
     check_known_traits,
     check_method,
     check_same_predictors,
@@ -31,8 +30,8 @@ from surveysim.simulation.request import (
     requested_backgrounds,
     require_survey,
     sample_and_prior,
-    warn_of_unseen_levels,
 )
+from surveysim.simulation.unseen import beyond_training, warn_of_unseen_levels
 from surveysim.survey.survey import Survey
 from surveysim.tables.cells import to_cells
 from surveysim.tables.draws import check_draws, draw_columns, with_draws

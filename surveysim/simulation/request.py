@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
-from math import prod
+from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +15,7 @@ from surveysim.baselines.methods import BASELINES
 from surveysim.baselines.predictors import GroupPredictors
 from surveysim.baselines.prior import Prior, PriorLike, prior_of
 from surveysim.baselines.prior_cells import with_prior_questions
-from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, traits_from_nearest, with_background_id
+from surveysim.codebook.backgrounds import background_grid, checked_traits, parse_background_id, with_background_id
 from surveysim.codebook.codebook import Codebook
 from surveysim.codebook.toml_file import CodebookLike, load_codebook
 from surveysim.errors import BackgroundError, SurveySimError, first_few, quoted
@@ -37,68 +35,7 @@ if TYPE_CHECKING:
     Backgrounds: TypeAlias = IntoFrame | str | Sequence[str]
 
 
-log = logging.getLogger(__name__)
-
 MODEL_METHODS = ("dsa", "dsa-kernel", "stage1", "zero-shot")
-
-
-def beyond_training(asked: Iterable[str], seen: Iterable[str]) -> dict[str, Any]:
-    """Return what of the backgrounds asked for was never learnt from.
-
-    Parameters
-    ----------
-    asked, seen : iterable of str
-        Background ids.
-
-    Returns
-    -------
-    dict
-        `backgrounds`: how many were never seen, `of` how many; `levels`: trait -> levels that no background seen has;
-        `traits_apart`: the most traits in which one differs from the nearest background seen, `traits` of how many.
-
-    Examples
-    --------
-    >>> from surveysim.simulation.request import beyond_training
-    >>> beyond_training(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"])
-    {'backgrounds': 1, 'of': 2, 'levels': {'a': ['2']}, 'traits_apart': 1, 'traits': 2}
-    """
-    wanted, known = list(asked), list(seen)
-    apart = traits_from_nearest(wanted, known)
-    have = _levels(known)
-    unseen = {trait: [level for level in levels if level not in have.get(trait, ())] for trait, levels in _levels(wanted).items()}
-    return {
-        "backgrounds": int((apart > 0).sum()),
-        "of": len(wanted),
-        "levels": {trait: levels for trait, levels in unseen.items() if levels},
-        "traits_apart": int(apart.max(initial=0)),
-        "traits": max((len(parse_background_id(identifier)) for identifier in wanted), default=0),
-    }
-
-
-def warn_of_unseen_levels(asked: pd.DataFrame, seen: Iterable[str], codebook: Codebook) -> None:
-    """Log a warning where all combinations of levels are asked for and no respondent has some level: guesses alone fill its rows.
-
-    Parameters
-    ----------
-    asked : DataFrame
-        Trait columns. One that leaves combinations out was chosen, and is not warned of.
-    seen : iterable of str
-        Ids of the backgrounds sampled.
-    codebook : Codebook
-        Says how many combinations there are.
-    """
-    levels = {name: trait.level_names for name, trait in codebook.traits.items() if name in asked}
-    if len(asked) < prod(map(len, levels.values())):
-        return
-    known = list(dict.fromkeys(seen))
-    have = _levels(known)
-    unseen = {trait: [name for name in names if name not in have.get(trait, ())] for trait, names in levels.items()}
-    if named := "; ".join(f"{trait}: {first_few(names)}" for trait, names in unseen.items() if names):
-        log.warning(
-            "no respondent has these levels, and %d of %d backgrounds were never sampled: %s; a frame of backgrounds can leave them out: "
-            "observed_backgrounds(survey, by=%s) is one of those sampled",
-            len(asked) - len(known), len(asked), named, list(levels),
-        )  # fmt: skip
 
 
 def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Backgrounds:
@@ -128,15 +65,6 @@ def as_backgrounds(backgrounds: Backgrounds | Mapping[str, Sequence[str]]) -> Ba
             f"backgrounds has columns of unequal length ({said}); a mapping is taken as columns, a background a row: {remedy}"
         )
     return pd.DataFrame({trait: list(levels) for trait, levels in backgrounds.items()})
-
-
-def _levels(identifiers: list[str]) -> dict[str, dict[str, None]]:
-    """Return the levels of every trait, in the order in which they appear."""
-    found: dict[str, dict[str, None]] = {}
-    for identifier in identifiers:
-        for trait, level in parse_background_id(identifier).items():
-            found.setdefault(trait, {})[level] = None
-    return found
 
 
 def about_survey(survey: Survey, seed: int) -> dict[str, object]:

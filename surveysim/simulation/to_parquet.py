@@ -34,8 +34,8 @@ from surveysim.simulation.request import (
     check_same_prior,
     require_survey,
     sample_and_prior,
-    warn_of_unseen_levels,
 )
+from surveysim.simulation.unseen import warn_of_unseen_levels
 from surveysim.survey.survey import Survey
 from surveysim.tables.schema import BACKGROUND, OPTION, SHARE
 from surveysim.tables.storage import writable_parquet, write_parts

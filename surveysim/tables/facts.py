@@ -148,11 +148,11 @@ def cell_sizes(table: pd.DataFrame, column: str) -> str:
 
 
 def reach_in_words(found: Mapping[str, Any]) -> str:
-    """Put what `surveysim.simulation.request.beyond_training` found into words; empty where every background was learnt from.
+    """Put what `surveysim.simulation.unseen.beyond_training` found into words; empty where every background was learnt from.
 
     Examples
     --------
-    >>> from surveysim.simulation.request import beyond_training
+    >>> from surveysim.simulation.unseen import beyond_training
     >>> from surveysim.tables.facts import reach_in_words
     >>> reach_in_words(beyond_training(["a=1|b=1", "a=2|b=2"], ["a=1|b=1", "a=1|b=2"]))
     '1 of 2 backgrounds, at most 1 of 2 traits from the nearest one sampled; levels of nobody in the sample: a=2'

@@ -336,20 +336,6 @@ def test_what_is_simulated_owes_nothing_to_those_held_out(base: ss.OptionModel) 
         pd.testing.assert_frame_equal(*tables)
 
 
-def test_levels_that_nobody_has_do_not_fill_a_grid_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    survey = ss.load_example("nonvoters2020")
-    women = survey.take((survey.data.gender == "female").to_numpy())
-    ss.simulate(women, ["gender"], questions="Q8_8", method="ridge")
-    assert "no respondent has these levels, and 1 of 2 backgrounds were never sampled: gender: male" in caplog.text
-    assert "observed_backgrounds(survey, by=['gender']) is one of those sampled" in caplog.text
-    caplog.clear()
-    ss.simulate(women, ss.background_grid(survey.codebook, by="gender"), questions="Q8_8", method="ridge")
-    assert "1 of 2 backgrounds were never sampled: gender: male" in caplog.text, "a grid is as good as its traits' names"
-    caplog.clear()
-    ss.simulate(women, pd.DataFrame({"gender": ["male"]}), questions="Q8_8", method="ridge")
-    assert caplog.text == ""
-
-
 def test_a_mapping_of_backgrounds_is_columns_of_levels() -> None:
     columns = {"gender": ["female", "male"], "age": ["old", "young"]}
     tables = [ss.simulate(opinion_survey(), given, questions="vote", method="ridge") for given in (columns, pd.DataFrame(columns))]

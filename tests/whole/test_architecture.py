@@ -58,6 +58,7 @@ COVERED = {
     "tests/publishing/test_report.py": "publishing.report_sections",
     "tests/evaluation/test_coherence.py": "evaluation.coherence_measures",
     "tests/synthesis/test_respondents.py": "synthesis.learnt_sample synthesis.respondents_card",
+    "tests/simulation/test_in_memory.py": "simulation.request",
     "tests/simulation/test_to_parquet.py": "tables.storage",
     "tests/drafting/test_first_codebook.py": "drafting.toml_text drafting.variables",
     "tests/codebook/test_missing_labels.py": "codebook.missing_words",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pandas as pd
 import pytest
 
 import surveysim as ss
 from surveysim.codebook.backgrounds import traits_from_nearest
-from surveysim.simulation.request import beyond_training
+from surveysim.simulation.unseen import beyond_training
 from surveysim.tables.facts import reach_in_words, table_facts
 from tests.support.opinion_survey import TRAITS, opinion_codebook, opinion_frame
 
@@ -51,3 +54,30 @@ def test_where_all_were_sampled_nothing_is_said() -> None:
     table = ss.simulate(opinion_frame(), TRAITS, codebook=opinion_codebook(), method="mrp")
     assert table_facts(table)["never sampled"] == ""
     assert "never sampled" not in repr(ss.show(table))
+
+
+def test_levels_that_nobody_has_do_not_fill_a_grid_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    survey = ss.load_example("nonvoters2020")
+    women = survey.take((survey.data.gender == "female").to_numpy())
+    ss.simulate(women, ["gender"], questions="Q8_8", method="ridge")
+    assert "no respondent has these levels, and 1 of 2 backgrounds were never sampled: gender: male" in caplog.text
+    assert "observed_backgrounds(survey, by=['gender']) is one of those sampled" in caplog.text
+    caplog.clear()
+    ss.simulate(women, ss.background_grid(survey.codebook, by="gender"), questions="Q8_8", method="ridge")
+    assert "1 of 2 backgrounds were never sampled: gender: male" in caplog.text, "a grid is as good as its traits' names"
+    caplog.clear()
+    ss.simulate(women, pd.DataFrame({"gender": ["male"]}), questions="Q8_8", method="ridge")
+    assert caplog.text == ""
+
+
+def test_a_comparison_of_methods_does_not_repeat_it(caplog: pytest.LogCaptureFixture) -> None:
+    survey = ss.load_example("nonvoters2020")
+    methods = ["ridge", "mrp"]
+    held: dict[str, Any] = {"split": "levels", "held": {"gender": ["male"]}}
+    ss.compare_methods(survey, by="gender", methods=methods, questions="Q8_8", train_n=200, seeds=1, progress=False, **held)
+    assert "never sampled" not in caplog.text
+    train, _ = ss.hold_out_respondents(survey.take((survey.data.gender == "female").to_numpy()), n_train=200, seed=0)
+    ss.choose_method(train, ["gender"], methods=methods, questions="Q8_8", progress=False)
+    assert "never sampled" not in caplog.text
+    ss.simulate(train, ["gender"], questions="Q8_8", method="ridge")
+    assert "gender: male" in caplog.text, "on its own, each says it"
