@@ -126,6 +126,19 @@ def test_the_final_questions_are_in_no_other_study(report: ModuleType) -> None:
     assert scores[others]["question_id"].nunique() == 60
 
 
+@pytest.mark.usefixtures("report")
+def test_the_check_of_the_page_finds_what_moved() -> None:
+    check = import_module("accuracy_check")
+    scores = pd.read_parquet(DOCS / "benchmarks" / "scores.parquet", filters=[("study", "==", "ess11/respondents")])
+    kept = check.means(scores, seed=0)
+    assert set(kept.index.get_level_values("method")) >= {"mrp", "dsa", "dsa-kernel"}
+    assert not check.moved(kept, kept)["moved"].any()
+    worse = scores.assign(estimate=scores["estimate"].where(scores["method"] != "mrp", 1.01 * scores["estimate"]))
+    found = check.moved(check.means(worse, seed=0), kept)["moved"]
+    assert found[found.abs() > check.MOST].index.get_level_values("method").unique().tolist() == ["mrp"]
+    assert found.max() == pytest.approx(0.01, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["planning", "choosing"])
 def test_the_sections_on_planning_and_choosing_are_what_is_made_of_their_numbers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PROJECT / "tests" / "benchmarks"))
