@@ -15,6 +15,7 @@ from torch import nn
 import surveysim as ss
 from surveysim.errors import ModelError
 from surveysim.lm.answers import predict
+from surveysim.lm.base import products
 from surveysim.lm.base.backbone import Backbone
 from surveysim.lm.base.tokens import TokenisedQuestion, option_trie
 from surveysim.lm.fit import bundles as layout
@@ -64,6 +65,20 @@ def test_a_norm_folded_into_the_keys_has_the_gradients_of_the_norm_before_them(a
     assert value == pytest.approx(plain, rel=1e-5)
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()), msg=name)
+
+
+@pytest.mark.skipif(not products.has_onednn(), reason="this torch is built without oneDNN")
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_gradients_are_the_same_whichever_library_multiplies(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "mkl_is_slow", lambda: False)
+    expected, known = _gradients(architecture, None)
+    monkeypatch.setattr(products, "mkl_is_slow", lambda: True)
+    monkeypatch.setattr(products, "LEAST", 0)
+    value, found = _gradients(architecture, None)
+    assert value == pytest.approx(expected, rel=1e-5)
+    for name, gradient in known.items():
+        if gradient is not None:
+            torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()), msg=name)
 
 
 def test_prompts_in_parts_hold_every_text_once_in_order() -> None:
