@@ -343,4 +343,5 @@ INTRODUCTION = """\
   with `--final` when every choice has been made. That was done twice: once before the methods knew the order of levels (`method.md` has
   those ratios), and once since. The order was chosen on other draws and questions.
 - `make bench-check` scores one draw again. When it was last run, the classical figures were the same, and the language model's moved by at
-  most .00004 of themselves; on another kind of processor, which rounds bfloat16 otherwise, stage 1 and zero-shot answers move most."""
+  most .0001 of themselves (variance ratios .0003); on another kind of processor, which rounds bfloat16 otherwise, stage 1 and zero-shot
+  answers move most."""
